@@ -1,0 +1,8 @@
+"""One request through the house: candidates and policy in, slate and trace out. Knows no observer."""
+
+from __future__ import annotations
+
+from reranker.engine.request import Trace, rerank, rerank_traced
+from reranker.engine.warm import warm_up
+
+__all__ = ["Trace", "rerank", "rerank_traced", "warm_up"]

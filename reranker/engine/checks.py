@@ -1,0 +1,68 @@
+"""What only request and policy together can show to be wrong, and who passes the guard."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import AttributeColumn, Candidates
+from reranker.context import Context
+from reranker.errors import InvalidInput, Violation
+from reranker.policy.compile import CompiledPolicy
+
+_LATER = {
+    "recent": "recently shown items come with a later release",
+    "cursor": "cursors come with a later release",
+    "refinement": "user refinement comes with a later release",
+    "fixed": "fixed items come with a later release",
+}
+
+
+def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context) -> None:
+    """Raise `InvalidInput` naming everything that this policy forbids in this request."""
+    found = [Violation(f"context.{word}", reason) for word, reason in _LATER.items() if len(getattr(context, word))]
+    for attribute, rule in rules.label_rules.items():
+        column = candidates.attributes.get(attribute)
+        if rule.domain is not None and column is not None and not set(rule.domain).issuperset(column.values):
+            reason = "has values outside the domain that the policy declares in labels"
+            found.append(Violation(f"candidates.attributes[{attribute!r}]", reason))
+    if rules.guard is not None and rules.guard.min_share_of_best is not None:
+        found += _share_of_best_violations(rules, candidates)
+    if found:
+        raise InvalidInput(found)
+
+
+def _share_of_best_violations(rules: CompiledPolicy, candidates: Candidates) -> list[Violation]:
+    """A share of the best score means nothing when scores have no zero (rule 10)."""
+    if rules.score_zero_given or not len(candidates) or candidates.scores.min() >= 0:
+        return []
+    reason = "has negative scores, so guard.min_share_of_best needs the policy to set objective.score_zero"
+    return [Violation("candidates.scores", reason)]
+
+
+def guard_passes(
+    rules: CompiledPolicy, columns: dict[str, AttributeColumn], scores: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Who may be lifted above the upstream rank (rule 3): bool (N,), upstream order. Unknown values fail `where`."""
+    passes = np.ones(len(scores), bool)
+    guard = rules.guard
+    if guard is None or not len(scores):
+        return passes
+    if guard.min_score is not None:
+        passes &= scores >= guard.min_score
+    best = scores[0] - rules.score_zero
+    if guard.min_share_of_best is not None and best != 0.0:
+        passes &= (scores - rules.score_zero) / best >= guard.min_share_of_best
+    for attribute, accepted in guard.where:
+        passes &= _carries(columns.get(attribute), accepted, len(scores))
+    return passes
+
+
+def _carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:
+    if column is None:
+        return np.zeros(count, bool)
+    wanted = np.array([False, *(value in accepted for value in column.values)])
+    hits = wanted[column.codes]
+    if column.offsets is None:
+        return hits
+    return np.bincount(np.repeat(np.arange(count), np.diff(column.offsets)), weights=hits, minlength=count) > 0

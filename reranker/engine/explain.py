@@ -1,0 +1,151 @@
+"""Why each item stands in its slot. Paid for only when asked: every candidate's utility is computed in every slot."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.quotas.planner import Plan
+from reranker.quotas.tables import AttributeTable, Pool
+from reranker.slate import BoundKind, Explanation, QuotaInfluence
+from reranker.strategies import Strategy
+
+_GRID = 2.0**30  # the resolution at which kernels compare utilities
+
+
+class Explainer:
+    """Watches one selection slot by slot: `before` sees who could stand there, `after` who was picked."""
+
+    def __init__(self, strategy: Strategy, plan: Plan, pool: Pool) -> None:
+        self._strategy, self._plan, self._pool = strategy, plan, pool
+        self._found: list[Explanation] = []
+        self._counts = [np.zeros(len(table.values), np.int32) for table in plan.tables]
+        embedding = strategy.problem.embedding
+        self._unit: NDArray[np.float64] | None = None
+        if embedding is not None:
+            norms = np.where(embedding.norms > 0, embedding.norms, 1.0)
+            self._unit = (embedding.matrix / norms[:, None])[strategy.problem.order]
+            self._has = (embedding.norms > 0)[strategy.problem.order]
+
+    @property
+    def explanations(self) -> tuple[Explanation, ...]:
+        """One a slot, in slot order."""
+        return tuple(self._found)
+
+    def before(self, slot: int) -> None:
+        """Note every candidate's utility and who is closed out, before the pick."""
+        relevance, diversity = self._strategy.parts(slot)
+        self._relevance, self._diversity = relevance.copy(), diversity.copy()
+        self._utility = np.rint((relevance + diversity) * _GRID) / _GRID
+        gate = self._plan.gate
+        self._free = ~gate.taken & (gate.release <= slot + 1)
+        self._closed = self._free & ~gate.is_open[gate.kind]
+
+    def after(self, slot: int) -> None:
+        """Explain the slot's pick."""
+        gate = self._plan.gate
+        pick = int(gate.picks[slot])
+        pinned = gate.forced[slot] >= 0
+        better = self._utility > self._utility[pick]
+        better |= (self._utility == self._utility[pick]) & (np.arange(len(better)) < pick)
+        blocked = np.flatnonzero(self._closed & better) if not pinned else np.zeros(0, np.intp)
+        instead = 0
+        if len(blocked):
+            utilities = np.where(self._free, self._utility, -np.inf)
+            instead = int(np.argmax(utilities)) + 1
+        influences = self._influences(slot, pick, blocked)
+        nearest_slot, nearest = self._nearest(slot, pick)
+        exhausted = self._strategy.exhausted(float(self._diversity[pick]))
+        self._found.append(
+            Explanation(
+                slot=slot + 1,
+                gain=float(gate.gains[slot]),
+                relevance_part=float(self._relevance[pick]),
+                diversity_part=float(self._diversity[pick]),
+                upstream_rank=pick + 1,
+                displacement=pick - slot,
+                nearest_slot=nearest_slot,
+                nearest_similarity=nearest,
+                pinned=bool(pinned),
+                rank_exhausted=exhausted,
+                forced_by=influences,
+                instead_of_rank=instead,
+                text=_sentence(slot, pick, bool(pinned), exhausted, influences, instead),
+            )
+        )
+        for table, counts in zip(self._plan.tables, self._counts, strict=True):
+            counts[table.rows_of(pick)] += 1
+
+    def _nearest(self, slot: int, pick: int) -> tuple[int, float | None]:
+        """Slot and cosine of the most similar earlier pick; (0, None) when there is none."""
+        if self._unit is None or not self._has[pick]:
+            return 0, None
+        earlier = self._plan.gate.picks[:slot]
+        slots = np.flatnonzero(self._has[earlier])
+        if not len(slots):
+            return 0, None
+        cosines = self._unit[earlier[slots]] @ self._unit[pick]
+        best = int(np.argmax(cosines))
+        return int(slots[best]) + 1, float(np.clip(cosines[best], -1.0, 1.0))
+
+    def _influences(self, slot: int, pick: int, blocked: NDArray[np.intp]) -> tuple[QuotaInfluence, ...]:
+        """The bounds that kept better candidates away, the most influential first."""
+        tally: Counter[tuple[str, str, BoundKind]] = Counter()
+        kinds = Counter(self._plan.gate.kind[blocked].tolist())
+        for kind, count in kinds.items():
+            reasons = self._cap_reasons(slot, kind) or self._owed_reasons(slot, pick)
+            for reason in reasons:
+                tally[reason] += count
+        return tuple(QuotaInfluence(*reason, count) for reason, count in tally.most_common())
+
+    def _cap_reasons(self, slot: int, kind: int) -> list[tuple[str, str, BoundKind]]:
+        found = []
+        for index, row in self._plan.kind_rows[kind]:
+            table = self._plan.tables[index]
+            if self._counts[index][row] >= table.upper[row, slot + 1]:
+                named = bool(table.bounds.capped[row])
+                found.append((table.attribute, table.values[row], BoundKind.UPPER if named else BoundKind.WINDOW))
+            elif any(self._recent(table, row, slot, window.window) >= window.limit for window in table.sliding):
+                found.append((table.attribute, table.values[row], BoundKind.WINDOW))
+        return found
+
+    def _recent(self, table: AttributeTable, row: int, slot: int, window: int) -> int:
+        earlier = self._plan.gate.picks[max(0, slot - window + 1) : slot].tolist()
+        return sum(row in table.rows_of(pick) for pick in earlier)
+
+    def _owed_reasons(self, slot: int, pick: int) -> list[tuple[str, str, BoundKind]]:
+        """Lower bounds that are still owed: those that the pick pays, else all of them."""
+        paid: list[tuple[str, str, BoundKind]] = []
+        owed: list[tuple[str, str, BoundKind]] = []
+        for table, counts in zip(self._plan.tables, self._counts, strict=True):
+            rows = set(table.rows_of(pick).tolist())
+            for row in np.flatnonzero(table.lower[:, -1] > counts).tolist():
+                reason = (table.attribute, table.values[row], BoundKind.LOWER)
+                (paid if row in rows else owed).append(reason)
+        return paid or owed
+
+
+def _sentence(
+    slot: int, pick: int, pinned: bool, exhausted: bool, influences: tuple[QuotaInfluence, ...], instead: int
+) -> str:
+    place = f"upstream rank {pick + 1}, slot {slot + 1}"
+    if pinned:
+        return f"{place}: kept in its place by the policy"
+    if influences:
+        first = influences[0]
+        words = {
+            BoundKind.LOWER: f"the least number of {first.attribute} {first.value} was owed here",
+            BoundKind.UPPER: f"{first.attribute} {first.value} had reached its most",
+        }
+        why = words.get(first.bound, f"{first.attribute} {first.value} had filled its window")
+        candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"
+        return f"{place}: {why}, which kept {candidates} back, first of them upstream rank {instead}"
+    if exhausted:
+        return f"{place}: nothing new was left to add, so relevance decided"
+    if pick == slot:
+        return f"{place}: best by relevance and variety together, where upstream had it"
+    if pick > slot:
+        return f"{place}: lifted, because it differs more from what stands above it"
+    return f"{place}: lower than upstream had it, because items above it are more alike to it or worth more"

@@ -1,0 +1,100 @@
+"""The report: status, outcomes, relevance kept, what was missing; measures wait until someone looks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import AttributeColumn, Candidates
+from reranker.context import Context
+from reranker.measures.relevance import relevance_retained
+from reranker.measures.summary import measure_slate
+from reranker.policy.compile import CompiledPolicy
+from reranker.slate import QuotaOutcome, QuotaTier, Report, SignalCounts, SlateMeasures, SlateStatus
+
+_MEASURED_VALUES = 32  # an attribute the policy does not name is measured only if it has no more values than this
+
+
+def build_report(
+    rules: CompiledPolicy,
+    candidates: Candidates,
+    context: Context,
+    order: NDArray[np.int32],
+    positions: NDArray[np.int32],
+    passes: NDArray[np.bool_],
+    *,
+    status: SlateStatus,
+    tier: QuotaTier,
+    outcomes: tuple[QuotaOutcome, ...],
+    notes: tuple[str, ...],
+) -> Report:
+    """The report of one slate; `positions` and `order` index the input, `passes` is the guard in upstream order."""
+    zero = rules.score_zero if rules.score_zero_given else None
+    retained = relevance_retained(candidates.scores, positions, order[: len(positions)], zero)
+    signals = _signal_counts(rules, candidates)
+
+    def measure() -> SlateMeasures:
+        guarded = np.empty(len(passes), bool)
+        guarded[order] = passes
+        return measure_slate(
+            candidates,
+            positions,
+            order,
+            len(positions),
+            attributes=_measured(rules, candidates),
+            declared=context.targets,
+            threshold_by_attribute={name: rules.label_rule(name).threshold for name in candidates.attributes},
+            guarded=guarded if rules.guard is not None else None,
+            embedding=next(iter(candidates.embeddings.values()), None),
+            score_zero=zero,
+            domains=rules.wanted_values(),
+        )
+
+    return Report(
+        status=status,
+        tier=tier,
+        quotas=outcomes,
+        relevance_retained=retained,
+        signals=signals,
+        notes=notes + _notes(rules, candidates, context, signals),
+        policy_name=rules.name,
+        policy_revision=rules.revision,
+        measure=measure,
+    )
+
+
+def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
+    """The attributes that quotas and labels name and candidates carry; when there is none, every small one."""
+    named = [name for name in rules.named_attributes if name in candidates.attributes]
+    return named or [name for name, column in candidates.attributes.items() if len(column.values) <= _MEASURED_VALUES]
+
+
+def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:
+    embedding = next(iter(candidates.embeddings.values()), None)
+    unknown, absent = {}, []
+    for name in rules.named_attributes:
+        column = candidates.attributes.get(name)
+        if column is None:
+            absent.append(name)
+        else:
+            unknown[name] = _unknown(column.hard(rules.label_rule(name).threshold))
+    missing = embedding.missing if embedding is not None else len(candidates)
+    return SignalCounts(missing_embeddings=missing, absent_attributes=tuple(absent), unknown_values=unknown)
+
+
+def _unknown(column: AttributeColumn) -> int:
+    if column.offsets is None:
+        return int(np.count_nonzero(column.codes == 0))
+    return int(np.count_nonzero(np.diff(column.offsets) == 0))
+
+
+def _notes(rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts) -> tuple[str, ...]:
+    notes = []
+    count = len(candidates)
+    if count and rules.strategy != "relevance" and rules.diversity > 0 and signals.missing_embeddings == count:
+        notes.append("no candidate has an embedding: diversity has nothing to compare, relevance decides")
+    absent = signals.absent_attributes if count else ()
+    notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
+    if context.without_profiling:
+        notes.append("context and history of the user were not used")
+    return tuple(notes)

@@ -1,0 +1,183 @@
+"""The way of one request: upstream order, guard, quotas, strategy, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import Candidates, EmbeddingColumn
+from reranker.context import Context
+from reranker.engine.checks import check_request, guard_passes
+from reranker.engine.explain import Explainer
+from reranker.engine.report import build_report
+from reranker.errors import InvalidInput, QuotasInfeasible, Violation
+from reranker.policy import Policy
+from reranker.policy.compile import CompiledPolicy, compiled
+from reranker.quotas.outcomes import outcomes_of, status_of
+from reranker.quotas.planner import Plan, plan_quotas
+from reranker.quotas.tables import Pool, build_tables, hard_columns
+from reranker.slate import Explanation, QuotaOutcome, Slate, SlateStatus
+from reranker.strategies import Problem, Strategy, build, normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where the time of one request went: seconds by stage."""
+
+    stages: dict[str, float]
+
+
+def rerank(
+    candidates: Candidates,
+    policy: Policy,
+    slate_size: int,
+    *,
+    explain: bool = False,
+    context: Context | None = None,
+) -> Slate:
+    """The slate of `slate_size` candidates (all of them when there are fewer) that `policy` asks for.
+
+    `explain` adds one explanation a slot. Raises `InvalidInput` for a bad slate size, values outside a declared
+    domain or words that have no algorithm yet, `QuotasInfeasible` when a hard bound breaks under `mode = "fail"`.
+    """
+    return rerank_traced(candidates, policy, slate_size, explain=explain, context=context)[0]
+
+
+def rerank_traced(
+    candidates: Candidates,
+    policy: Policy,
+    slate_size: int,
+    *,
+    explain: bool = False,
+    context: Context | None = None,
+) -> tuple[Slate, Trace]:
+    """`rerank`, and where the time went."""
+    clock = _Clock()
+    slots = min(_checked_size(slate_size), len(candidates))
+    rules = compiled(policy, slots)
+    context = context or Context()
+    check_request(rules, candidates, context)
+    clock.lap("policy")
+
+    order = upstream_order(candidates.scores)
+    scores = candidates.scores[order]
+    pool = _pool(rules, candidates, order, scores)
+    plan = plan_quotas(build_tables(rules, pool), pool, by_slot=explain)
+    clock.lap("plan")
+
+    strategy = build(rules.strategy, _problem(rules, candidates, order, scores), plan.gate)
+    explanations = _select(strategy, plan, pool, explain)
+    picks, gains = plan.gate.picks, plan.gate.gains
+    clock.lap("select")
+
+    outcomes = outcomes_of(plan.tables, pool, picks, slate_size)
+    status = status_of(outcomes, plan.tier)
+    notes: tuple[str, ...] = ()
+    if status != SlateStatus.SATISFIED and rules.mode != "relax" and _broken(outcomes):
+        if rules.mode == "fail":
+            raise QuotasInfeasible(outcomes)
+        notes = _strict_note(outcomes)
+        picks = np.arange(slots, dtype=np.int32)
+        gains = normalised(scores, rules.normalisation)[:slots]
+        outcomes, status, explanations = (
+            outcomes_of(plan.tables, pool, picks, slate_size),
+            SlateStatus.STRICT_UPSTREAM,
+            (),
+        )
+    positions = order[picks]
+    report = build_report(
+        rules,
+        candidates,
+        context,
+        order,
+        positions,
+        pool.passes,
+        status=status,
+        tier=plan.tier,
+        outcomes=outcomes,
+        notes=notes,
+    )
+    slate = Slate(positions, gains, report, explanations, candidates.ids)
+    clock.lap("report")
+    return slate, Trace(clock.stages)
+
+
+def upstream_order(scores: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Candidates by score descending, ties by input position: int32 (N,)."""
+    return np.argsort(-scores, kind="stable").astype(np.int32)
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[stage] = now - self._last
+        self._last = now
+
+
+def _checked_size(slate_size: int) -> int:
+    if isinstance(slate_size, bool) or not isinstance(slate_size, int | np.integer) or slate_size < 0:
+        raise InvalidInput([Violation("slate_size", "must be an integer of at least 0")])
+    return int(slate_size)
+
+
+def _pool(rules: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32], scores: NDArray[np.float64]) -> Pool:
+    columns = hard_columns(rules, candidates, order)
+    passes = guard_passes(rules, columns, scores)
+    # Rule 3: an item that fails the guard may not stand above its upstream rank.
+    release = np.where(passes, 1, np.arange(1, len(order) + 1)).astype(np.int32)
+    return Pool(columns, passes, release, rules.keep_top, rules.slots)
+
+
+def _problem(
+    rules: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32], scores: NDArray[np.float64]
+) -> Problem:
+    return Problem(
+        relevance=normalised(scores, rules.normalisation),
+        diversity=0.0 if rules.strategy == "relevance" else rules.diversity,
+        embedding=main_embedding(candidates),
+        order=order,
+        shifted=rules.shifted,
+        slots=rules.slots,
+    )
+
+
+def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
+    """The embedding that strategies use: the first one, if any candidate has it."""
+    column = next(iter(candidates.embeddings.values()), None)
+    return column if column is not None and column.norms.any() else None
+
+
+def _select(strategy: Strategy, plan: Plan, pool: Pool, explain: bool) -> tuple[Explanation, ...]:
+    if plan.driver is None and not explain:
+        strategy.select(0, pool.slots)
+        return ()
+    explainer = Explainer(strategy, plan, pool) if explain else None
+    for slot in range(pool.slots):
+        if plan.driver is not None:
+            plan.driver.open(slot)
+        if explainer is not None:
+            explainer.before(slot)
+        strategy.select(slot, slot + 1)
+        if explainer is not None:
+            explainer.after(slot)
+        if plan.driver is not None:
+            plan.driver.commit(slot)
+    return explainer.explanations if explainer is not None else ()
+
+
+def _broken(outcomes: tuple[QuotaOutcome, ...]) -> bool:
+    return any(outcome.status == "BROKEN" for outcome in outcomes)
+
+
+def _strict_note(outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:
+    broken = next(outcome for outcome in outcomes if outcome.status == "BROKEN")
+    return (f"upstream order kept, because the policy is strict and a bound cannot hold: {broken.detail}",)

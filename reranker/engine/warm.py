@@ -1,0 +1,35 @@
+"""Before the first request: every kernel compiled, every path walked once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reranker.candidates import Candidates
+from reranker.engine.request import rerank
+from reranker.kernels import jit
+from reranker.policy import Policy
+from reranker.strategies import STRATEGIES
+
+
+def warm_up() -> None:
+    """Compile all kernels or load them from the cache, and run one small request a strategy."""
+    jit.warm_up()
+    numbers = np.random.default_rng(0)
+    candidates = Candidates(
+        ids=list(range(12)),
+        scores=np.linspace(1.0, 0.1, 12),
+        embeddings=numbers.standard_normal((12, 8)).astype(np.float32),
+        attributes={"group": ["a", "b", None] * 4, "creator": [["x"], ["x", "y"], []] * 4},
+    )
+    for strategy in STRATEGIES:
+        policy = Policy.from_dict(
+            {
+                "name": "warm-up",
+                "objective": {"strategy": strategy},
+                "quotas": [
+                    {"attribute": "group", "at_least_one_of_each": True},
+                    {"attribute": "creator", "max_per_value": 1, "window": 3},
+                ],
+            }
+        )
+        rerank(candidates, policy, 6, explain=True).report.measure()

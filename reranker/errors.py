@@ -1,0 +1,79 @@
+"""Every exception that reaches a caller.
+
+RerankerError
+├── InvalidInput (ValueError)     bad candidates, context or policy; names every violation at once
+├── UnknownPolicy (LookupError)   no policy of that name serves
+├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
+└── MissingExtra (ImportError)    an optional dependency is not installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+class RerankerError(Exception):
+    """Anything this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with an input.
+
+    `path` names the field (`candidates.scores[3]`, `quotas[0].min_share`), `reason` says what is wrong and what is
+    allowed; neither quotes a value that may describe a person. `line` is the line of a policy file, 0 when there is
+    none.
+    """
+
+    path: str
+    reason: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.path}: {self.reason}"
+
+
+class InvalidInput(RerankerError, ValueError):
+    """The input breaks one rule or more; `violations` lists all of them, `source` names the file if there is one."""
+
+    def __init__(self, violations: Iterable[Violation], source: str = "") -> None:
+        self.violations: tuple[Violation, ...] = tuple(violations)
+        self.source = source
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        count = len(self.violations)
+        head = f"{self.source}: " if self.source else ""
+        if count == 1:
+            return f"{head}{self.violations[0]}"
+        lines = "\n".join(f"  {violation}" for violation in self.violations)
+        return f"{head}{count} violations\n{lines}"
+
+
+class UnknownPolicy(RerankerError, LookupError):
+    """No policy of this name serves."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        self.known: tuple[str, ...] = tuple(sorted(known))
+        listed = ", ".join(self.known) or "none"
+        super().__init__(f"no policy is called {name!r}; these serve: {listed}")
+
+
+class QuotasInfeasible(RerankerError):
+    """A hard bound cannot hold and the policy says `mode = "fail"`; `outcomes` are the quota outcomes of the slate."""
+
+    def __init__(self, outcomes: Iterable[Any]) -> None:
+        self.outcomes: tuple[Any, ...] = tuple(outcomes)
+        broken = "; ".join(o.detail for o in self.outcomes if o.status == "BROKEN")
+        super().__init__(f"hard quotas cannot all hold: {broken}")
+
+
+class MissingExtra(RerankerError, ImportError):
+    """An optional dependency is missing; the text names the extra that brings it."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed: pip install 'diversity-reranker[{extra}]'")

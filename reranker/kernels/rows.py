@@ -1,0 +1,54 @@
+"""Embedding rows: their lengths at the door, and the unit rows that every strategy works on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from reranker.kernels.jit import boolean, f32, f64, i32, kernel, read_only, scratch
+
+
+@kernel(f64[::1](read_only(f32, 2)))
+def row_norms(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Euclidean length of each row in float64: NaN or infinite exactly when the row is, 0 exactly when the row is 0."""
+    count, width = matrix.shape
+    norms = np.empty(count, np.float64)
+    for i in range(count):
+        total = 0.0
+        for c in range(width):
+            value = np.float64(matrix[i, c])
+            total += value * value
+        norms[i] = np.sqrt(total)
+    return norms
+
+
+@kernel(types.void(read_only(f32, 2), read_only(f64, 1), read_only(i32, 1), boolean, scratch(f32, 2)))
+def unit_rows(
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    shifted: bool,
+    rows: NDArray[np.float32],
+) -> None:
+    """Write row `order[i]` of `matrix`, at unit length, into the first columns of `rows[i]`.
+
+    `shifted` appends a constant and scales by 1/sqrt(2), so that the dot product of two rows is (1 + cosine) / 2.
+    A row of norm 0 has no direction: it becomes all zero, alike to nothing.
+    """
+    width = matrix.shape[1]
+    for i in range(order.shape[0]):
+        source = order[i]
+        norm = norms[source]
+        if norm == 0.0:
+            for c in range(width):
+                rows[i, c] = 0.0
+            if shifted:
+                rows[i, width] = 0.0
+            continue
+        scale = 1.0 / norm
+        if shifted:
+            scale *= np.sqrt(0.5)
+            rows[i, width] = np.sqrt(0.5)
+        for c in range(width):
+            rows[i, c] = matrix[source, c] * scale

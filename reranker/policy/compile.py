@@ -1,0 +1,226 @@
+"""A policy as plain arrays and numbers for one slate length: made once, the only form that travels on.
+
+Shares are exact rationals here and integers from here on: a floor of 0.29 x 100 is 29, not 28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.policy import defaults
+from reranker.policy.model import Policy
+from reranker.v1 import policy_pb2 as pb
+
+NO_CAP = np.iinfo(np.int32).max // 4  # an upper bound that nothing reaches; sums of a few of them do not overflow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixBound:
+    """Least and most of one value in the first t slots: int32 arrays over t = 0..slots; None means no such bound."""
+
+    attribute: str
+    value: str
+    lower: NDArray[np.int32] | None
+    upper: NDArray[np.int32] | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class EachBound:
+    """Each of `values` at least once in the first `within` slots; None: each that a guard-passing candidate carries."""
+
+    attribute: str
+    values: tuple[str, ...] | None
+    within: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBound:
+    """No value more than `limit` times in any `window` consecutive slots; 0 is the whole slate."""
+
+    attribute: str
+    limit: int
+    window: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Who may be lifted above the upstream rank; None where the policy sets no such condition."""
+
+    min_score: float | None
+    min_share_of_best: float | None
+    where: tuple[tuple[str, frozenset[str]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """How one attribute's labels count; `domain` is None where the policy declares none."""
+
+    threshold: float
+    domain: tuple[str, ...] | None
+    sensitive: bool
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledPolicy:
+    """Everything the engine needs of a policy, for slates of `slots` items."""
+
+    name: str
+    revision: str
+    slots: int
+    strategy: str
+    diversity: float
+    normalisation: str
+    shifted: bool
+    score_zero: float
+    score_zero_given: bool
+    guard: Guard | None
+    keep_top: int
+    prefix_bounds: tuple[PrefixBound, ...]
+    each_bounds: tuple[EachBound, ...]
+    window_bounds: tuple[WindowBound, ...]
+    label_rules: dict[str, LabelRule]
+    default_label: LabelRule
+    mode: str
+
+    def label_rule(self, attribute: str) -> LabelRule:
+        """The rule of one attribute."""
+        return self.label_rules.get(attribute, self.default_label)
+
+    def wanted_values(self) -> dict[str, tuple[str, ...]]:
+        """The values that should all be present, by attribute: the declared domain, else those that a quota lists."""
+        wanted = {each.attribute: each.values for each in self.each_bounds if each.values is not None}
+        wanted.update({name: rule.domain for name, rule in self.label_rules.items() if rule.domain is not None})
+        return wanted
+
+    @cached_property
+    def quota_attributes(self) -> tuple[str, ...]:
+        """The attributes that a quota names, in the policy's order."""
+        names = [bound.attribute for bound in self.prefix_bounds]
+        names += [each.attribute for each in self.each_bounds]
+        names += [window.attribute for window in self.window_bounds]
+        return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def named_attributes(self) -> tuple[str, ...]:
+        """The attributes that quotas, the guard or the labels name."""
+        guard = tuple(name for name, _ in self.guard.where) if self.guard else ()
+        return tuple(dict.fromkeys((*self.quota_attributes, *guard, *self.label_rules)))
+
+
+def as_fraction(share: pb.Share) -> Fraction:
+    """The exact share: text as written, a number as the nearest fraction with a denominator up to 10^6."""
+    if share.WhichOneof("form") == "fraction":
+        return Fraction(share.fraction)
+    return Fraction(share.number).limit_denominator(10**6)
+
+
+@lru_cache(maxsize=1024)
+def compiled(policy: Policy, slots: int) -> CompiledPolicy:
+    """The policy for slates of exactly `slots` items."""
+    message = policy.message
+    objective, labels = message.objective, message.labels
+    strategy = _word(pb.Strategy.Name(defaults.get(objective, "strategy")), "STRATEGY_")
+    normalisation = _word(
+        pb.ScoreNormalisation.Name(defaults.get(objective, "score_normalisation")), "SCORE_NORMALISATION_"
+    )
+    similarity = _word(pb.Similarity.Name(defaults.get(objective, "similarity")), "SIMILARITY_")
+    spectral = strategy in ("dpp", "ssd")
+    if normalisation == "auto":
+        normalisation = "zscore" if spectral else "minmax"
+    blocks = list(message.quotas)
+    return CompiledPolicy(
+        name=policy.name,
+        revision=policy.revision,
+        slots=slots,
+        strategy=strategy,
+        diversity=defaults.get(objective, "diversity"),
+        normalisation=normalisation,
+        shifted=spectral if similarity == "auto" else similarity == "cosine_shifted",
+        score_zero=defaults.get(objective, "score_zero"),
+        score_zero_given=objective.HasField("score_zero"),
+        guard=_guard(message),
+        keep_top=min(defaults.get(message.placement, "keep_top"), slots),
+        prefix_bounds=tuple(bound for block in blocks for bound in _prefix_bounds(block, slots)),
+        each_bounds=tuple(_each_bound(block, slots) for block in blocks if defaults.get(block, "at_least_one_of_each")),
+        window_bounds=tuple(_window_bound(block) for block in blocks if block.HasField("max_per_value")),
+        label_rules={rule.attribute: _label_rule(rule, labels) for rule in labels.attributes},
+        default_label=LabelRule(defaults.get(labels, "threshold"), None, False),
+        mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
+    )
+
+
+def _word(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower()
+
+
+def _guard(message: pb.Policy) -> Guard | None:
+    guard = message.guard
+    where = tuple((condition.attribute, frozenset(condition.values)) for condition in guard.where)
+    min_score = guard.min_score if guard.HasField("min_score") else None
+    share = guard.min_share_of_best if guard.HasField("min_share_of_best") else None
+    if min_score is None and share is None and not where:
+        return None
+    return Guard(min_score, share, where)
+
+
+def _label_rule(rule: pb.AttributeLabels, labels: pb.Labels) -> LabelRule:
+    threshold = rule.threshold if rule.HasField("threshold") else defaults.get(labels, "threshold")
+    domain = tuple(rule.values) or None
+    return LabelRule(threshold, domain, defaults.get(rule, "sensitive"))
+
+
+def _within(block: pb.Quota, slots: int) -> int:
+    within = defaults.get(block, "within")
+    return min(within, slots) if within else slots
+
+
+def _prefix_bounds(block: pb.Quota, slots: int) -> Iterable[PrefixBound]:
+    within, weight = _within(block, slots), defaults.get(block, "weight")
+    for entry in block.min_share:
+        yield PrefixBound(
+            block.attribute, entry.value, share_floor(as_fraction(entry.share), within, slots), None, weight
+        )
+    for entry in block.max_share:
+        yield PrefixBound(
+            block.attribute, entry.value, None, share_ceiling(as_fraction(entry.share), within, slots), weight
+        )
+    for count in block.min_count:
+        lower = np.zeros(slots + 1, np.int32)
+        lower[within:] = count.count
+        yield PrefixBound(block.attribute, count.value, lower, None, weight)
+    for count in block.max_count:
+        upper = np.full(slots + 1, NO_CAP, np.int32)
+        upper[: within + 1] = count.count
+        yield PrefixBound(block.attribute, count.value, None, upper, weight)
+
+
+def share_floor(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
+    """floor(t x share) for prefixes t up to `within`; the last one stays from there on (rule 4)."""
+    counts = [t * share.numerator // share.denominator for t in range(within + 1)]
+    return np.array(counts + [counts[-1]] * (slots - within), np.int32)
+
+
+def share_ceiling(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
+    """ceil(t x share) for prefixes t up to `within`; the cap ends there (rule 4)."""
+    counts = [-(-t * share.numerator // share.denominator) for t in range(within + 1)]
+    return np.array(counts + [NO_CAP] * (slots - within), np.int32)
+
+
+def _each_bound(block: pb.Quota, slots: int) -> EachBound:
+    values = tuple(dict.fromkeys(block.values)) or None
+    return EachBound(block.attribute, values, _within(block, slots), defaults.get(block, "weight"))
+
+
+def _window_bound(block: pb.Quota) -> WindowBound:
+    return WindowBound(
+        block.attribute, block.max_per_value, defaults.get(block, "window"), defaults.get(block, "weight")
+    )

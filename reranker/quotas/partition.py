@@ -1,0 +1,109 @@
+"""Exact quotas on one attribute that partitions the candidates: least deficit, then one look-ahead a slot.
+
+Bounds with supply, guard and settled slots are unit-job scheduling (`reranker/kernels/gate.py`). Relaxing row v by a
+peak shortfall s_v and a peak excess e_v turns its bounds into L_v - s_v and U_v + e_v, so the least deficit (rule 5)
+is the cheapest (e, s) under which every bound can hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
+from reranker.quotas.tables import AttributeTable, Pool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartitionPlan:
+    """What the bounds come down to on this list.
+
+    `upper` (rows, slots + 1) is cap plus unavoidable excess, limited by supply; `shortfall` what each row must lack
+    in every slate; `crowded` whether the rows' lower bounds still compete for slots; `exact` whether excess is proven
+    least.
+    """
+
+    lower: NDArray[np.int32]
+    upper: NDArray[np.int32]
+    shortfall: NDArray[np.int32]
+    crowded: bool
+    exact: bool
+
+
+def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
+    """Least excess, then each row's unavoidable shortfall. O(N + rows x slots), more with a guard or caps."""
+    shape = table.lower.shape
+    excess = np.zeros(shape[0], np.int32)
+    supply, upper = np.empty(shape, np.int32), np.empty(shape, np.int32)
+    shortfall = np.empty(shape[0], np.int32)
+    exact = True
+    while True:
+        unfilled, conflict, _ = plan_bounds(
+            table.kinds, pool.release, pool.keep_top, table.lower, table.upper, excess, supply, upper, shortfall
+        ).tolist()
+        if not unfilled:
+            return PartitionPlan(table.lower, upper, shortfall, conflict > 0, exact)
+        exact = False
+        excess[_cheapest_raise(table, supply, upper, unfilled)] += 1
+
+
+def _cheapest_raise(table: AttributeTable, supply: NDArray[np.int32], upper: NDArray[np.int32], unfilled: int) -> int:
+    """The row whose cap is raised where the caps leave slots empty: the cheapest, then the one with most room."""
+    room = supply[:, unfilled] - upper[:, unfilled]
+    by_preference = np.lexsort((-room, table.bounds.upper_weight))
+    return int(next(row for row in by_preference.tolist() if room[row] > 0))
+
+
+def pinned_counts(kinds: NDArray[np.int32], rows: int, keep_top: int) -> NDArray[np.int32]:
+    """How many of each row stand in the first t settled slots: int32 (rows, keep_top + 1)."""
+    counts = np.zeros((rows, keep_top + 1), np.int32)
+    counts[kinds[:keep_top], np.arange(1, keep_top + 1)] = 1
+    return np.cumsum(counts, axis=1, dtype=np.int32)
+
+
+class PartitionGate:
+    """Drives the exact look-ahead from outside a strategy's loop, slot by slot; for explanations."""
+
+    def __init__(self, plan: PartitionPlan, gate: Gate) -> None:
+        self._lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
+        self._upper, self._gate = plan.upper, gate
+        self._counts = np.zeros(len(plan.shortfall), np.int32)
+
+    def open(self, slot: int) -> None:
+        """Write which kinds may stand in the slot."""
+        open_kinds_now(slot, self._lower, self._upper, self._counts, self._gate.is_open)
+
+    def commit(self, slot: int) -> None:
+        """Count the slot's pick."""
+        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
+
+
+class CrowdedGate:
+    """Lower bounds that compete for slots: a kind is open if the least weighted shortfall stays in reach (rule 5)."""
+
+    def __init__(self, plan: PartitionPlan, table: AttributeTable, gate: Gate, keep_top: int) -> None:
+        self._plan, self._weight, self._gate = plan, table.bounds.lower_weight, gate
+        self._by_weight = np.argsort(-table.bounds.lower_weight, kind="stable").astype(np.int32)
+        self._counts = np.zeros(len(plan.shortfall), np.int32)
+        self._incurred = plan.shortfall.copy()
+        after_pins = pinned_counts(gate.kind, len(plan.shortfall), keep_top)[:, -1].copy()
+        scratch = np.empty(len(plan.shortfall), np.int32)
+        self._budget = least_shortfall(
+            keep_top, after_pins, plan.lower, plan.upper, plan.shortfall, self._weight, self._by_weight, scratch
+        )
+
+    def open(self, slot: int) -> None:
+        """Write which kinds may stand in the slot."""
+        if self._gate.forced[slot] >= 0:
+            return
+        open_kinds_crowded(
+            slot, self._counts, self._plan.lower, self._plan.upper, self._incurred, self._weight, self._by_weight,
+            self._budget, self._gate.is_open,
+        )  # fmt: skip
+
+    def commit(self, slot: int) -> None:
+        """Count the slot's pick and what is owed after it."""
+        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
+        np.maximum(self._incurred, self._plan.lower[:, slot + 1] - self._counts, out=self._incurred)

@@ -1,0 +1,99 @@
+"""From bounds to the strongest tier that carries them, and the gate that a strategy runs under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.kernels.gate import Gate
+from reranker.quotas.lookahead import Kinds, LookaheadGate
+from reranker.quotas.partition import CrowdedGate, PartitionGate, plan_partition
+from reranker.quotas.tables import AttributeTable, Pool
+from reranker.slate import QuotaTier
+
+
+class Driver(Protocol):
+    """Opens kinds slot by slot for tiers that are not linked into the strategies' kernels."""
+
+    def open(self, slot: int) -> None:
+        """Write which kinds may stand in the slot."""
+
+    def commit(self, slot: int) -> None:
+        """Take note of the slot's pick."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How the quotas of one request are kept: `driver` is None when the kernel needs none.
+
+    `kind_rows[kind]` lists the (table, row) pairs that each kind carries, for explanations.
+    """
+
+    tier: QuotaTier
+    gate: Gate
+    driver: Driver | None
+    tables: tuple[AttributeTable, ...]
+    kind_rows: Sequence[Sequence[tuple[int, int]]]
+
+
+def plan_quotas(tables: tuple[AttributeTable, ...], pool: Pool, by_slot: bool) -> Plan:
+    """The strongest tier for these bounds; `by_slot` asks for a driver even where the kernel could do without one."""
+    binding = [index for index, table in enumerate(tables) if len(table.values) > 1]
+    if not binding:
+        gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
+        return Plan(QuotaTier.NONE, gate, None, tables, [[]])
+    only = tables[binding[0]]
+    if len(binding) == 1 and only.is_partition and not only.sliding:
+        return _partition_plan(tables, binding[0], pool, by_slot)
+    chosen = [tables[index] for index in binding]
+    kinds = Kinds(chosen)
+    gate = _gate(pool, kinds.of, len(kinds))
+    numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
+    starts, stops = kinds.offsets[:-1].tolist(), kinds.offsets[1:].tolist()
+    kind_rows = [[numbered[row] for row in kinds.rows[a:b].tolist()] for a, b in zip(starts, stops, strict=True)]
+    return Plan(QuotaTier.HEURISTIC, gate, LookaheadGate(chosen, pool, kinds, gate), tables, kind_rows)
+
+
+def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, by_slot: bool) -> Plan:
+    table = tables[index]
+    plan = plan_partition(table, pool)
+    capped = bool(table.bounds.capped.any()) or bool(table.windows)
+    tier = QuotaTier.PARTITION_EXACT if capped else QuotaTier.LOWER_EXACT
+    if not plan.exact or (plan.crowded and capped):
+        tier = QuotaTier.HEURISTIC
+    gate = _gate(pool, table.kinds, len(table.values))
+    kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))]
+    driver: Driver | None = None
+    if plan.crowded:
+        driver = CrowdedGate(plan, table, gate, pool.keep_top)
+    elif by_slot:
+        driver = PartitionGate(plan, gate)
+    else:
+        gate.bounded = True
+        gate.lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
+        gate.upper = plan.upper
+    return Plan(tier, gate, driver, tables, kind_rows)
+
+
+def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
+    slots = pool.slots
+    forced = np.full(slots, -1, np.int32)
+    forced[: pool.keep_top] = np.arange(pool.keep_top)
+    unbounded = np.zeros((kinds, 0), np.int32)
+    return Gate(
+        kind=np.ascontiguousarray(kind, dtype=np.int32),
+        release=pool.release,
+        forced=forced,
+        bounded=False,
+        lower=unbounded,
+        upper=unbounded,
+        counts=np.zeros(kinds, np.int32),
+        is_open=np.ones(kinds, bool),
+        taken=np.zeros(len(pool), bool),
+        picks=np.full(slots, -1, np.int32),
+        gains=np.zeros(slots),
+    )

@@ -1,0 +1,219 @@
+"""What goes out: positions, gains, report, explanations. The same words as `proto/reranker/v1/slate.proto`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SlateStatus(StrEnum):
+    """How the hard bounds fared."""
+
+    SATISFIED = "SATISFIED"
+    SUPPLY_LIMITED = "SUPPLY_LIMITED"
+    RELAXED_MINIMAL = "RELAXED_MINIMAL"
+    RELAXED_BEST_EFFORT = "RELAXED_BEST_EFFORT"
+    STRICT_UPSTREAM = "STRICT_UPSTREAM"
+    NOT_TRIGGERED = "NOT_TRIGGERED"
+
+
+class QuotaTier(StrEnum):
+    """How strong the guarantee behind the quotas is."""
+
+    NONE = "NONE"
+    LOWER_EXACT = "LOWER_EXACT"
+    PARTITION_EXACT = "PARTITION_EXACT"
+    FLOW_EXACT = "FLOW_EXACT"
+    HEURISTIC = "HEURISTIC"
+
+
+class BoundKind(StrEnum):
+    """What a bound counts."""
+
+    LOWER = "LOWER"
+    UPPER = "UPPER"
+    WINDOW = "WINDOW"
+    SIMILARITY = "SIMILARITY"
+
+
+class OutcomeStatus(StrEnum):
+    """How one bound fared."""
+
+    MET = "MET"
+    BROKEN = "BROKEN"
+    SUSPENDED = "SUSPENDED"
+
+
+class OutcomeReason(StrEnum):
+    """Why a bound is broken or suspended."""
+
+    SUPPLY = "SUPPLY"
+    GUARD = "GUARD"
+    CROWDING = "CROWDING"
+    CONFLICT = "CONFLICT"
+    PINNED = "PINNED"
+    UNKNOWN_LABELS = "UNKNOWN_LABELS"
+    LOW_COVERAGE = "LOW_COVERAGE"
+    NO_TARGET = "NO_TARGET"
+    REFINED = "REFINED"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaOutcome:
+    """What became of one bound. `required` and `achieved` are counts at the first failing prefix, else at the last."""
+
+    attribute: str
+    value: str
+    bound: BoundKind
+    required: float
+    achieved: float
+    share: float
+    first_failing_prefix: int
+    status: OutcomeStatus
+    reason: OutcomeReason | None
+    over_fetch: int
+
+    @property
+    def detail(self) -> str:
+        """The outcome in a sentence, for the policy's owner."""
+        wanted = {BoundKind.LOWER: "at least", BoundKind.UPPER: "at most"}.get(self.bound, "no value more often than")
+        who = f"{self.attribute} {self.value}".rstrip()
+        where = f" in the first {self.first_failing_prefix} slots" if self.first_failing_prefix else ""
+        text = f"{who}: {wanted} {self.required:g}, has {self.achieved:g}{where}"
+        return f"{text}: {_WORDS[self.reason]}" if self.reason else text
+
+
+_WORDS = {
+    OutcomeReason.SUPPLY: "too few candidates for it came in",
+    OutcomeReason.GUARD: "too few candidates for it pass the guard",
+    OutcomeReason.CROWDING: "more is asked of these slots than there are slots",
+    OutcomeReason.CONFLICT: "another bound excludes it",
+    OutcomeReason.PINNED: "items kept in their places break it",
+    OutcomeReason.UNKNOWN_LABELS: "candidates without a label could have met it",
+    OutcomeReason.LOW_COVERAGE: "too few candidates are labelled, so it does not apply",
+    OutcomeReason.NO_TARGET: "the request named no target, so it does not apply",
+    OutcomeReason.REFINED: "the user chose a value, so it does not apply",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMeasures:
+    """The measures of one attribute in one list; a measure is None where it has no meaning (nothing labelled)."""
+
+    attribute: str
+    values: tuple[str, ...]
+    shares: tuple[float, ...]
+    reference_shares: tuple[float, ...]
+    reference_declared: bool
+    label_coverage: float
+    div: float | None
+    div_ceiling: float | None
+    div_ceiling_guarded: float | None
+    min_skew: float | None
+    max_skew: float | None
+    ndkl: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListMeasures:
+    """The measures of one order; None where they have no meaning (one item, no embeddings)."""
+
+    ndcg: float | None
+    intra_list_average_distance: float | None
+    intra_list_minimum_distance: float | None
+    groups: Mapping[str, GroupMeasures]
+
+
+@dataclass(frozen=True, slots=True)
+class SlateMeasures:
+    """The slate beside the upstream order at the same length."""
+
+    before: ListMeasures
+    after: ListMeasures
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaInfluence:
+    """How a bound touched a pick: it kept `blocked` better candidates from the slot."""
+
+    attribute: str
+    value: str
+    bound: BoundKind
+    blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one item stands in its slot; slots and ranks count from 1, displacement is upstream rank minus slot."""
+
+    slot: int
+    gain: float
+    relevance_part: float
+    diversity_part: float
+    upstream_rank: int
+    displacement: int
+    nearest_slot: int
+    nearest_similarity: float | None
+    pinned: bool
+    rank_exhausted: bool
+    forced_by: tuple[QuotaInfluence, ...]
+    instead_of_rank: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalCounts:
+    """What was missing in the request."""
+
+    missing_embeddings: int = 0
+    unknown_ids: int = 0
+    absent_attributes: tuple[str, ...] = ()
+    unknown_values: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How the slate meets its policy. `measures` are computed on first access, from the arrays of this request."""
+
+    status: SlateStatus
+    tier: QuotaTier
+    quotas: tuple[QuotaOutcome, ...]
+    relevance_retained: float | None
+    signals: SignalCounts
+    notes: tuple[str, ...]
+    policy_name: str
+    policy_revision: str
+    measure: Callable[[], SlateMeasures] = field(repr=False, compare=False)
+
+    @cached_property
+    def measures(self) -> SlateMeasures:
+        """Measures of the upstream order and of the slate."""
+        return self.measure()
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The answer.
+
+    `positions` (int32) index into the candidates in slate order without duplicates; `gains` (float64) are the utilities
+    at each pick; `explanations` has one entry a slot when they were asked for, else none.
+    """
+
+    positions: NDArray[np.int32]
+    gains: NDArray[np.float64]
+    report: Report
+    explanations: tuple[Explanation, ...]
+    candidate_ids: Sequence[str | int] = field(repr=False, compare=False)
+
+    @cached_property
+    def ids(self) -> list[str | int]:
+        """The picked ids in slate order."""
+        return [self.candidate_ids[position] for position in self.positions.tolist()]
+
+    def __len__(self) -> int:
+        return len(self.positions)

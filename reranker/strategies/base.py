@@ -1,0 +1,62 @@
+"""What every strategy is given and what it must do: fill slots with the best candidates that the gate lets through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import EmbeddingColumn
+from reranker.kernels.gate import Gate
+from reranker.kernels.rows import unit_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What is maximised over candidates in upstream order.
+
+    `relevance` float64 (N,), `diversity` 0..1, `embedding` in input order (None: there is none), `order` int32 (N,)
+    from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2.
+    """
+
+    relevance: NDArray[np.float64]
+    diversity: float
+    embedding: EmbeddingColumn | None
+    order: NDArray[np.int32]
+    shifted: bool
+    slots: int
+
+    def weighted_relevance(self) -> NDArray[np.float64]:
+        """(1 - diversity) x relevance."""
+        return (1.0 - self.diversity) * self.relevance
+
+    def unit_rows(self, extra: int = 0) -> tuple[NDArray[np.float32], int]:
+        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension."""
+        assert self.embedding is not None
+        matrix = self.embedding.matrix
+        dimension = matrix.shape[1] + (1 if self.shifted else 0)
+        rows = np.empty((len(self.order), dimension + extra), np.float32)
+        unit_rows(matrix, self.embedding.norms, self.order, self.shifted, rows)
+        return rows, dimension
+
+
+class Strategy(ABC):
+    """A resumable greedy selection."""
+
+    def __init__(self, problem: Problem, gate: Gate) -> None:
+        self.problem = problem
+        self.gate = gate
+
+    @abstractmethod
+    def select(self, first: int, last: int) -> None:
+        """Fill slots first..last-1 of the gate's picks and gains."""
+
+    @abstractmethod
+    def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Relevance and diversity part of every candidate's utility given the first `slot` picks; for explanations."""
+
+    def exhausted(self, diversity_part: float) -> bool:
+        """True when diversity can no longer tell this candidate apart."""
+        return False

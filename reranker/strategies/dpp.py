@@ -1,0 +1,54 @@
+"""Greedy MAP of a determinantal point process: (1 - delta) r_i + delta log max(d2_i / L_ii, 1e-5)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.kernels.dpp import CLAMP, residual_variances, select_dpp
+from reranker.kernels.gate import Gate
+from reranker.strategies.base import Problem, Strategy
+
+
+class DppStrategy(Strategy):
+    """Chen et al. 2018, algorithm 1, in the additive form (rule 1). O(U (D + k)), U <= N k refreshed entries."""
+
+    def __init__(self, problem: Problem, gate: Gate) -> None:
+        super().__init__(problem, gate)
+        assert problem.embedding is not None
+        count, slots = len(problem.order), problem.slots
+        self._relevance = problem.weighted_relevance()
+        self._rows, self._dimension = problem.unit_rows(extra=slots)
+        self._scan: tuple[Any, ...] = (
+            np.empty((slots, self._rows.shape[1]), np.float32),
+            np.ones(count, np.float32),
+            np.zeros(count, np.int32),
+            self._relevance + 1e-4,  # any upper bound will do before the first refresh
+            np.zeros(1, np.int64),
+        )
+        self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
+        self._exact: tuple[Any, ...] = (
+            np.empty(slots, np.float64),
+            np.empty((count, slots), np.float64),  # touched only for contenders, so most of its pages never exist
+            np.ones(count, np.float64),
+            np.zeros(count, np.int32),
+        )
+
+    def select(self, first: int, last: int) -> None:
+        """Fill slots first..last-1."""
+        select_dpp(
+            first, last, *self.gate.arrays, self._relevance, self.problem.diversity, self._dimension,
+            self.problem.shifted, self._rows, *self._scan, *self._inputs, *self._exact, )  # fmt: skip
+
+    def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Relevance and diversity part of every candidate's utility after `slot` picks."""
+        residual_variances(slot, self.problem.shifted, self.gate.picks, *self._inputs, *self._exact)
+        variance: NDArray[np.float64] = self._exact[2]
+        return self._relevance, self.problem.diversity * np.log(np.maximum(variance, CLAMP))
+
+    def exhausted(self, diversity_part: float) -> bool:
+        """True at the clamp: the candidate adds nothing that earlier picks do not span."""
+        return self.problem.diversity > 0 and diversity_part <= self.problem.diversity * math.log(CLAMP) * (1 - 1e-12)
