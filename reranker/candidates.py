@@ -226,6 +226,11 @@ def _attribute_column(path: str, data: Any, count: int, found: list[Violation]) 
         return None
     lists = any(isinstance(value, list | tuple | set | frozenset | np.ndarray) for value in values)
     coder = _Coder(path, found)
+    if set(map(type, values)) <= {str, type(None)} and "" not in values:  # the common case, one look-up an item
+        distinct = dict.fromkeys(value for value in values if value is not None)
+        code_of = {value: code for code, value in enumerate(distinct, start=1)}
+        codes = np.fromiter((code_of.get(value, 0) for value in values), np.int32, count)
+        return AttributeColumn(tuple(distinct), codes)
     if not lists:
         return AttributeColumn(
             codes=np.array([coder.code(v, i) for i, v in enumerate(values)], np.int32), values=coder.values

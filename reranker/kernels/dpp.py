@@ -41,6 +41,25 @@ def scan_refresh(
     """Apply scan pivots to candidate i, until it is up to date or its residual falls to `need`."""
     variance = residual[i]
     column = seen[i]
+    # Four pivots at a time load the row once: four times the arithmetic for little more than one pass over memory.
+    while column + 4 <= chain and variance > need:
+        a = b = c4 = d = np.float32(0.0)
+        for c in range(dimension + column):
+            value = rows[i, c]
+            a += value * pivots[column, c]
+            b += value * pivots[column + 1, c]
+            c4 += value * pivots[column + 2, c]
+            d += value * pivots[column + 3, c]
+        at = dimension + column
+        b += a * pivots[column + 1, at]
+        c4 += a * pivots[column + 2, at] + b * pivots[column + 2, at + 1]
+        d += a * pivots[column + 3, at] + b * pivots[column + 3, at + 1] + c4 * pivots[column + 3, at + 2]
+        rows[i, at] = a
+        rows[i, at + 1] = b
+        rows[i, at + 2] = c4
+        rows[i, at + 3] = d
+        variance = max(variance - (a * a + b * b + c4 * c4 + d * d), np.float32(0.0))
+        column += 4
     while column < chain and variance > need:
         total = np.float32(0.0)
         for c in range(dimension + column):
@@ -167,9 +186,17 @@ def select_dpp(
             if seed < 0:
                 picks[slot] = -1
                 return
+            # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is decided
+            # at once, and the best so far is the bound.
+            complete = chain[0] == slot
             scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
             bound[seed] = relevance[seed] + diversity * np.log(max(residual[seed] + SCAN_ERROR, CLAMP)) + _SLACK
             low = relevance[seed] + diversity * np.log(max(residual[seed] - SCAN_ERROR, CLAMP)) - _SLACK
+            best = -np.inf
+            if not complete:
+                d2 = exact_residual(seed, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
+                low = best = resolve(relevance[seed] + diversity * np.log(max(d2, CLAMP)))
+                pick = seed
             found = 0
             for i in range(count):
                 if bound[i] < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
@@ -180,10 +207,17 @@ def select_dpp(
                     bound[i] = relevance[i] + diversity * np.log(max(residual[i] + SCAN_ERROR, CLAMP)) + _SLACK
                     if bound[i] < low or seen[i] < chain[0]:
                         continue
-                contenders[found] = i
-                found += 1
-                low = max(low, relevance[i] + diversity * np.log(max(residual[i] - SCAN_ERROR, CLAMP)) - _SLACK)
-            best = -np.inf
+                if complete:
+                    contenders[found] = i
+                    found += 1
+                    low = max(low, relevance[i] + diversity * np.log(max(residual[i] - SCAN_ERROR, CLAMP)) - _SLACK)
+                    continue
+                d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
+                utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
+                bound[i] = min(bound[i], utility + _SLACK)
+                if utility > best or (utility == best and i < pick):
+                    low = best = utility
+                    pick = i
             for c in range(found):
                 i = contenders[c]
                 if bound[i] < low:

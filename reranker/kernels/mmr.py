@@ -18,13 +18,46 @@ _GRID = np.float32(2.0**20)
 
 
 @inner
+def on_grid(dot: np.float32) -> np.float32:
+    """clip(dot, 0, 1) to 2^-20: float32 noise must not decide between two exact duplicates."""
+    clipped: np.float32 = np.rint(min(max(dot, np.float32(0.0)), np.float32(1.0)) * _GRID) / _GRID
+    return clipped
+
+
+@inner
 def clipped_similarity(rows: NDArray[np.float32], i: int, j: int) -> np.float32:
-    """clip(row_i . row_j, 0, 1) to 2^-20: float32 noise must not decide between two exact duplicates."""
+    """clip(row_i . row_j, 0, 1) on the grid."""
     total = np.float32(0.0)
     for c in range(rows.shape[1]):
         total += rows[i, c] * rows[j, c]
-    clipped: np.float32 = np.rint(min(max(total, np.float32(0.0)), np.float32(1.0)) * _GRID) / _GRID
-    return clipped
+    return on_grid(total)
+
+
+@inner
+def catch_up(
+    i: int,
+    slot: int,
+    picks: NDArray[np.int32],
+    rows: NDArray[np.float32],
+    similarity: NDArray[np.float32],
+    seen: NDArray[np.int32],
+) -> None:
+    """Compare candidate i with its next unseen picks: four at once when it lags that far, so its row is loaded once."""
+    first = seen[i]
+    if first + 4 > slot:
+        similarity[i] = max(similarity[i], clipped_similarity(rows, i, picks[first]))
+        seen[i] = first + 1
+        return
+    p, q, r, s = picks[first], picks[first + 1], picks[first + 2], picks[first + 3]
+    a = b = c = d = np.float32(0.0)
+    for k in range(rows.shape[1]):
+        value = rows[i, k]
+        a += value * rows[p, k]
+        b += value * rows[q, k]
+        c += value * rows[r, k]
+        d += value * rows[s, k]
+    similarity[i] = max(similarity[i], on_grid(max(max(a, b), max(c, d))))
+    seen[i] = first + 4
 
 
 @kernel(types.void(i64, i64, *GATE, read_only(f64, 1), f64, read_only(f32, 2), scratch(f32, 1), scratch(i32, 1)))
@@ -64,16 +97,14 @@ def select_mmr(
                     continue
                 utility = resolve(relevance[i] - diversity * np.float64(similarity[i]))
                 while utility > best and seen[i] < slot:
-                    similarity[i] = max(similarity[i], clipped_similarity(rows, i, picks[seen[i]]))
-                    seen[i] += 1
+                    catch_up(i, slot, picks, rows, similarity, seen)
                     utility = resolve(relevance[i] - diversity * np.float64(similarity[i]))
                 if utility > best:
                     best = utility
                     pick = i
         else:
             while seen[pick] < slot:
-                similarity[pick] = max(similarity[pick], clipped_similarity(rows, pick, picks[seen[pick]]))
-                seen[pick] += 1
+                catch_up(pick, slot, picks, rows, similarity, seen)
             best = resolve(relevance[pick] - diversity * np.float64(similarity[pick]))
         picks[slot] = pick
         if pick < 0:
@@ -95,5 +126,4 @@ def nearest_similarity(
     """Bring every candidate's largest similarity up to date with the first `slot` picks; for explanations."""
     for i in range(rows.shape[0]):
         while seen[i] < slot:
-            similarity[i] = max(similarity[i], clipped_similarity(rows, i, picks[seen[i]]))
-            seen[i] += 1
+            catch_up(i, slot, picks, rows, similarity, seen)
