@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from reranker.policy import defaults
 from reranker.policy.model import Policy
+from reranker.policy.vocabulary import fraction_of
 from reranker.v1 import policy_pb2 as pb
 
 NO_CAP = np.iinfo(np.int32).max // 4  # an upper bound that nothing reaches; sums of a few of them do not overflow
@@ -116,13 +117,6 @@ class CompiledPolicy:
         return tuple(dict.fromkeys((*self.quota_attributes, *guard, *self.label_rules)))
 
 
-def as_fraction(share: pb.Share) -> Fraction:
-    """The exact share: text as written, a number as the nearest fraction with a denominator up to 10^6."""
-    if share.WhichOneof("form") == "fraction":
-        return Fraction(share.fraction)
-    return Fraction(share.number).limit_denominator(10**6)
-
-
 @lru_cache(maxsize=1024)
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
     """The policy for slates of exactly `slots` items."""
@@ -152,7 +146,7 @@ def compiled(policy: Policy, slots: int) -> CompiledPolicy:
         prefix_bounds=tuple(bound for block in blocks for bound in _prefix_bounds(block, slots)),
         each_bounds=tuple(_each_bound(block, slots) for block in blocks if defaults.get(block, "at_least_one_of_each")),
         window_bounds=tuple(_window_bound(block) for block in blocks if block.HasField("max_per_value")),
-        label_rules={rule.attribute: _label_rule(rule, labels) for rule in labels.attributes},
+        label_rules={rule.attribute: _label_rule(message, rule) for rule in labels.attributes},
         default_label=LabelRule(defaults.get(labels, "threshold"), None, False),
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
     )
@@ -172,10 +166,15 @@ def _guard(message: pb.Policy) -> Guard | None:
     return Guard(min_score, share, where)
 
 
-def _label_rule(rule: pb.AttributeLabels, labels: pb.Labels) -> LabelRule:
-    threshold = rule.threshold if rule.HasField("threshold") else defaults.get(labels, "threshold")
-    domain = tuple(rule.values) or None
-    return LabelRule(threshold, domain, defaults.get(rule, "sensitive"))
+def _label_rule(message: pb.Policy, rule: pb.AttributeLabels) -> LabelRule:
+    threshold = defaults.get_label(message, rule.attribute, "threshold")
+    return LabelRule(threshold, tuple(rule.values) or None, defaults.get(rule, "sensitive"))
+
+
+def _exact(share: pb.Share) -> Fraction:
+    fraction = fraction_of(share)
+    assert fraction is not None, "a Policy's shares have been checked"
+    return fraction
 
 
 def _within(block: pb.Quota, slots: int) -> int:
@@ -186,13 +185,9 @@ def _within(block: pb.Quota, slots: int) -> int:
 def _prefix_bounds(block: pb.Quota, slots: int) -> Iterable[PrefixBound]:
     within, weight = _within(block, slots), defaults.get(block, "weight")
     for entry in block.min_share:
-        yield PrefixBound(
-            block.attribute, entry.value, share_floor(as_fraction(entry.share), within, slots), None, weight
-        )
+        yield PrefixBound(block.attribute, entry.value, share_floor(_exact(entry.share), within, slots), None, weight)
     for entry in block.max_share:
-        yield PrefixBound(
-            block.attribute, entry.value, None, share_ceiling(as_fraction(entry.share), within, slots), weight
-        )
+        yield PrefixBound(block.attribute, entry.value, None, share_ceiling(_exact(entry.share), within, slots), weight)
     for count in block.min_count:
         lower = np.zeros(slots + 1, np.int32)
         lower[within:] = count.count

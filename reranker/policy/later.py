@@ -1,0 +1,78 @@
+"""Words that this release knows and does not serve yet: a policy that uses one is refused, never half obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reranker.policy.defaults import DEFAULTS
+from reranker.policy.mistakes import Mistakes
+from reranker.policy.vocabulary import SetWord, set_words
+from reranker.v1 import policy_pb2
+
+_STRATEGIES = "relevance, mmr and dpp are available now"
+_PLAIN_BOUNDS = "min_share, max_share, min_count, max_count, at_least_one_of_each and max_per_value are available now"
+_ONE_ATTRIBUTE = f"with attribute, {_PLAIN_BOUNDS}"
+_HARD_LABELS = 'count = "hard" with a threshold is available now'
+_NEUTRAL = "neutral is available now"
+
+# By dotted key, or key = word: what is available instead. A word at its default asks for nothing and is accepted.
+NOT_BUILT_YET: Mapping[str, str] = {
+    "objective.strategy = msd": _STRATEGIES,
+    "objective.strategy = ssd": _STRATEGIES,
+    "objective.strategy = cover": _STRATEGIES,
+    "objective.strategy = xquad": _STRATEGIES,
+    "objective.strategy = pm2": _STRATEGIES,
+    "objective.strategy = dum": _STRATEGIES,
+    "objective.strategy = calibrated": _STRATEGIES,
+    "objective.strategy = round_robin": _STRATEGIES,
+    "objective.window": "0, the whole slate, is available now",
+    "objective.relevance_floor": "a lower diversity, and [guard], are available now",
+    "objective.candidate_window": "0, all candidates, is available now",
+    "objective.sample": "the mode of the DPP, sample = false, is available now",
+    "similarity_signals": "the first embedding is available now",
+    "placement.max_fall": "keep_top is available now",
+    "quotas.where": _ONE_ATTRIBUTE,
+    "quotas.target": _PLAIN_BOUNDS,
+    "quotas.tolerance": _PLAIN_BOUNDS,
+    "quotas.min_coverage": "quotas without it are available now",
+    "quotas.max_similarity": "max_per_value is available now",
+    "quotas.fair_star": _PLAIN_BOUNDS,
+    "quotas.generator": _PLAIN_BOUNDS,
+    "quotas.soft": "hard quotas, soft = false, are available now",
+    "spacings": "quotas with max_per_value and window are available now",
+    "decays": "quotas with max_per_value are available now",
+    "calibration": _STRATEGIES,
+    "labels.count = expected": _HARD_LABELS,
+    "labels.count = confident": _HARD_LABELS,
+    "labels.confidence": _HARD_LABELS,
+    "labels.unknown = exclude": _NEUTRAL,
+    "labels.unknown = group": _NEUTRAL,
+    "refinement.mode = boost": "filter is available now",
+    "refinement.mode = ignore": "filter is available now",
+    "signals.unknown_id": _NEUTRAL,
+    "signals.missing_embedding = keep_in_place": _NEUTRAL,
+    "signals.missing_embedding = reject": _NEUTRAL,
+    "exposure": "quotas within one request are available now",
+    "shadow": "checking and serving one policy are available now",
+}
+
+
+def refuse_later_words(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
+    """Notes every word that a later release brings, once a block where the whole block is one."""
+    refused: set[tuple[str | int, ...]] = set()
+    for word in set_words(policy):
+        if any(word.path[:length] in refused for length in range(1, len(word.path))):
+            continue
+        available = NOT_BUILT_YET.get(word.key) or NOT_BUILT_YET.get(f"{word.key} = {word.value}")
+        if available is None or word.value == DEFAULTS.get(word.key):
+            continue
+        # One message for a table of values or attributes, however many it names.
+        path = word.path[:3] if word.key in ("quotas.where", "quotas.target") else word.path
+        if path not in refused:
+            mistakes.add(path, f"{_named(word)} comes with a later release; {available}")
+            refused.add(path)
+
+
+def _named(word: SetWord) -> str:
+    key = word.key.rpartition(".")[2]
+    return f'{key} = "{word.value}"' if f"{word.key} = {word.value}" in NOT_BUILT_YET else key

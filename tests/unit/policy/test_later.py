@@ -1,0 +1,100 @@
+"""Words of later releases: known, refused by name, accepted at their default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reranker.errors import InvalidInput
+from reranker.policy import Policy, words
+from reranker.policy.defaults import DEFAULTS
+from reranker.policy.later import NOT_BUILT_YET, refuse_later_words
+from reranker.policy.mistakes import Mistakes
+
+SHARES = {"x": 0.5, "y": 0.5}
+# One policy, sound otherwise, for each row of the table.
+LATER: dict[str, dict[str, Any]] = {
+    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("msd", "ssd", "cover", "xquad")},
+    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("pm2", "dum", "round_robin")},
+    "objective.strategy = calibrated": {
+        "objective": {"strategy": "calibrated"},
+        "calibration": {"attribute": "g", "target": "pool"},
+    },
+    "objective.window": {"objective": {"window": 3}},
+    "objective.relevance_floor": {"objective": {"relevance_floor": 0.9}},
+    "objective.candidate_window": {"objective": {"candidate_window": 300}},
+    "objective.sample": {"objective": {"sample": True}},
+    "similarity_signals": {"similarity_signals": [{"signal": "image"}]},
+    "placement.max_fall": {"placement": {"max_fall": 3}},
+    "quotas.where": {"quotas": [{"where": {"a": ["x"], "b": ["y"]}, "min_share": 0.1}]},
+    "quotas.target": {"quotas": [{"attribute": "a", "target": SHARES}]},
+    "quotas.tolerance": {"quotas": [{"attribute": "a", "target": "pool", "tolerance": 0.1}]},
+    "quotas.min_coverage": {"quotas": [{"attribute": "a", "max_per_value": 1, "min_coverage": 0.1}]},
+    "quotas.max_similarity": {"quotas": [{"max_similarity": 0.9}]},
+    "quotas.fair_star": {
+        "quotas": [{"attribute": "a", "fair_star": {"protected": ["x"], "proportion": 0.4, "significance": 0.1}}]
+    },
+    "quotas.generator": {"quotas": [{"attribute": "a", "target": SHARES, "generator": "det_cons"}]},
+    "quotas.soft": {"quotas": [{"attribute": "a", "max_per_value": 1, "soft": True}]},
+    "spacings": {"spacings": [{"attribute": "a", "penalty": 0.2, "window": 3}]},
+    "decays": {"decays": [{"attribute": "a", "factor": 0.5}]},
+    "calibration": {"objective": {"strategy": "calibrated"}, "calibration": {"attribute": "g", "target": "pool"}},
+    "labels.count = expected": {"labels": {"count": "expected"}},
+    "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
+    "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},
+    "labels.unknown = exclude": {"labels": {"a": {"unknown": "exclude"}}},
+    "labels.unknown = group": {"labels": {"unknown": "group"}},
+    "refinement.mode = boost": {"refinement": {"mode": "boost"}},
+    "refinement.mode = ignore": {"refinement": {"mode": "ignore"}},
+    "signals.unknown_id": {"signals": {"unknown_id": "reject"}},
+    "signals.missing_embedding = keep_in_place": {"signals": {"missing_embedding": "keep_in_place"}},
+    "signals.missing_embedding = reject": {"signals": {"missing_embedding": "reject"}},
+    "exposure": {"exposure": [{"attribute": "a", "target": "pool"}]},
+    "shadow": {"shadow": {"policy": "other", "fraction": 0.1}},
+}
+
+
+def test_every_row_has_its_case() -> None:
+    assert set(LATER) == set(NOT_BUILT_YET)
+
+
+@pytest.mark.parametrize("row", LATER)
+def test_refused_by_name_and_read_all_the_same(row: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Policy.from_dict(LATER[row])
+    key, _, word = row.rpartition(".")[2].partition(" = ")
+    assert all("comes with a later release" in violation.reason for violation in caught.value.violations)
+    assert any(key in v.reason and word in v.reason and "available now" in v.reason for v in caught.value.violations)
+    mistakes = Mistakes()
+    message = words.from_tree(LATER[row], mistakes)
+    assert not mistakes.violations
+    assert words.to_tree(message) == LATER[row]
+
+
+def test_the_whole_of_a_block_is_refused_once() -> None:
+    mistakes = Mistakes()
+    tree = {
+        "quotas": [
+            {"attribute": "a", "target": SHARES},
+            {"attribute": "a", "fair_star": {"protected": ["x"], "rule": "closest"}},
+            {"where": {"a": ["x"], "b": ["y"]}, "min_share": 0.1},
+        ],
+        "exposure": [{"attribute": "a", "target": SHARES, "band": 0.2}],
+    }
+    refuse_later_words(words.from_tree(tree, mistakes), mistakes)
+    paths = [violation.path for violation in mistakes]
+    assert paths == ["quotas[0].target", "quotas[1].fair_star", "quotas[2].where", "exposure[0]"]
+
+
+def test_a_word_at_its_default_asks_for_nothing() -> None:
+    tree: dict[str, Any] = {"quotas": [{"attribute": "a", "max_per_value": 1}], "labels": {"a": {"confidence": 0.9}}}
+    for key, value in DEFAULTS.items():
+        block, _, word = key.rpartition(".")
+        if block == "quotas":
+            tree["quotas"][0][word] = value
+        elif block in NOT_BUILT_YET or "." in block:
+            continue  # a block that is refused as a whole
+        elif key != "labels.sensitive":
+            tree.setdefault(block, {})[word] = value
+    assert Policy.from_dict(tree).to_dict() == tree
