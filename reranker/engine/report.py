@@ -64,9 +64,10 @@ def build_report(
 
 
 def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
-    """The attributes that quotas and labels name and candidates carry; when there is none, every small one."""
-    named = [name for name in rules.named_attributes if name in candidates.attributes]
-    return named or [name for name, column in candidates.attributes.items() if len(column.values) <= _MEASURED_VALUES]
+    """The attributes that the policy names, carried or not; when it names none, every small one that is carried."""
+    return list(rules.named_attributes) or [
+        name for name, column in candidates.attributes.items() if len(column.values) <= _MEASURED_VALUES
+    ]
 
 
 def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:

@@ -1,0 +1,44 @@
+"""How much of the upstream ranker's relevance a slate keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.integer]
+
+
+def relevance_retained(
+    scores: Floats, positions: Positions, upstream_order: Positions, score_zero: float | None = None
+) -> float | None:
+    """Share of the relevance of the upstream top k that a slate of k items keeps, from 0 to 1.
+
+    Relevance of an item is max(0, score - score_zero). `scores` (N,) are all candidates' scores, `positions` (k,) and
+    `upstream_order` (at least k) index into them. Without `score_zero` the zero is 0, and there is no ratio (None) when
+    any score is negative; None also when the upstream top k has no relevance at all.
+    """
+    if score_zero is None and scores.size and scores.min() < 0.0:
+        return None
+    zero = score_zero or 0.0
+    kept = np.maximum(scores[positions] - zero, 0.0).sum()
+    best = np.maximum(scores[upstream_order[: len(positions)]] - zero, 0.0).sum()
+    return float(kept / best) if best > 0.0 else None
+
+
+def ndcg(
+    scores: Floats, positions: Positions, upstream_order: Positions, score_zero: float | None = None
+) -> float | None:
+    """Normalised discounted cumulative gain of a slate against the upstream order, from 0 to 1.
+
+    The gain of an item is max(0, score - zero), slot i weighs 1 / log2(i + 1) and the ideal is the upstream top k, so
+    the upstream order has 1. The zero is `score_zero`; without one it is 0, or the least candidate's score when any
+    score is negative (the ratio exists in every unit, and a slate of the worst items has 0). None when all gains of the
+    upstream top k are 0 or the slate is empty.
+    """
+    if len(positions) == 0:
+        return None
+    zero = score_zero if score_zero is not None else min(0.0, float(scores.min()))
+    discounts = 1.0 / np.log2(np.arange(2, len(positions) + 2))
+    ideal = float(np.maximum(scores[upstream_order[: len(positions)]] - zero, 0.0) @ discounts)
+    return float(np.maximum(scores[positions] - zero, 0.0) @ discounts) / ideal if ideal > 0.0 else None

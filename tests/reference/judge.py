@@ -1,0 +1,112 @@
+"""One random request, put to the engine and to the referees."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import Candidates
+from reranker.engine import rerank
+from reranker.policy import Policy
+from reranker.slate import BoundKind, OutcomeStatus, Slate
+from tests.reference.naive_quotas import Completions, Instance, Pair, broken
+from tests.reference.naive_strategies import Twin, top_two_margin
+
+NEAR_TIE = 1e-5  # utilities nearer than this may swap: the engine works in float32
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request in plain data."""
+
+    scores: NDArray[np.float64]
+    rows: NDArray[np.float32] | None
+    columns: dict[str, list[Any]]
+    policy: dict[str, Any]
+    slate_size: int
+
+    def run(self) -> Slate:
+        """The engine's answer."""
+        ids = list(range(len(self.scores)))
+        candidates = Candidates(ids, self.scores, self.rows, self.columns)
+        return rerank(candidates, Policy.from_dict({"name": "case", **self.policy}), self.slate_size)
+
+    def instance(self) -> Instance:
+        """The request as the naive quotas see it."""
+        return Instance.of(self.policy, self.scores.tolist(), self.columns, self.slate_size)
+
+    def twin(self) -> Twin:
+        """The naive strategy that the policy names."""
+        words = self.policy.get("objective", {})
+        return Twin.of(
+            words.get("strategy", "dpp"),
+            words.get("diversity", 0.5),
+            self.scores,
+            self.rows,
+            normalisation=words.get("score_normalisation", "auto"),
+            similarity=words.get("similarity", "auto"),
+            window=words.get("window", 0),
+        )
+
+    def same(self, item: int) -> set[int]:
+        """Candidates with the score and the embedding of this one: they tie in every arithmetic."""
+        alike = self.scores == self.scores[item]
+        if self.rows is not None:
+            alike &= (self.rows == self.rows[item]).all(axis=1)
+        return set(np.flatnonzero(alike).tolist())
+
+
+def check_picks(case: Case, picks: list[int], target: Pair | None = None) -> int:
+    """Every pick is what the referees pick after the same earlier picks; the number of slots that a near tie left open.
+
+    `target` is the least deficit that the quotas allow (None: there are no quotas and no guard).
+    """
+    twin = case.twin()
+    search = Completions(case.instance()) if target is not None else None
+    open_slots = 0
+    for slot, pick in enumerate(picks):
+        earlier = picks[:slot]
+        allowed: Collection[int] | None = None if search is None or target is None else search.allowed(earlier, target)
+        assert allowed is None or pick in allowed, f"slot {slot + 1}: {pick} is not among the allowed {allowed}"
+        utilities = twin.utilities(earlier, allowed)
+        best = twin.choose(utilities)
+        if top_two_margin(utilities, best, case.same(best)) > NEAR_TIE:
+            assert pick == best, f"slot {slot + 1}: {pick} at {utilities[pick]}, best {best} at {utilities[best]}"
+            continue
+        open_slots += pick != best
+        assert utilities[pick] >= utilities[best] - NEAR_TIE, f"slot {slot + 1}: {pick} is no near tie of {best}"
+    return open_slots
+
+
+def check_shape(case: Case, slate: Slate) -> None:
+    """Never shorter than possible, no duplicates, and nobody where rules 2 and 3 forbid."""
+    picks = slate.positions.tolist()
+    instance = case.instance()
+    assert len(picks) == len(slate.gains) == min(case.slate_size, len(case.scores))
+    assert len(set(picks)) == len(picks)
+    for slot, item in enumerate(picks, 1):
+        assert instance.may_stand(item, slot), f"slot {slot}: {item} may not stand there"
+
+
+def check_outcomes(case: Case, slate: Slate) -> dict[tuple[str, str, str], int]:
+    """What the report calls broken is what is broken; returns the checker's finding.
+
+    Caps of prefixes and of windows are compared together, and an outcome for every value at once has the value "".
+    """
+    found = broken(case.instance(), slate.positions.tolist())
+    reported = {
+        (o.attribute, o.value, "LOWER" if o.bound is BoundKind.LOWER else "UPPER")
+        for o in slate.report.quotas
+        if o.status is OutcomeStatus.BROKEN
+    }
+    everyone = {(attribute, kind) for attribute, value, kind in reported if value == ""}
+    named = {key for key in reported if key[1] != ""}
+    assert named <= set(found), f"reported broken, but holds: {named - set(found)}"
+    silent = {key for key in found if key not in named and (key[0], key[2]) not in everyone}
+    assert not silent, f"broken, but not reported: {silent}"
+    assert everyone <= {(attribute, kind) for attribute, _, kind in found}
+    return found
