@@ -136,7 +136,7 @@ def _sentence(
     if influences:
         first = influences[0]
         words = {
-            BoundKind.LOWER: f"the least number of {first.attribute} {first.value} was owed here",
+            BoundKind.LOWER: f"{first.attribute} {first.value} was owed by this slot",
             BoundKind.UPPER: f"{first.attribute} {first.value} had reached its most",
         }
         why = words.get(first.bound, f"{first.attribute} {first.value} had filled its window")

@@ -1,0 +1,151 @@
+"""The client: one call with a deadline, and the upstream order when the answer does not come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import grpc
+
+from reranker.client.failures import CALLERS_MISTAKES, exception_of
+from reranker.client.slate import ClientSlate, from_response, upstream
+from reranker.v1.candidates_pb2 import CandidateList
+from reranker.v1.context_pb2 import Context
+from reranker.v1.policy_pb2 import Policy
+from reranker.v1.reranker_service_pb2 import PolicyOverrides, RerankRequest
+from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+
+OnError: TypeAlias = Literal["upstream", "raise"]
+
+_LOGGER = logging.getLogger("reranker.client")
+_OPTIONS: Mapping[str, int] = {
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    # A server that restarts is back within a second; gRPC's own back-off would leave it alone for up to two minutes.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+}
+
+
+class Client:
+    """Asks a server for slates; safe to use from many threads, cheap to keep, made once a process.
+
+    `deadline` is in seconds and covers one call. With `on_error="upstream"`, `rerank` never raises for what the server
+    or the network did: the page gets the upstream order, flagged `CLIENT_FALLBACK`. Such answers are counted by gRPC
+    code: in `fallbacks` where the server or the network failed, in `rejections` where the request itself is wrong and
+    will be refused every time; of those, the first of each code is logged as a warning. With `"raise"`, `rerank` raises
+    `InvalidInput`, `UnknownPolicy` or `ServerError`.
+
+    `credentials` are gRPC channel credentials (`grpc.ssl_channel_credentials(...)`); without them the channel is plain
+    text. `metadata` goes with every call; `options` are further gRPC channel options.
+    """
+
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        deadline: float = 0.25,
+        on_error: OnError = "upstream",
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if on_error not in ("upstream", "raise"):
+            raise ValueError('on_error must be "upstream" or "raise"')
+        if not deadline > 0:
+            raise ValueError("deadline must be more than 0 seconds")
+        self.fallbacks: Counter[str] = Counter()
+        self.rejections: Counter[str] = Counter()
+        self._deadline = deadline
+        self._on_error = on_error
+        self._metadata = tuple(metadata)
+        self._lock = threading.Lock()
+        channel_options = list({**_OPTIONS, **(options or {})}.items())
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, channel_options)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, channel_options)
+        self._stub = RerankerServiceStub(self._channel)
+
+    def rerank(
+        self,
+        candidates: CandidateList,
+        slate_size: int,
+        policy: str | Policy | None = None,
+        *,
+        explain: bool = False,
+        measures: bool = False,
+        overrides: PolicyOverrides | None = None,
+        context: Context | None = None,
+        request_id: str = "",
+        deadline: float | None = None,
+    ) -> ClientSlate:
+        """One slate of `candidates` by `policy`: a name, a message sent along, or None for the server's `default`.
+
+        `explain` and `measures` ask for explanations and measures, which are in the slate's `response`. `deadline`
+        replaces the client's for this call. `ValueError` when a number does not fit into its field.
+        """
+        request = RerankRequest(
+            request_id=request_id,
+            candidates=candidates,
+            slate_size=slate_size,
+            explain=explain,
+            measures=measures,
+            overrides=overrides,
+            context=context,
+        )
+        if isinstance(policy, Policy):
+            request.inline_policy.CopyFrom(policy)
+        elif policy is not None:
+            request.policy_name = policy
+        try:
+            response = self._stub.Rerank(request, timeout=deadline or self._deadline, metadata=self._metadata)
+        except grpc.RpcError as error:
+            failure = exception_of(error)
+            if self._on_error == "raise":
+                raise failure from error
+            self._count(error.code(), failure)
+            return upstream(candidates, slate_size, failure)
+        return from_response(candidates, response)
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        """Wait until the server says that it serves; False when it does not within `timeout` seconds."""
+        from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+        watch = health_pb2_grpc.HealthStub(self._channel).Watch(
+            health_pb2.HealthCheckRequest(), timeout=timeout, wait_for_ready=True
+        )
+        try:
+            return any(answer.status == health_pb2.HealthCheckResponse.SERVING for answer in watch)
+        except grpc.RpcError:
+            return False
+        finally:
+            watch.cancel()
+
+    def close(self) -> None:
+        """Close the channel; calls under way end with an error."""
+        self._channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _count(self, code: grpc.StatusCode, failure: Exception) -> None:
+        with self._lock:
+            counter = self.rejections if code in CALLERS_MISTAKES else self.fallbacks
+            counter[code.name] += 1
+            first = counter[code.name] == 1
+        if first and counter is self.rejections:
+            _LOGGER.warning("the server refuses these requests; the page gets the upstream order: %s", failure)

@@ -1,0 +1,136 @@
+"""Prometheus metrics. Every label takes its values from a set that is known when the server starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from reranker.observability.compilations import CompilationCollector
+from reranker.slate import Slate
+
+SERVICE = "reranker.v1.RerankerService"
+OTHER_POLICY = "other"
+"""The policy label of policies that are sent along or that nobody knows."""
+
+# Dense where the latency budget is; Prometheus' own buckets start at 5 ms, where this service should end.
+_SECONDS = (
+    0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075,
+    0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 1.0,
+)  # fmt: skip
+_STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.0002, 0.0003, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
+_CANDIDATES = (10, 25, 50, 100, 200, 300, 500, 750, 1_000, 2_000, 5_000, 10_000)
+_SLOTS = (5, 10, 20, 25, 50, 100, 200, 500, 1_000)
+
+
+class Metrics:
+    """All metrics of one server in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        PlatformCollector(registry=self.registry)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.registry.register(CompilationCollector())
+        self._known_policies: frozenset[str] = frozenset()
+        self._add_call_metrics()
+        self._add_slate_metrics()
+
+    def _add_call_metrics(self) -> None:
+        method = ("grpc_service", "grpc_method")
+        registry = self.registry
+        self._started = Counter("grpc_server_started", "RPCs begun.", method, registry=registry)
+        self._handled = Counter(
+            "grpc_server_handled", "RPCs ended, by code.", (*method, "grpc_code"), registry=registry
+        )
+        self._seconds = Histogram(
+            "grpc_server_handling_seconds",
+            "From the handler's first line to its last.",
+            method,
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._in_flight = Gauge("reranker_calls_in_flight", "RPCs being worked on.", registry=registry)
+        self._stream_items = Counter(
+            "reranker_stream_items", "Requests answered inside streams, by code.", ("grpc_code",), registry=registry
+        )
+
+    def _add_slate_metrics(self) -> None:
+        registry = self.registry
+        self._slates = Counter(
+            "reranker_slates", "Slates, by how bounds fared.", ("policy", "status"), registry=registry
+        )
+        self._stages = Histogram(
+            "reranker_stage_seconds", "Where the time goes.", ("stage",), buckets=_STAGE_SECONDS, registry=registry
+        )
+        self._candidates = Histogram(
+            "reranker_candidates", "Candidates per request.", buckets=_CANDIDATES, registry=registry
+        )
+        self._slots = Histogram("reranker_slate_size", "Items per slate.", buckets=_SLOTS, registry=registry)
+        self._outcomes = Counter(
+            "reranker_quota_outcomes",
+            "Bounds, by what became of them and why.",
+            ("status", "reason"),
+            registry=registry,
+        )
+        self._missing = Counter(
+            "reranker_missing_signals", "Signals that candidates lack, by kind.", ("kind",), registry=registry
+        )
+        self._policy_info = Gauge(
+            "reranker_policy_info", "1 for each policy that serves.", ("policy", "revision"), registry=registry
+        )
+        self._ready = Gauge("reranker_ready", "1 while the server takes requests.", registry=registry)
+        self._warm_up = Gauge("reranker_warm_up_seconds", "How long the warm-up took.", registry=registry)
+
+    def call_started(self, method: str) -> None:
+        """An RPC begins; `method` is one of the service's own."""
+        self._started.labels(SERVICE, method).inc()
+        self._in_flight.inc()
+
+    def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """It ends, after so many seconds; `code` is the gRPC code's name as Go spells it, e.g. InvalidArgument."""
+        self._handled.labels(SERVICE, method, code).inc()
+        self._seconds.labels(SERVICE, method).observe(seconds)
+        self._in_flight.dec()
+
+    def stream_item(self, code: str) -> None:
+        """One request inside a stream was answered."""
+        self._stream_items.labels(code).inc()
+
+    def slate_made(self, policy: str, candidates: int, slate: Slate, stages: Mapping[str, float]) -> None:
+        """A slate was made of so many candidates; `stages` are seconds by stage."""
+        report = slate.report
+        self._slates.labels(policy if policy in self._known_policies else OTHER_POLICY, report.status.value).inc()
+        self._candidates.observe(candidates)
+        self._slots.observe(len(slate))
+        for stage, seconds in stages.items():
+            self._stages.labels(stage).observe(seconds)
+        for outcome in report.quotas:
+            self._outcomes.labels(outcome.status.value, outcome.reason.value if outcome.reason else "NONE").inc()
+        self._count_missing("embedding", report.signals.missing_embeddings)
+        self._count_missing("unknown_id", report.signals.unknown_ids)
+        self._count_missing("attribute", len(report.signals.absent_attributes))
+        self._count_missing("attribute_value", sum(report.signals.unknown_values.values()))
+
+    def policies_serve(self, policies: Iterable[tuple[str, str]]) -> None:
+        """These (name, revision) pairs serve from now on, and no others."""
+        served = list(policies)
+        self._policy_info.clear()
+        for name, revision in served:
+            self._policy_info.labels(name, revision).set(1)
+        self._known_policies = frozenset(name for name, _ in served)
+
+    def set_ready(self, ready: bool) -> None:
+        """Whether the server takes requests."""
+        self._ready.set(1 if ready else 0)
+
+    def warmed_up(self, seconds: float) -> None:
+        """The warm-up is done."""
+        self._warm_up.set(seconds)
+
+    def _count_missing(self, kind: str, count: int) -> None:
+        if count:
+            self._missing.labels(kind).inc(count)

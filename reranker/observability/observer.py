@@ -1,0 +1,73 @@
+"""The one object that the edge reports to; it feeds the metrics and the log."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections.abc import Mapping
+
+from reranker.observability.logs import hashed, log
+from reranker.observability.metrics import Metrics
+from reranker.slate import Slate
+
+_CLIENT_CODES = frozenset({"InvalidArgument", "NotFound", "FailedPrecondition", "DeadlineExceeded", "Unavailable"})
+_NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
+
+
+class Observer:
+    """Counts every call, logs every failure and, of the calls that succeed, one in `log_every` (0: none)."""
+
+    def __init__(self, metrics: Metrics, log_every: int = 0) -> None:
+        self.metrics = metrics
+        self._log_every = log_every
+        self._slates = itertools.count(1)
+
+    def call_started(self, method: str) -> None:
+        """An RPC begins."""
+        self.metrics.call_started(method)
+
+    def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """An RPC ends."""
+        self.metrics.call_ended(method, code, seconds)
+
+    def request_failed(
+        self,
+        method: str,
+        code: str,
+        reason: str,
+        *,
+        request_id: str = "",
+        error: BaseException | None = None,
+        violations: tuple[str, ...] = (),
+        error_id: str = "",
+    ) -> None:
+        """One request got a status instead of an answer; `violations` are field paths, `error` gives its frames."""
+        level = logging.WARNING if code in _CLIENT_CODES else logging.ERROR
+        fields: dict[str, object] = {"method": method, "code": code, "reason": reason, "request": hashed(request_id)}
+        if violations:
+            fields |= {
+                "violations": len(violations),
+                "fields": [_NAMED_INDEX.sub("[*]", path) for path in violations[:8]],
+            }
+        if error_id:
+            fields["error_id"] = error_id
+        log(level, "request failed", error, **fields)
+
+    def slate_made(
+        self, policy: str, candidates: int, slate: Slate, stages: Mapping[str, float], request_id: str = ""
+    ) -> None:
+        """A request got its slate."""
+        self.metrics.slate_made(policy, candidates, slate, stages)
+        if self._log_every and next(self._slates) % self._log_every == 0:
+            log(
+                logging.INFO,
+                "slate",
+                request=hashed(request_id),
+                policy=slate.report.policy_name,
+                revision=slate.report.policy_revision,
+                candidates=candidates,
+                slate_size=len(slate),
+                status=slate.report.status.value,
+                stage_us={stage: round(seconds * 1e6) for stage, seconds in stages.items()},
+            )

@@ -1,0 +1,1 @@
+"""The server as a process: settings, life cycle, the admin port."""

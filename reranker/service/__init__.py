@@ -1,0 +1,1 @@
+"""The gRPC edge: messages become candidates, slates become messages, exceptions become statuses."""

@@ -1,0 +1,120 @@
+"""A slate as a response message; enums have the same words on both sides, the wire adds its enum's name before each."""
+
+from __future__ import annotations
+
+from reranker.slate import (
+    Explanation,
+    GroupMeasures,
+    ListMeasures,
+    QuotaOutcome,
+    SignalCounts,
+    Slate,
+)
+from reranker.v1 import reranker_service_pb2, slate_pb2
+
+
+def encode_slate(slate: Slate, request: reranker_service_pb2.RerankRequest) -> reranker_service_pb2.RerankResponse:
+    """The response to `request`; ids, measures and explanations only where it asks for them."""
+    report = slate.report
+    response = reranker_service_pb2.RerankResponse(
+        request_id=request.request_id,
+        positions=slate.positions.tolist(),
+        gains=slate.gains.tolist(),
+        policy_name=report.policy_name,
+        policy_revision=report.policy_revision,
+        status=f"SLATE_STATUS_{report.status}",
+        tier=f"QUOTA_TIER_{report.tier}",
+        relevance_retained=report.relevance_retained,
+        quotas=[_outcome(outcome) for outcome in report.quotas],
+        notes=report.notes,
+    )
+    _fill_signals(response.signals, report.signals)
+    if request.return_ids:
+        _fill_ids(response, slate, numbers=bool(request.candidates.item_numbers))
+    if request.measures:
+        _fill_measures(response.measures.before, report.measures.before)
+        _fill_measures(response.measures.after, report.measures.after)
+    if request.explain:
+        response.explanations.extend(_explanation(explanation) for explanation in slate.explanations)
+    return response
+
+
+def _fill_ids(response: reranker_service_pb2.RerankResponse, slate: Slate, numbers: bool) -> None:
+    if numbers:
+        response.item_numbers.extend(int(item) for item in slate.ids)
+    else:
+        response.item_ids.extend(str(item) for item in slate.ids)
+
+
+def _fill_signals(message: reranker_service_pb2.SignalCounts, signals: SignalCounts) -> None:
+    message.missing_embeddings = signals.missing_embeddings
+    message.unknown_ids = signals.unknown_ids
+    message.absent_attributes.extend(signals.absent_attributes)
+    for attribute, count in signals.unknown_values.items():
+        message.unknown_values.add(attribute=attribute, candidates=count)
+
+
+def _outcome(outcome: QuotaOutcome) -> slate_pb2.QuotaOutcome:
+    return slate_pb2.QuotaOutcome(
+        attribute=outcome.attribute,
+        value=outcome.value,
+        bound=f"BOUND_KIND_{outcome.bound}",
+        required=outcome.required,
+        achieved=outcome.achieved,
+        share=outcome.share,
+        first_failing_prefix=outcome.first_failing_prefix,
+        status=f"OUTCOME_STATUS_{outcome.status}",
+        reason=f"OUTCOME_REASON_{outcome.reason}" if outcome.reason else None,
+        over_fetch=outcome.over_fetch,
+        detail=outcome.detail,
+    )
+
+
+def _explanation(explanation: Explanation) -> slate_pb2.Explanation:
+    return slate_pb2.Explanation(
+        slot=explanation.slot,
+        gain=explanation.gain,
+        relevance_part=explanation.relevance_part,
+        diversity_part=explanation.diversity_part,
+        upstream_rank=explanation.upstream_rank,
+        displacement=explanation.displacement,
+        nearest_slot=explanation.nearest_slot,
+        nearest_similarity=explanation.nearest_similarity,
+        pinned=explanation.pinned,
+        rank_exhausted=explanation.rank_exhausted,
+        forced_by=[
+            slate_pb2.QuotaInfluence(
+                attribute=touch.attribute, value=touch.value, bound=f"BOUND_KIND_{touch.bound}", blocked=touch.blocked
+            )
+            for touch in explanation.forced_by
+        ],
+        instead_of_rank=explanation.instead_of_rank,
+        text=explanation.text,
+    )
+
+
+def _fill_measures(message: slate_pb2.ListMeasures, measures: ListMeasures) -> None:
+    if measures.ndcg is not None:
+        message.ndcg = measures.ndcg
+    if measures.intra_list_average_distance is not None:
+        message.intra_list_average_distance = measures.intra_list_average_distance
+    if measures.intra_list_minimum_distance is not None:
+        message.intra_list_minimum_distance = measures.intra_list_minimum_distance
+    message.groups.extend(_group(group) for group in measures.groups.values())
+
+
+def _group(group: GroupMeasures) -> slate_pb2.GroupMeasures:
+    return slate_pb2.GroupMeasures(
+        attribute=group.attribute,
+        values=group.values,
+        shares=group.shares,
+        reference_shares=group.reference_shares,
+        reference_declared=group.reference_declared,
+        label_coverage=group.label_coverage,
+        div=group.div,
+        div_ceiling=group.div_ceiling,
+        div_ceiling_guarded=group.div_ceiling_guarded,
+        min_skew=group.min_skew,
+        max_skew=group.max_skew,
+        ndkl=group.ndkl,
+    )

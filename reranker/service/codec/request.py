@@ -1,0 +1,118 @@
+"""A rerank request as the engine's own types, or every violation at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
+from reranker.context import Context
+from reranker.errors import InvalidInput, Violation
+from reranker.service.codec.arrays import check_texts, repeated
+from reranker.service.codec.attributes import decode_attributes
+from reranker.service.codec.embeddings import decode_embeddings
+from reranker.service.limits import Limits
+from reranker.v1 import candidates_pb2, context_pb2, reranker_service_pb2
+
+_LATER = ("recent", "cursor", "refinement", "fixed")  # words of the context without an algorithm yet
+_TEXTS = ("surface", "language", "country", "intent", "unit")
+_EMPTY = Candidates.from_columns([], np.zeros(0), {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedRequest:
+    """What the engine needs of a request beside its policy."""
+
+    candidates: Candidates
+    context: Context
+    slate_size: int
+
+
+def decode_request(
+    message: reranker_service_pb2.RerankRequest, limits: Limits, found: list[Violation]
+) -> DecodedRequest:
+    """Candidates, context and slate size; violations are added to `found`, and then the result must not be used.
+
+    Complexity O(message); nothing loops over candidates in Python except what names a violation.
+    """
+    if len(message.request_id) > limits.text_length:
+        found.append(Violation("request_id", f"must have at most {limits.text_length} characters"))
+    if not 0 <= message.slate_size <= limits.slate_size:
+        reason = f"must be from 0 to {limits.slate_size}, is {message.slate_size}"
+        found.append(Violation("slate_size", reason))
+    candidates = decode_candidates(message.candidates, limits, found)
+    context = decode_context(message, limits, found)
+    return DecodedRequest(candidates, context, message.slate_size)
+
+
+def decode_candidates(message: candidates_pb2.CandidateList, limits: Limits, found: list[Violation]) -> Candidates:
+    """The candidate list's columns, checked; violations are added to `found`."""
+    if message.item_ids and message.item_numbers:
+        found.append(Violation("candidates", "exactly one of item_ids and item_numbers must be filled, both are"))
+        return _EMPTY
+    form = "item_numbers" if message.item_numbers else "item_ids"
+    count = len(getattr(message, form))
+    if count > limits.candidates:  # the columns are as long: looking further would be work for nothing
+        reason = f"must be at most {limits.candidates} candidates, are {count}"
+        found.append(Violation(f"candidates.{form}", reason))
+        return _EMPTY
+    ids: list[Id] = list(getattr(message, form))
+    if form == "item_ids":
+        check_texts("candidates.item_ids", message.item_ids, limits.text_length, found)
+    list_duplicates(f"candidates.{form}", ids, found)
+    scores = checked_scores(repeated(message.scores, np.float64), count, found)
+    embeddings = decode_embeddings(message, count, limits, found)
+    attributes = decode_attributes(message, count, limits, found)
+    return Candidates.from_columns(ids, scores, embeddings, attributes)
+
+
+def decode_context(message: reranker_service_pb2.RerankRequest, limits: Limits, found: list[Violation]) -> Context:
+    """The request's context with the overriding seed, if any; words without an algorithm yet are violations."""
+    sent = message.context
+    found += [Violation(f"context.{word}", "comes with a later release") for word in _LATER if _is_set(sent, word)]
+    too_long = f"must have at most {limits.text_length} characters"
+    found += [
+        Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
+    ]
+    seed = sent.seed if sent.HasField("seed") else None
+    if message.overrides.HasField("seed"):
+        seed = message.overrides.seed
+    try:
+        return Context(
+            surface=sent.surface,
+            language=sent.language,
+            country=sent.country,
+            intent=sent.intent,
+            unit=sent.unit,
+            targets=_targets(sent, limits, found),
+            without_profiling=sent.without_profiling,
+            seed=seed,
+        )
+    except InvalidInput as error:
+        found.extend(error.violations)
+        return Context()
+
+
+def _is_set(context: context_pb2.Context, word: str) -> bool:
+    return context.HasField("recent") if word == "recent" else len(getattr(context, word)) > 0
+
+
+def _targets(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> dict[str, dict[str, float]]:
+    if len(context.targets) > limits.attributes:
+        reason = f"must be for at most {limits.attributes} attributes, are for {len(context.targets)}"
+        found.append(Violation("context.targets", reason))
+        return {}
+    targets: dict[str, dict[str, float]] = {}
+    for i, target in enumerate(context.targets):
+        path = f"context.targets[{i}]"
+        if not 1 <= len(target.attribute) <= limits.text_length:
+            found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
+        if target.attribute in targets:
+            found.append(Violation(f"{path}.attribute", "must be unique among the targets"))
+        check_texts(f"{path}.shares", [share.value for share in target.shares], limits.text_length, found)
+        shares = {share.value: share.share for share in target.shares}
+        if len(shares) < len(target.shares):
+            found.append(Violation(f"{path}.shares", "must be for distinct values"))
+        targets[target.attribute] = shares
+    return targets

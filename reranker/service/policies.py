@@ -1,0 +1,77 @@
+"""Which policy a request means: one by name, one sent along, or `default`, with the request's overrides applied."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from reranker.errors import InvalidInput, Violation
+from reranker.policy import Policy
+from reranker.policy.snapshots import DEFAULT, PolicyBook
+from reranker.service.limits import Limits
+from reranker.v1 import policy_pb2, reranker_service_pb2
+
+_REMEMBERED = 256  # policies made for requests; an equal request finds the same one, and with it its compiled form
+
+
+class PolicyDesk:
+    """Finds or makes the policy of each request; safe to use from many threads."""
+
+    def __init__(self, book: PolicyBook, limits: Limits) -> None:
+        self.book = book
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[object, ...], Policy] = OrderedDict()
+
+    def policy_of(self, request: reranker_service_pb2.RerankRequest) -> Policy:
+        """The policy that applies, overrides included.
+
+        Raises `UnknownPolicy`, or `InvalidInput` with paths below `inline_policy` and `overrides`.
+        """
+        if request.WhichOneof("policy") == "inline_policy":
+            policy = self._inline(request)
+        else:
+            policy = self.book.get(request.policy_name or DEFAULT)
+        return self._overridden(policy, request.overrides)
+
+    def _inline(self, request: reranker_service_pb2.RerankRequest) -> Policy:
+        size = request.inline_policy.ByteSize()
+        if size > self._limits.policy_bytes:
+            reason = f"must be at most {self._limits.policy_bytes} bytes, is {size}"
+            raise InvalidInput([Violation("inline_policy", reason)])
+        data = request.inline_policy.SerializeToString(deterministic=True)
+        return self._remembered(("inline", data), lambda: _sent_along(request.inline_policy))
+
+    def _overridden(self, policy: Policy, overrides: reranker_service_pb2.PolicyOverrides) -> Policy:
+        diversity = overrides.diversity if overrides.HasField("diversity") else None
+        floor = overrides.relevance_floor if overrides.HasField("relevance_floor") else None
+        if diversity is None and floor is None:
+            return policy
+        return self._remembered(
+            ("overrides", policy.revision, diversity, floor),
+            lambda: policy.with_overrides(diversity=diversity, relevance_floor=floor),
+        )
+
+    def _remembered(self, key: tuple[object, ...], make: Callable[[], Policy]) -> Policy:
+        with self._lock:
+            known = self._made.get(key)
+            if known is not None:
+                self._made.move_to_end(key)
+                return known
+        policy = make()  # outside the lock: it may take a while, and two makers of one policy agree
+        with self._lock:
+            self._made[key] = policy
+            if len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
+        return policy
+
+
+def _sent_along(message: policy_pb2.Policy) -> Policy:
+    """The policy in a request; its violations' paths start where the request's sender wrote it."""
+    try:
+        return Policy.from_proto(message)
+    except InvalidInput as error:
+        raise InvalidInput(
+            Violation(f"inline_policy.{violation.path}", violation.reason) for violation in error.violations
+        ) from None

@@ -1,0 +1,118 @@
+"""The five methods of `RerankerService` on messages; `wire.py` does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import grpc
+
+from reranker import engine
+from reranker.errors import InvalidInput, UnknownPolicy, Violation
+from reranker.observability import Observer
+from reranker.policy import Policy
+from reranker.service.codec import DecodedRequest, decode_request, encode_slate
+from reranker.service.errors import Failure, message_of
+from reranker.service.limits import Limits
+from reranker.service.policies import PolicyDesk
+from reranker.service.wire import Wire
+from reranker.v1 import reranker_service_pb2 as messages
+
+SERVICE = "reranker.v1.RerankerService"
+
+
+class RerankerServicer:
+    """Answers messages; raises what `errors.failure_of` knows."""
+
+    def __init__(self, desk: PolicyDesk, limits: Limits, observer: Observer) -> None:
+        self._desk = desk
+        self._limits = limits
+        self._observer = observer
+
+    def rerank(self, request: messages.RerankRequest, started: float) -> messages.RerankResponse:
+        """One slate. The measures and the explanations are made only when asked for."""
+        decoded, policy = self._policy_and_input(request)
+        decode_end = perf_counter()
+        slate, trace = engine.rerank_traced(
+            decoded.candidates, policy, decoded.slate_size, explain=request.explain, context=decoded.context
+        )
+        encode_start = perf_counter()
+        response = encode_slate(slate, request)
+        end = perf_counter()
+        stages = {"decode": decode_end - started, **trace.stages, "encode": end - encode_start}
+        _fill_timings(response.timings, stages, end - started)
+        self._observer.slate_made(policy.name, len(decoded.candidates), slate, stages, request.request_id)
+        return response
+
+    def rerank_in_stream(self, request: messages.RerankStreamRequest, started: float) -> messages.RerankStreamResponse:
+        """One slate of a stream."""
+        return messages.RerankStreamResponse(response=self.rerank(request.request, started))
+
+    def validate_policy(self, request: messages.ValidatePolicyRequest, _: float) -> messages.ValidatePolicyResponse:
+        """Every mistake of a policy; none of them is an error of this call."""
+        form = request.WhichOneof("form")
+        if form is None:
+            raise InvalidInput([Violation("form", "exactly one of toml and policy must be filled, none is")])
+        if request.ByteSize() > self._limits.policy_bytes:
+            raise InvalidInput([Violation(form, f"must be at most {self._limits.policy_bytes} bytes")])
+        try:
+            policy = Policy.from_text(request.toml) if form == "toml" else Policy.from_proto(request.policy)
+        except InvalidInput as error:
+            violations = [
+                messages.PolicyViolation(path=found.path, description=found.reason, line=found.line)
+                for found in error.violations
+            ]
+            return messages.ValidatePolicyResponse(violations=violations)
+        return messages.ValidatePolicyResponse(revision=policy.revision)
+
+    def get_policy(self, request: messages.GetPolicyRequest, _: float) -> messages.GetPolicyResponse:
+        """One policy as it serves."""
+        policy = self._desk.book.get(request.name)
+        return messages.GetPolicyResponse(policy=policy.to_proto(), revision=policy.revision)
+
+    def list_policies(self, _: messages.ListPoliciesRequest, __: float) -> messages.ListPoliciesResponse:
+        """All policies by name."""
+        summaries = [
+            messages.PolicySummary(name=policy.name, revision=policy.revision, purpose=policy.message.about.purpose)
+            for policy in self._desk.book.policies()
+        ]
+        return messages.ListPoliciesResponse(policies=summaries)
+
+    def _policy_and_input(self, request: messages.RerankRequest) -> tuple[DecodedRequest, Policy]:
+        """Both, or every violation of both at once."""
+        found: list[Violation] = []
+        decoded = decode_request(request, self._limits, found)
+        try:
+            policy = self._desk.policy_of(request)
+        except InvalidInput as error:
+            raise InvalidInput([*found, *error.violations]) from None
+        except UnknownPolicy:
+            if found:  # the name may be one of its mistakes, but it is not the first to mend
+                raise InvalidInput(found) from None
+            raise
+        if found:
+            raise InvalidInput(found)
+        return decoded, policy
+
+
+def handlers(servicer: RerankerServicer, wire: Wire) -> grpc.GenericRpcHandler:
+    """The service as gRPC wants it."""
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Rerank": wire.unary("Rerank", messages.RerankRequest, servicer.rerank),
+        "RerankStream": wire.stream("RerankStream", messages.RerankStreamRequest, servicer.rerank_in_stream, _apology),
+        "ValidatePolicy": wire.unary("ValidatePolicy", messages.ValidatePolicyRequest, servicer.validate_policy),
+        "GetPolicy": wire.unary("GetPolicy", messages.GetPolicyRequest, servicer.get_policy),
+        "ListPolicies": wire.unary("ListPolicies", messages.ListPoliciesRequest, servicer.list_policies),
+    }
+    return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+
+def _apology(failure: Failure) -> messages.RerankStreamResponse:
+    return messages.RerankStreamResponse(error=message_of(failure))
+
+
+def _fill_timings(timings: messages.StageTimings, stages: Mapping[str, float], total: float) -> None:
+    for stage, seconds in stages.items():
+        setattr(timings, f"{stage}_us", round(seconds * 1e6))
+    timings.total_us = round(total * 1e6)

@@ -1,0 +1,183 @@
+"""Between gRPC and the servicer: bytes are parsed here, exceptions become statuses here, calls are counted here.
+
+Handlers take bytes, because gRPC answers INTERNAL when a deserialiser of its own fails, and bad bytes are the caller's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_status import rpc_status
+
+from reranker.observability import Observer
+from reranker.service.errors import Failure, failure_of, status_of, unparsable
+from reranker.service.health import OnPool
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+_GO_NAMES = {grpc.StatusCode.OK: "OK", grpc.StatusCode.CANCELLED: "Canceled"}
+CODE_NAMES = {
+    code: _GO_NAMES.get(code, "".join(word.capitalize() for word in code.name.split("_"))) for code in grpc.StatusCode
+}
+"""Codes as existing dashboards know them: INVALID_ARGUMENT is InvalidArgument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether requests are let in; closed until the server is warm."""
+
+    _open: threading.Event
+
+    @classmethod
+    def closed(cls) -> Gate:
+        """A gate that nobody has opened yet."""
+        return cls(threading.Event())
+
+    def open(self) -> None:
+        """Let requests in from now on."""
+        self._open.set()
+
+    def check(self, context: grpc.ServicerContext) -> None:
+        """Raise the failure of a request that must not be worked on: too early, or too late for its caller."""
+        if not self._open.is_set():
+            text = "the server is warming up; its health says when it serves"
+            raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
+        remaining = context.time_remaining()
+        if remaining is not None and remaining <= 0:
+            text = "the deadline had passed before work began"
+            raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_SPENT", text)
+
+
+class Wire:
+    """Makes gRPC handlers out of plain functions on messages."""
+
+    def __init__(self, gate: Gate, observer: Observer, stream_pool: ThreadPoolExecutor, streams: int) -> None:
+        self._gate = gate
+        self._observer = observer
+        self._stream_pool = stream_pool
+        self._streams = streams
+        self._free_streams = threading.BoundedSemaphore(streams)
+
+    def unary(
+        self, method: str, request_type: type[Request], answer: Callable[[Request, float], Response]
+    ) -> grpc.RpcMethodHandler[bytes, Response]:
+        """A handler for one request and one response."""
+
+        def handle(data: bytes, context: grpc.ServicerContext) -> Response:
+            started = perf_counter()
+            self._observer.call_started(method)
+            request: Request | None = None
+            try:
+                self._gate.check(context)
+                request = parse(request_type, data)
+                response = answer(request, started)
+            except Exception as error:
+                failure = self.report(method, error, request)
+            else:
+                self._observer.call_ended(method, "OK", perf_counter() - started)
+                return response
+            self._observer.call_ended(method, CODE_NAMES[failure.code], perf_counter() - started)
+            return context.abort_with_status(rpc_status.to_status(status_of(failure, request_id(request))))
+
+        return grpc.unary_unary_rpc_method_handler(handle, None, _serialise)
+
+    def stream(
+        self,
+        method: str,
+        request_type: type[Request],
+        answer: Callable[[Request, float], Response],
+        apologise: Callable[[Failure], Response],
+    ) -> grpc.RpcMethodHandler[bytes, Response]:
+        """A handler for many requests over one stream, in order: a bad one gets an apology and the stream goes on.
+
+        Streams hold a thread for as long as they live, so they have a pool of their own and a limit.
+        """
+
+        def answers(requests: Iterator[bytes]) -> Iterator[Response]:
+            for data in requests:
+                started = perf_counter()
+                request: Request | None = None
+                try:
+                    request = parse(request_type, data)
+                    response, code = answer(request, started), "OK"
+                except Exception as error:
+                    failure = self.report(method, error, request)
+                    response, code = apologise(failure), CODE_NAMES[failure.code]
+                self._observer.metrics.stream_item(code)
+                yield response
+
+        def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Response]:
+            started = perf_counter()
+            self._observer.call_started(method)
+            code = "Canceled"
+            try:
+                with self._admitted(context):
+                    yield from answers(requests)
+                    code = "OK"
+            except Failure as failure:
+                code = CODE_NAMES[failure.code]
+                self.report(method, failure, None)
+                context.abort_with_status(rpc_status.to_status(status_of(failure)))
+            finally:
+                self._observer.call_ended(method, code, perf_counter() - started)
+
+        return grpc.stream_stream_rpc_method_handler(OnPool(handle, self._stream_pool), None, _serialise)
+
+    def report(self, method: str, error: Exception, request: Message | None) -> Failure:
+        """Log what became of a request and give the failure to answer with."""
+        failure = failure_of(error)
+        self._observer.request_failed(
+            method,
+            CODE_NAMES[failure.code],
+            failure.reason,
+            request_id=request_id(request),
+            error=error if failure.code is grpc.StatusCode.INTERNAL else None,
+            violations=tuple(violation.path for violation in failure.violations),
+            error_id=failure.metadata.get("error_id", ""),
+        )
+        return failure
+
+    def _admitted(self, context: grpc.ServicerContext) -> _Slot:
+        self._gate.check(context)
+        if not self._free_streams.acquire(blocking=False):
+            text = f"at most {self._streams} streams at a time"
+            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", text)
+        return _Slot(self._free_streams)
+
+
+class _Slot:
+    """One of the streams that may be open; given back at the end of the block."""
+
+    def __init__(self, free: threading.BoundedSemaphore) -> None:
+        self._free = free
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+
+
+def parse(request_type: type[Request], data: bytes) -> Request:
+    """The message in `data`; garbage is the caller's mistake."""
+    try:
+        return request_type.FromString(data)
+    except DecodeError:
+        raise unparsable(request_type.DESCRIPTOR.full_name) from None
+
+
+def request_id(request: Any) -> str:
+    """The caller's id of a rerank request, bare or inside a stream; empty for every other message."""
+    return str(getattr(getattr(request, "request", request), "request_id", ""))
+
+
+def _serialise(response: Message) -> bytes:
+    return response.SerializeToString()

@@ -1,0 +1,56 @@
+"""Fixtures that several rooms' tests share: a served policy folder, a warm server in this process, a channel to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from reranker.runtime.server import Server
+from reranker.runtime.settings import Settings
+
+QUOTA_POLICY = """
+name = "tones"
+about = { purpose = "every tone on the first page" }
+[objective]
+strategy = "mmr"
+diversity = 0.3
+[[quotas]]
+attribute = "tone"
+at_least_one_of_each = true
+"""
+FAILING_POLICY = """
+name = "demanding"
+[[quotas]]
+attribute = "tone"
+min_count = { nobody = 1 }
+[on_infeasible]
+mode = "fail"
+"""
+
+
+@pytest.fixture(scope="session")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policies")
+    (folder / "tones.toml").write_text(QUOTA_POLICY)
+    (folder / "demanding.toml").write_text(FAILING_POLICY)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(policies: Path) -> Iterator[Server]:
+    settings = Settings(
+        listen="127.0.0.1:0", admin="127.0.0.1:0", policies=policies, streams=2, max_message_bytes=8 << 20, grace=1.0
+    )
+    running = Server(settings)
+    running.warm_up()
+    yield running
+    running.drain()
+
+
+@pytest.fixture(scope="session")
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address, [("grpc.max_send_message_length", -1)]) as open_channel:
+        yield open_channel

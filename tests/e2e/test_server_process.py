@@ -1,0 +1,244 @@
+"""`python server.py` as operators run it: a process of its own, signals, exit codes, a client that must not fail."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from reranker.client import Client, from_columns
+from reranker.runtime.server import Server
+from reranker.v1 import reranker_service_pb2 as messages
+from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+
+ROOT = Path(__file__).parents[2]
+CANDIDATES = from_columns([f"p{i}" for i in range(20)], np.linspace(1, 0, 20), np.eye(20))
+
+
+class Process:
+    """One server process; `address` and `admin` as it printed them."""
+
+    def __init__(self, *flags: str, **environment: str) -> None:
+        command = [sys.executable, "server.py", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        line = self.line(60)
+        found = re.fullmatch(r"reranker: listening on (\S+), admin on http://(\S+); warming up\n", line)
+        assert found, line
+        self.address, self.admin = found.groups()
+
+    def line(self, timeout: float) -> str:
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], timeout)
+        return self.process.stdout.readline() if ready else ""
+
+    def warm(self) -> Process:
+        assert self.line(90).startswith("reranker: serving")
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self, timeout: float = 20) -> tuple[int, str]:
+        _, errors = self.process.communicate(timeout=timeout)
+        return self.process.returncode, errors
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    running = Process("--drain-delay", "0.5", "--grace", "15").warm()
+    yield running
+    running.kill()
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_sigterm_under_load_fails_no_request_and_ends_the_stream_in_flight(process: Process) -> None:
+    ready = threading.Event()
+    ready.set()
+    failures: list[grpc.RpcError] = []
+    answered = 0
+    lock = threading.Lock()
+
+    def follow_health() -> None:
+        with grpc.insecure_channel(process.address) as channel:
+            for answer in health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60):
+                if answer.status != health_pb2.HealthCheckResponse.SERVING:
+                    ready.clear()
+                    return
+
+    def load() -> None:
+        nonlocal answered
+        with grpc.insecure_channel(process.address) as channel:
+            stub = RerankerServiceStub(channel)
+            while ready.is_set():
+                try:
+                    stub.Rerank(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10)
+                except grpc.RpcError as error:
+                    failures.append(error)
+                with lock:
+                    answered += 1
+
+    goes_on = threading.Event()
+
+    def stream_requests() -> Iterator[messages.RerankStreamRequest]:
+        for _ in range(2):
+            yield messages.RerankStreamRequest(request=messages.RerankRequest(candidates=CANDIDATES, slate_size=5))
+            goes_on.wait(15)
+
+    threads = [threading.Thread(target=target) for target in (follow_health, load, load)]
+    with grpc.insecure_channel(process.address) as channel:
+        stream = RerankerServiceStub(channel).RerankStream(stream_requests(), timeout=30)
+        next(stream)
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        process.send(signal.SIGTERM)
+        for thread in threads:
+            thread.join(20)
+        time.sleep(0.7)  # past the drain delay: newcomers are refused by now
+        goes_on.set()
+        assert len(list(stream)) == 1
+    code, errors = process.end()
+    assert (code, failures) == (0, [])
+    assert answered > 10
+    assert '"event": "draining"' in errors
+    assert '"event": "stopped"' in errors
+    assert "Traceback" not in errors
+
+
+def test_sigint_ends_the_server_as_well(process: Process) -> None:
+    process.send(signal.SIGINT)
+    assert process.end()[0] == 0
+
+
+def test_callers_who_hang_up_are_no_news(process: Process) -> None:
+    endless = threading.Event()
+
+    def held() -> Iterator[messages.RerankStreamRequest]:
+        yield messages.RerankStreamRequest(request=messages.RerankRequest(candidates=CANDIDATES, slate_size=5))
+        endless.wait(10)
+
+    with grpc.insecure_channel(process.address) as channel:
+        stub = RerankerServiceStub(channel)
+        for _ in range(3):
+            stream = stub.RerankStream(held(), timeout=30)
+            next(stream)
+            stream.cancel()
+            call = stub.Rerank.future(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10)
+            call.cancel()
+        assert stub.Rerank(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10).positions
+    endless.set()
+    process.send(signal.SIGTERM)
+    code, errors = process.end()
+    assert code == 0
+    assert [line for line in errors.splitlines() if not line.startswith("{")] == []
+
+
+def test_a_second_signal_ends_it_at_once(process: Process) -> None:
+    def held() -> Iterator[messages.RerankStreamRequest]:
+        yield messages.RerankStreamRequest(request=messages.RerankRequest(candidates=CANDIDATES, slate_size=5))
+        time.sleep(15)
+
+    with grpc.insecure_channel(process.address) as channel:
+        stream = RerankerServiceStub(channel).RerankStream(held(), timeout=30)
+        next(stream)
+        process.send(signal.SIGTERM)
+        time.sleep(0.2)
+        started = time.monotonic()
+        process.send(signal.SIGTERM)
+        assert process.end()[0] == 128 + signal.SIGTERM
+        assert time.monotonic() - started < 5
+        stream.cancel()
+
+
+def test_sigterm_while_warming_up_leaves_cleanly(tmp_path: Path) -> None:
+    running = Process(RERANKER_CACHE_DIR=str(tmp_path))  # an empty cache: the kernels take seconds to compile
+    try:
+        running.send(signal.SIGTERM)
+        assert running.end()[0] == 0
+    finally:
+        running.kill()
+
+
+def test_the_client_falls_back_when_the_server_stands_still_and_when_it_is_killed(process: Process) -> None:
+    with Client(process.address, deadline=5.0) as client:
+        assert client.wait_until_ready(10)
+        answered = client.rerank(CANDIDATES, 4)
+        assert answered.degraded is None
+        process.send(signal.SIGSTOP)
+        started = time.monotonic()
+        late = client.rerank(CANDIDATES, 4, deadline=0.3)
+        assert time.monotonic() - started < 2.0
+        process.send(signal.SIGCONT)
+        assert client.rerank(CANDIDATES, 4).positions.tolist() == answered.positions.tolist()
+        process.kill()
+        gone = client.rerank(CANDIDATES, 4)
+        assert client.fallbacks == {"DEADLINE_EXCEEDED": 1, "UNAVAILABLE": 1}
+    for slate in (late, gone):
+        assert slate.degraded == "CLIENT_FALLBACK"
+        assert slate.ids == ["p0", "p1", "p2", "p3"]
+
+
+def test_a_port_in_use_ends_with_2(server: Server) -> None:
+    done = run("server.py", "--listen", server.address, "--admin", "off")
+    assert done.returncode == 2
+    assert f"gRPC cannot listen on {server.address}: Address already in use" in done.stderr
+
+
+def test_bad_settings_end_with_2_and_name_everything() -> None:
+    done = run("server.py", "--grace", "soon", RERANKER_WORKER_THREADS="0", RERANKER_TYPO="1")
+    assert done.returncode == 2
+    for name in ("--grace", "RERANKER_WORKER_THREADS", "RERANKER_TYPO"):
+        assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_bad_policies_end_with_2_and_name_file_and_line(tmp_path: Path, check: bool) -> None:
+    (tmp_path / "bad.toml").write_text('name = "x"\n[objective]\ndiversity = 3\n')
+    flags = ["--check"] if check else ["--listen", "127.0.0.1:0", "--admin", "off"]
+    done = run("server.py", "--policies", str(tmp_path), *flags)
+    assert done.returncode == 2
+    assert re.search(r"bad\.toml.*\n?.*line 3.*objective\.diversity", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_validates_and_exits(policies: Path) -> None:
+    done = run("server.py", "--check", "--policies", str(policies))
+    assert done.returncode == 0, done.stderr
+    assert "3 policies are sound" in done.stdout

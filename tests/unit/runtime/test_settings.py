@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from reranker.errors import InvalidInput
+from reranker.runtime.settings import Settings, add_flags, resolve
+
+
+def parse(*arguments: str, **environment: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return resolve(vars(parser.parse_args(arguments)), environment)
+
+
+def test_defaults() -> None:
+    assert parse() == Settings()
+    assert Settings().listen == "127.0.0.1:50051"
+    assert Settings().admin == "127.0.0.1:9090"
+
+
+def test_a_flag_wins_over_its_variable_and_that_over_the_default(tmp_path: Path) -> None:
+    assert parse(RERANKER_WORKER_THREADS="3").worker_threads == 3
+    assert parse("--worker-threads", "5", RERANKER_WORKER_THREADS="3").worker_threads == 5
+    assert parse(RERANKER_POLICIES=str(tmp_path)).policies == tmp_path
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(InvalidInput) as raised:
+        parse(
+            "--listen",
+            "nowhere",
+            "--grace",
+            "-1",
+            "--policies",
+            "/does/not/exist",
+            RERANKER_WORKER_THREADS="many",
+            RERANKER_REFLECTION="perhaps",
+            RERANKER_ADMIN="host:99999",
+            RERANKER_LOG_LEVEL="loud",
+            RERANKER_WORKERS="4",
+        )
+    assert {violation.path for violation in raised.value.violations} == {
+        "RERANKER_WORKERS",
+        "--listen",
+        "RERANKER_ADMIN",
+        "--policies",
+        "RERANKER_REFLECTION",
+        "RERANKER_WORKER_THREADS",
+        "--grace",
+        "RERANKER_LOG_LEVEL",
+    }
+
+
+def test_foreign_variables_are_left_alone() -> None:
+    assert parse(PATH="/bin", RERANKER_CACHE_DIR="/tmp/x") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("listen", "loopback"),
+    [
+        ("127.0.0.1:0", True),
+        ("localhost:1", True),
+        ("[::1]:1", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("h:1", False),
+    ],
+)
+def test_loopback_decides_reflection_and_the_drain_delay(listen: str, loopback: bool) -> None:
+    settings = parse("--listen", listen)
+    assert settings.reflects is loopback
+    assert settings.seconds_to_drain == (0.0 if loopback else 5.0)
+    assert parse("--listen", listen, "--reflection").reflects
+    assert not parse("--listen", listen, RERANKER_REFLECTION="off").reflects
+    assert parse("--listen", listen, "--drain-delay", "2").seconds_to_drain == 2.0
+
+
+def test_the_admin_port_can_be_off() -> None:
+    assert parse("--admin", "off").admin == ""

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from reranker.observability import Observer
+from reranker.observability.metrics import Metrics
+from reranker.service.errors import Failure
+from reranker.service.wire import Gate, Wire
+from reranker.v1 import reranker_service_pb2 as messages
+
+LATE = "DEADLINE_EXCEEDED DEADLINE_SPENT"
+
+
+class Call:
+    """What the gate asks of a call."""
+
+    def __init__(self, remaining: float | None) -> None:
+        self._remaining = remaining
+
+    def time_remaining(self) -> float | None:
+        return self._remaining
+
+
+def refusal(gate: Gate, remaining: float | None) -> str:
+    try:
+        gate.check(cast("grpc.ServicerContext", Call(remaining)))
+    except Failure as failure:
+        return f"{failure.code.name} {failure.reason}"
+    return ""
+
+
+def test_a_closed_gate_lets_nobody_in() -> None:
+    assert refusal(Gate.closed(), 5.0) == "UNAVAILABLE NOT_READY"
+
+
+@pytest.mark.parametrize(("remaining", "expected"), [(5.0, ""), (None, ""), (0.0, LATE), (-1.0, LATE)])
+def test_who_comes_too_late_is_not_worked_for(remaining: float | None, expected: str) -> None:
+    gate = Gate.closed()
+    gate.open()
+    assert refusal(gate, remaining) == expected
+
+
+def test_a_bug_is_internal_and_its_text_stays_inside(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate.closed()
+    gate.open()
+    metrics = Metrics()
+    pool = ThreadPoolExecutor(2)
+    wire = Wire(gate, Observer(metrics), pool, streams=1)
+
+    def buggy(_: messages.RerankRequest, __: float) -> messages.RerankResponse:
+        raise KeyError("item-4711")
+
+    handler: Any = wire.unary("Rerank", messages.RerankRequest, buggy)
+    server = grpc.server(pool)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Rerank": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        logging.getLogger("reranker").propagate = True
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Service/Rerank")
+            with pytest.raises(grpc.RpcError) as raised:
+                call(messages.RerankRequest(request_id="r-1").SerializeToString(), timeout=5)
+    finally:
+        server.stop(0).wait()
+        pool.shutdown()
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert "item-4711" not in str(raised.value)
+    record = next(record for record in caplog.records if record.name == "reranker")
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    fields = cast("dict[str, str]", vars(record)["fields"])
+    assert fields["error_id"] in str(raised.value.details())
+    assert "r-1" not in json.dumps(fields)
+    labels = {"grpc_service": "reranker.v1.RerankerService", "grpc_method": "Rerank", "grpc_code": "Internal"}
+    assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
