@@ -186,8 +186,8 @@ def select_dpp(
             if seed < 0:
                 picks[slot] = -1
                 return
-            # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is decided
-            # at once, and the best so far is the bound.
+            # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is
+            # decided at once, and the best so far is the bound.
             complete = chain[0] == slot
             scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
             bound[seed] = relevance[seed] + diversity * np.log(max(residual[seed] + SCAN_ERROR, CLAMP)) + _SLACK

@@ -1,0 +1,70 @@
+# Everything a developer does, on a machine with Python 3.11+, make and gcc. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.stamp
+PROTO_READY := .venv-proto/.stamp
+LISTEN ?= 127.0.0.1:50051
+ADMIN ?= 127.0.0.1:9090
+
+# Nothing here is a file that make could find up to date.
+.PHONY: help setup demo test coverage serve bench lint format proto lock data clean
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv from the pinned list, if missing or stale
+	@echo "$(VENV) is ready"
+
+demo: $(READY) ## start the real server, send it real requests, show what changed and what it cost
+	@$(BIN)/python -m examples.demo
+
+test: $(READY) ## the whole suite that needs no root
+	@$(BIN)/python -m pytest
+
+coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
+	@$(BIN)/coverage erase
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -m "not slow"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+serve: $(READY) ## the server in the foreground, LISTEN=127.0.0.1:50051 ADMIN=127.0.0.1:9090
+	@exec $(BIN)/python server.py --listen $(LISTEN) --admin $(ADMIN) --policies policies
+
+bench: $(READY) ## our call beside the peers', same input, one run
+	@$(BIN)/python -m benchmarks.run
+
+lint: $(READY) $(PROTO_READY) ## ruff, mypy (strict), import contracts, buf, stubs current
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	.venv-proto/bin/python tools/stubs.py --check
+
+format: $(READY) ## write Python and proto files the way lint wants them
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+
+proto: $(PROTO_READY) ## write the stubs of reranker/v1 from proto/
+	.venv-proto/bin/python tools/stubs.py
+
+lock: ## pin requirements/*.txt anew from pyproject.toml and requirements/*.in (needs uv)
+	tools/lock
+
+data: $(READY) ## build examples/data anew, SOURCE=the folder with the source tables
+	$(BIN)/python -m examples.data.build $(SOURCE)
+
+clean: ## remove what the commands above wrote, environments included
+	rm -rf $(VENV) .venv-proto build dist .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements/dev.txt pyproject.toml tools/environment.py
+	@$(PYTHON) tools/environment.py $(VENV) requirements/dev.txt --project
+
+$(PROTO_READY): requirements/proto.txt tools/environment.py
+	@$(PYTHON) tools/environment.py .venv-proto requirements/proto.txt
