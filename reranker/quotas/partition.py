@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
+from reranker.quotas.least import Ways, least_ways
 from reranker.quotas.tables import AttributeTable, Pool
 
 
@@ -20,15 +21,17 @@ from reranker.quotas.tables import AttributeTable, Pool
 class PartitionPlan:
     """What the bounds come down to on this list.
 
-    `upper` (rows, slots + 1) is cap plus unavoidable excess, limited by supply; `shortfall` what each row must lack
-    in every slate; `crowded` whether the rows' lower bounds still compete for slots; `exact` whether excess is proven
-    least.
+    `upper` (rows, slots + 1) is cap plus unavoidable excess, limited by `supply`; `shortfall` what each row must lack
+    in every slate; `crowded` whether lower bounds still compete for slots. `ways` lists the cheapest relaxations
+    where there may be several; None where there is one, or too many to list, and then `exact` is False.
     """
 
     lower: NDArray[np.int32]
     upper: NDArray[np.int32]
+    supply: NDArray[np.int32]
     shortfall: NDArray[np.int32]
     crowded: bool
+    ways: Ways | None
     exact: bool
 
 
@@ -38,15 +41,23 @@ def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     excess = np.zeros(shape[0], np.int32)
     supply, upper = np.empty(shape, np.int32), np.empty(shape, np.int32)
     shortfall = np.empty(shape[0], np.int32)
-    exact = True
-    while True:
-        unfilled, conflict, _ = plan_bounds(
-            table.kinds, pool.release, pool.keep_top, table.lower, table.upper, excess, supply, upper, shortfall
-        ).tolist()
-        if not unfilled:
-            return PartitionPlan(table.lower, upper, shortfall, conflict > 0, exact)
-        exact = False
-        excess[_cheapest_raise(table, supply, upper, unfilled)] += 1
+    inputs = (table.kinds, pool.release, pool.keep_top, table.lower, table.upper)
+    unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
+    capped = bool(table.bounds.capped.any()) or bool(table.windows)
+    ways, exact = None, True
+    if unfilled or (conflict and capped):
+        ways = _ways(table, pool, supply, excess)
+        exact = ways is not None
+        while unfilled:
+            excess[_cheapest_raise(table, supply, upper, unfilled)] += 1
+            unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
+    return PartitionPlan(table.lower, upper, supply, shortfall, conflict > 0, ways, exact)
+
+
+def _ways(table: AttributeTable, pool: Pool, supply: NDArray[np.int32], excess: NDArray[np.int32]) -> Ways | None:
+    pinned = pinned_counts(table.kinds, len(table.values), pool.keep_top)
+    lacking = np.maximum(table.lower[:, : pool.keep_top + 1] - pinned, 0).max(axis=1).astype(np.int32)
+    return least_ways(table, supply, pinned[:, -1].copy(), pool.keep_top, excess.copy(), lacking)
 
 
 def _cheapest_raise(table: AttributeTable, supply: NDArray[np.int32], upper: NDArray[np.int32], unfilled: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
+from reranker.quotas.least import LeastGate
 from reranker.quotas.lookahead import Kinds, LookaheadGate
 from reranker.quotas.partition import CrowdedGate, PartitionGate, plan_partition
 from reranker.quotas.tables import AttributeTable, Pool
@@ -63,12 +64,14 @@ def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, 
     plan = plan_partition(table, pool)
     capped = bool(table.bounds.capped.any()) or bool(table.windows)
     tier = QuotaTier.PARTITION_EXACT if capped else QuotaTier.LOWER_EXACT
-    if not plan.exact or (plan.crowded and capped):
+    if not plan.exact:
         tier = QuotaTier.HEURISTIC
     gate = _gate(pool, table.kinds, len(table.values))
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))]
     driver: Driver | None = None
-    if plan.crowded:
+    if plan.ways is not None:
+        driver = LeastGate(plan.ways, table, plan.supply, gate)
+    elif plan.crowded:
         driver = CrowdedGate(plan, table, gate, pool.keep_top)
     elif by_slot:
         driver = PartitionGate(plan, gate)

@@ -223,11 +223,12 @@ class _Merge:
             self.add(value, lower, None, weight)
 
     def add_window(self, values: tuple[str, ...], window: WindowBound) -> None:
-        """Rows for values that can break a window; over the whole slate it is a cap on each of them."""
+        """Rows for values that can break a window, and its weight on all rows; over the whole slate it is a cap."""
         sliding = 0 < window.window < self._slots
         cap = self._free if sliding else np.full(self._slots + 1, window.limit, np.int32)
-        for value in values:
-            self._cap(self._row(value), cap, window.weight)
+        for value in dict.fromkeys((*values, *self._row_of)):
+            if value:
+                self._cap(self._row(value), cap, window.weight)
 
     def bounds(self, windows: tuple[WindowBound, ...]) -> Bounds:
         """All of it."""
