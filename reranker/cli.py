@@ -51,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     rerank.add_argument("--explain", action="store_true", help="say why each item stands where it stands")
     rerank.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     rerank.set_defaults(run=_rerank)
+
+    check = commands.add_parser("check-policy", help="name every mistake of a policy, and when its shares bind")
+    check.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    check.set_defaults(run=_check_policy)
+
+    describe = commands.add_parser("describe", help="say in plain words what a policy does")
+    describe.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    describe.set_defaults(run=_describe)
     return parser
 
 
@@ -79,6 +87,23 @@ def _rerank(options: argparse.Namespace) -> int:
     candidates = Candidates(**_columns(_json(options.candidates)))
     slate = rerank(candidates, policy, options.slate_size, explain=options.explain)
     print(json.dumps(_as_json(slate)) if options.json else _as_text(candidates, slate))
+    return 0
+
+
+def _check_policy(options: argparse.Namespace) -> int:
+    from reranker.policy import Policy, describe
+
+    policy = Policy.from_toml(options.file)
+    warned = describe.warnings(policy)
+    verdict = f"{options.file}: sound, revision {policy.revision}"
+    print(verdict, *describe.numbers(policy), *(f"warning: {text}" for text in warned), sep="\n")
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from reranker.policy import Policy, describe
+
+    print(*describe.described(Policy.from_toml(options.file)), sep="\n")
     return 0
 
 
@@ -136,6 +161,6 @@ def _as_text(candidates: Candidates, slate: Slate) -> str:
             lines.append(f"      {slate.explanations[slot - 1].text}")
     kept = "" if report.relevance_retained is None else f", {report.relevance_retained:.1%} of the relevance kept"
     lines.append(f"\n{report.status.value} by policy {report.policy_name} ({report.policy_revision[:12]}){kept}")
-    lines += [f"  {outcome.attribute} {outcome.value}: {outcome.detail}" for outcome in report.quotas]
+    lines += [f"  {outcome.status.value}  {outcome.detail}" for outcome in report.quotas]
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from reranker.cli import main
+from reranker.policy import Policy
+from reranker.policy.describe import described, first_ceiling, first_floor, numbers, warnings
+
+POLICIES = sorted((Path(__file__).parents[3] / "policies").glob("*.toml"))
+SHARES = [Fraction(p, q) for q in range(1, 13) for p in range(q + 1)]
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_first_binding_slots_are_what_counting_finds(share: Fraction) -> None:
+    slots = range(1, 200)
+    floors = (j for j in slots if j * share.numerator // share.denominator > 0)
+    ceilings = (j for j in slots if -(-j * share.numerator // share.denominator) < j)
+    assert first_floor(share) == next(floors, 0)
+    assert first_ceiling(share) == next(ceilings, 0)
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
+def test_every_example_describes_itself_and_is_sound(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(Policy.from_toml(path).name)
+    assert all(line.endswith(".") for line in told.splitlines()[1:])
+    assert main(["check-policy", str(path)]) == 0
+    assert "sound" in capsys.readouterr().out
+
+
+def test_numbers_show_first_slot_and_counts() -> None:
+    policy = Policy.from_dict({"quotas": [{"attribute": "tone", "min_share": {"a": 0.29}, "max_share": {"b": "1/3"}}]})
+    head, floor, ceiling = numbers(policy)
+    assert head.split() == ["quotas[0]", "tone", "binds", "from", "at", "10", "at", "25", "at", "50"]
+    assert floor.split() == ["a", "at", "least", "29/100", "slot", "4", "2", "7", "14"]
+    assert ceiling.split() == ["b", "at", "most", "1/3", "slot", "2", "4", "9", "17"]
+
+
+def test_bounds_that_never_bind_are_warned_of() -> None:
+    quotas = [
+        {"attribute": "tone", "min_share": {"a": 0.05}, "max_share": {"b": 1.0}, "within": 10},
+        {"attribute": "tone", "min_count": {"a": 0}, "max_count": {"b": 10}, "within": 10},
+        {"attribute": "maker", "max_per_value": 5, "window": 5},
+        {"attribute": "tone", "min_share": {"a": 0.1}, "max_count": {"b": 9}, "within": 10},
+    ]
+    assert warnings(Policy.from_dict({"quotas": quotas})) == [
+        "quotas[0] tone: min_share of a asks for nothing within 10 slots",
+        "quotas[0] tone: max_share of b forbids nothing",
+        "quotas[1] tone: min_count of a asks for nothing",
+        "quotas[1] tone: max_count of b forbids nothing within 10 slots",
+        "quotas[2] maker: max_per_value forbids nothing in 5 slots",
+    ]
+
+
+def test_a_description_reads_like_sentences() -> None:
+    told = described(
+        Policy.from_dict(
+            {
+                "name": "page-one",
+                "about": {"purpose": "variety", "owner": "search", "review_by": "2027-01-31"},
+                "objective": {"strategy": "mmr", "diversity": 0.3},
+                "guard": {"min_score": 0.2, "where": {"integrity": ["ok", "fine"]}},
+                "placement": {"keep_top": 2},
+                "quotas": [{"attribute": "maker", "max_per_value": 2, "window": 10}],
+                "on_infeasible": {"mode": "strict"},
+            }
+        )
+    )
+    assert told[1:] == [
+        "Purpose: variety.",
+        "It belongs to search, who look at it again by 2027-01-31.",
+        "It weighs relevance against likeness to what stands above (MMR), at diversity 0.3 "
+        "(0 is the upstream order, 1 variety alone).",
+        "Only items with a score of at least 0.2, and integrity ok or fine may be lifted above their upstream rank.",
+        "The first 2 items keep their slots.",
+        "maker: no value more than 2 times in any 10 slots in a row.",
+        "When the bounds cannot all hold, it gives the upstream order and says why.",
+    ]
+
+
+def test_mistakes_are_named_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text('name = "wrong"\n[objective]\nstrategi = "dpp"\ndiversity = 3\n')
+    assert main(["check-policy", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "wrong.toml" in error
+    assert "line 3" in error
+    assert "line 4" in error
