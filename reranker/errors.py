@@ -3,6 +3,7 @@
 RerankerError
 ├── InvalidInput (ValueError)     bad candidates, context or policy; names every violation at once
 ├── UnknownPolicy (LookupError)   no policy of that name serves
+├── DeadlinePassed                the deadline came before the slate was full
 ├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
 └── MissingExtra (ImportError)    an optional dependency is not installed
 """
@@ -61,6 +62,13 @@ class UnknownPolicy(RerankerError, LookupError):
         self.known: tuple[str, ...] = tuple(sorted(known))
         listed = ", ".join(self.known) or "none"
         super().__init__(f"no policy is called {name!r}; these serve: {listed}")
+
+
+class DeadlinePassed(RerankerError):
+    """The caller's deadline came before the slate was full; nothing is returned."""
+
+    def __init__(self, slots: int, filled: int) -> None:
+        super().__init__(f"the deadline passed after {filled} of {slots} slots")
 
 
 class QuotasInfeasible(RerankerError):

@@ -65,7 +65,10 @@ class OutcomeReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuotaOutcome:
-    """What became of one bound. `required` and `achieved` are counts at the first failing prefix, else at the last."""
+    """What became of one bound. `required` and `achieved` are counts at the first failing prefix, else at the last.
+
+    A bound on every value (WINDOW) names the value that breaks it first, and none when it holds.
+    """
 
     attribute: str
     value: str

@@ -72,7 +72,7 @@ class Explainer:
                 rank_exhausted=exhausted,
                 forced_by=influences,
                 instead_of_rank=instead,
-                text=_sentence(slot, pick, bool(pinned), exhausted, influences, instead),
+                text=self._sentence(slot, pick, bool(pinned), exhausted, influences, instead),
             )
         )
         for table, counts in zip(self._plan.tables, self._counts, strict=True):
@@ -105,7 +105,7 @@ class Explainer:
         for index, row in self._plan.kind_rows[kind]:
             table = self._plan.tables[index]
             if self._counts[index][row] >= table.upper[row, slot + 1]:
-                named = bool(table.bounds.capped[row])
+                named = self._counts[index][row] >= table.bounds.named_upper[row, slot + 1]
                 found.append((table.attribute, table.values[row], BoundKind.UPPER if named else BoundKind.WINDOW))
             elif any(self._recent(table, row, slot, window.window) >= window.limit for window in table.sliding):
                 found.append((table.attribute, table.values[row], BoundKind.WINDOW))
@@ -126,26 +126,36 @@ class Explainer:
                 (paid if row in rows else owed).append(reason)
         return paid or owed
 
-
-def _sentence(
-    slot: int, pick: int, pinned: bool, exhausted: bool, influences: tuple[QuotaInfluence, ...], instead: int
-) -> str:
-    place = f"upstream rank {pick + 1}, slot {slot + 1}"
-    if pinned:
-        return f"{place}: kept in its place by the policy"
-    if influences:
-        first = influences[0]
-        words = {
-            BoundKind.LOWER: f"{first.attribute} {first.value} was owed by this slot",
-            BoundKind.UPPER: f"{first.attribute} {first.value} had reached its most",
-        }
-        why = words.get(first.bound, f"{first.attribute} {first.value} had filled its window")
-        candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"
-        return f"{place}: {why}, which kept {candidates} back, first of them upstream rank {instead}"
-    if exhausted:
-        return f"{place}: nothing new was left to add, so relevance decided"
-    if pick == slot:
-        return f"{place}: best by relevance and variety together, where upstream had it"
-    if pick > slot:
-        return f"{place}: lifted, because it differs more from what stands above it"
-    return f"{place}: lower than upstream had it, because items above it are more alike to it or worth more"
+    def _sentence(
+        self,
+        slot: int,
+        pick: int,
+        pinned: bool,
+        exhausted: bool,
+        influences: tuple[QuotaInfluence, ...],
+        instead: int,
+    ) -> str:
+        place = f"upstream rank {pick + 1}, slot {slot + 1}"
+        if pinned:
+            return f"{place}: kept in its place by the policy"
+        if influences:
+            first = influences[0]
+            words = {
+                BoundKind.LOWER: f"{first.attribute} {first.value} was owed by this slot",
+                BoundKind.UPPER: f"{first.attribute} {first.value} had reached its most",
+            }
+            why = words.get(first.bound, f"{first.attribute} {first.value} had filled its window")
+            candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"
+            return f"{place}: {why}, which kept {candidates} back, first of them upstream rank {instead}"
+        if exhausted:
+            return f"{place}: nothing new was left to add, so relevance decided"
+        if pick == slot:
+            return f"{place}: best of what was left, where upstream had it"
+        varied = self._strategy.problem.diversity > 0 and self._unit is not None
+        if pick > slot:
+            why = "it differs more from what stands above it" if varied else "better candidates may not rise this far"
+            return f"{place}: lifted, because {why}"
+        above = [earlier for earlier in self._found if earlier.upstream_rank > pick + 1]
+        if not varied or any(earlier.forced_by for earlier in above):
+            return f"{place}: lower than upstream had it, because bounds put other items above it"
+        return f"{place}: lower than upstream had it, because items above it are worth more or less alike"

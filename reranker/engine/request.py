@@ -13,14 +13,16 @@ from reranker.context import Context
 from reranker.engine.checks import check_request, guard_passes
 from reranker.engine.explain import Explainer
 from reranker.engine.report import build_report
-from reranker.errors import InvalidInput, QuotasInfeasible, Violation
+from reranker.errors import DeadlinePassed, InvalidInput, QuotasInfeasible, Violation
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
 from reranker.quotas.outcomes import outcomes_of, status_of
-from reranker.quotas.planner import Plan, plan_quotas
+from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
 from reranker.quotas.tables import Pool, build_tables, hard_columns
 from reranker.slate import Explanation, QuotaOutcome, Slate, SlateStatus
 from reranker.strategies import Problem, Strategy, build, normalised
+
+_RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,12 @@ def rerank_traced(
     *,
     explain: bool = False,
     context: Context | None = None,
+    deadline: float | None = None,
 ) -> tuple[Slate, Trace]:
-    """`rerank`, and where the time went."""
+    """`rerank`, and where the time went.
+
+    When `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
+    """
     clock = _Clock()
     slots = min(_checked_size(slate_size), len(candidates))
     rules = compiled(policy, slots)
@@ -69,24 +75,22 @@ def rerank_traced(
     clock.lap("plan")
 
     strategy = build(rules.strategy, _problem(rules, candidates, order, scores), plan.gate)
-    explanations = _select(strategy, plan, pool, explain)
+    explanations = _select(strategy, plan, pool, explain, deadline)
     picks, gains = plan.gate.picks, plan.gate.gains
     clock.lap("select")
 
     outcomes = outcomes_of(plan.tables, pool, picks, slate_size)
     status = status_of(outcomes, plan.tier)
     notes: tuple[str, ...] = ()
-    if status != SlateStatus.SATISFIED and rules.mode != "relax" and _broken(outcomes):
+    if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":
             raise QuotasInfeasible(outcomes)
-        notes = _strict_note(outcomes)
-        picks = np.arange(slots, dtype=np.int32)
-        gains = normalised(scores, rules.normalisation)[:slots]
-        outcomes, status, explanations = (
-            outcomes_of(plan.tables, pool, picks, slate_size),
-            SlateStatus.STRICT_UPSTREAM,
-            (),
-        )
+        notes, status = _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
+        gate = upstream_gate(pool)
+        strategy = build(rules.strategy, strategy.problem, gate)
+        explanations = _select(strategy, Plan(plan.tier, gate, None, plan.tables, []), pool, explain, deadline)
+        picks, gains = gate.picks, gate.gains
+        outcomes = outcomes_of(plan.tables, pool, picks, slate_size)
     positions = order[picks]
     report = build_report(
         rules,
@@ -100,6 +104,7 @@ def rerank_traced(
         outcomes=outcomes,
         notes=notes,
     )
+    positions.flags.writeable = gains.flags.writeable = False
     slate = Slate(positions, gains, report, explanations, candidates.ids)
     clock.lap("report")
     return slate, Trace(clock.stages)
@@ -156,12 +161,16 @@ def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
     return column if column is not None and column.norms.any() else None
 
 
-def _select(strategy: Strategy, plan: Plan, pool: Pool, explain: bool) -> tuple[Explanation, ...]:
+def _select(
+    strategy: Strategy, plan: Plan, pool: Pool, explain: bool, deadline: float | None
+) -> tuple[Explanation, ...]:
+    """Fill the plan's gate: at one go where nothing has to be looked at between slots."""
     if plan.driver is None and not explain:
-        strategy.select(0, pool.slots)
+        _select_in_runs(strategy, pool, deadline)
         return ()
     explainer = Explainer(strategy, plan, pool) if explain else None
     for slot in range(pool.slots):
+        _check_deadline(deadline, pool.slots, slot)
         if plan.driver is not None:
             plan.driver.open(slot)
         if explainer is not None:
@@ -172,6 +181,21 @@ def _select(strategy: Strategy, plan: Plan, pool: Pool, explain: bool) -> tuple[
         if plan.driver is not None:
             plan.driver.commit(slot)
     return explainer.explanations if explainer is not None else ()
+
+
+def _select_in_runs(strategy: Strategy, pool: Pool, deadline: float | None) -> None:
+    """One kernel call for the slate, or runs of slots short enough to notice a deadline in between."""
+    embedding = strategy.problem.embedding
+    width = 1 if embedding is None else embedding.matrix.shape[1] + pool.slots
+    run = pool.slots if deadline is None else max(1, _RUN // (width * max(1, len(pool))))
+    for first in range(0, pool.slots, max(run, 1)):
+        _check_deadline(deadline, pool.slots, first)
+        strategy.select(first, min(first + run, pool.slots))
+
+
+def _check_deadline(deadline: float | None, slots: int, filled: int) -> None:
+    if deadline is not None and time.perf_counter() > deadline:
+        raise DeadlinePassed(slots, filled)
 
 
 def _broken(outcomes: tuple[QuotaOutcome, ...]) -> bool:

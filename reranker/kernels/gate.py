@@ -209,6 +209,17 @@ def plan_bounds(
 
 
 @inner
+def _starts(slot: int, upper: NDArray[np.int32]) -> int:
+    """The last slot at which an interval can become tight: beyond it nothing more can be placed before than at it."""
+    kinds, prefixes = upper.shape
+    last = slot + 1
+    for v in range(kinds):
+        while last + 1 < prefixes and upper[v, last] < upper[v, prefixes - 1]:
+            last += 1
+    return last
+
+
+@inner
 def _least_shortfall(
     slot: int,
     counts: NDArray[np.int32],
@@ -220,22 +231,36 @@ def _least_shortfall(
 ) -> None:
     """Write the cheapest shortfalls, each at least `floor`, under which the rest of the slate can be filled.
 
-    Schedulable sets of unit jobs are a matroid, so granting jobs kind by kind, dearest first, costs the least.
+    Schedulable sets of unit jobs are a matroid, so granting jobs kind by kind, dearest first, costs the least. `owed`
+    keeps what the granted kinds owe in each interval (Hall's condition), so one kind costs O(intervals log slots).
     """
-    last = lower.shape[1] - 1
-    for v in range(len(shortfall)):
-        shortfall[v] = max(floor[v], lower[v, last])
+    prefixes = lower.shape[1]
+    if slot + 1 >= prefixes:
+        shortfall[:] = floor
+        return
+    last_start = _starts(slot, upper)
+    owed = np.zeros((last_start + 1, prefixes), np.int32)
     for v in by_weight:
-        low, high = floor[v], shortfall[v]
+        low, high = floor[v], max(floor[v], lower[v, prefixes - 1])
         while low < high:
             middle = (low + high) // 2
-            shortfall[v] = middle
-            a, _ = _crowded(slot, counts, lower, upper, shortfall)
-            if a == 0:
+            fits = True
+            for a in range(slot + 1, last_start + 1):
+                placed = counts[v] if a == slot + 1 else max(counts[v], upper[v, a - 1])
+                for b in range(a, prefixes):
+                    extra = lower[v, b] - middle - placed
+                    fits = fits and (extra <= 0 or owed[a, b] + extra <= b - a + 1)
+                if not fits:
+                    break
+            if fits:
                 high = middle
             else:
                 low = middle + 1
         shortfall[v] = high
+        for a in range(slot + 1, last_start + 1):
+            placed = counts[v] if a == slot + 1 else max(counts[v], upper[v, a - 1])
+            for b in range(a, prefixes):
+                owed[a, b] += max(0, lower[v, b] - high - placed)
 
 
 @kernel(
@@ -278,6 +303,7 @@ def least_shortfall(
         read_only(f64, 1),
         read_only(i32, 1),
         f64,
+        read_only(i32, 1),
         scratch(boolean, 1),
     )
 )
@@ -290,13 +316,17 @@ def open_kinds_crowded(
     weight: NDArray[np.float64],
     by_weight: NDArray[np.int32],
     budget: float,
+    alike: NDArray[np.int32],
     is_open: NDArray[np.bool_],
 ) -> int:
     """When lower bounds crowd each other: open the kinds after which the least shortfall stays within `budget`.
 
-    `incurred` is the peak shortfall of each kind so far. Returns how many kinds are open.
+    `incurred` is the peak shortfall of each kind so far; kinds with equal bounds and weight have an equal number in
+    `alike`, and while their counts are equal too one of them answers for all. Returns how many kinds are open.
     """
     kinds = len(counts)
+    tried = np.empty(kinds, np.int32)
+    tries = 0
     after = counts.copy()
     floor = np.empty(kinds, np.int32)
     shortfall = np.empty(kinds, np.int32)
@@ -305,6 +335,18 @@ def open_kinds_crowded(
         is_open[v] = False
         if counts[v] >= upper[v, slot + 1]:
             continue
+        known = -1
+        for t in range(tries):
+            u = tried[t]
+            if alike[u] == alike[v] and counts[u] == counts[v] and incurred[u] == incurred[v]:
+                known = u
+                break
+        if known >= 0:
+            is_open[v] = is_open[known]
+            opened += int(is_open[v])
+            continue
+        tried[tries] = v
+        tries += 1
         after[v] += 1
         for u in range(kinds):
             floor[u] = max(incurred[u], lower[u, slot + 1] - after[u])

@@ -8,6 +8,7 @@ monotone, so a branch is cut as soon as the kinds that are still free could not 
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, f64, i32, i64, inner, kernel, read_only, scratch
@@ -215,7 +216,7 @@ def least_shortfalls(
         read_only(i32, 2),
         read_only(i32, 2),
         read_only(i32, 2),
-        scratch(boolean, 2),
+        read_only(boolean, 1),
         scratch(boolean, 1),
     )
 )
@@ -230,10 +231,9 @@ def open_kinds_least(
     alive: NDArray[np.bool_],
     is_open: NDArray[np.bool_],
 ) -> int:
-    """Open the kinds after which some least way to relax the bounds is still feasible; returns how many.
+    """Open the kinds after which some way that is still `alive` to relax the bounds is feasible; returns how many.
 
-    Way w is `excesses[w]`, `shortfalls[w]`; `alive[w, 0]` says that it is feasible now, and `alive[w, 1 + v]` is
-    written: that it still is once kind v stands in slot `slot + 1`.
+    Way w is `excesses[w]`, `shortfalls[w]`.
     """
     kinds, prefixes = lower.shape
     most = np.empty((kinds, prefixes), np.int32)
@@ -242,16 +242,49 @@ def open_kinds_least(
     for v in range(kinds):
         is_open[v] = False
         if counts[v] >= supply[v, slot + 1]:
-            alive[:, 1 + v] = False
             continue
         after[v] += 1
         for w in range(len(excesses)):
-            alive[w, 1 + v] = (
-                alive[w, 0]
+            if (
+                alive[w]
                 and _bounds_from(slot + 1, after, cap, supply, excesses[w], most)
                 and _floors_fit(slot + 1, after, lower, most, shortfalls[w], kinds)
-            )
-            is_open[v] = is_open[v] or alive[w, 1 + v]
+            ):
+                is_open[v] = True
+                opened += 1
+                break
         after[v] -= 1
-        opened += int(is_open[v])
     return opened
+
+
+@kernel(
+    types.void(
+        i64,
+        read_only(i32, 1),
+        read_only(i32, 2),
+        read_only(i32, 2),
+        read_only(i32, 2),
+        read_only(i32, 2),
+        read_only(i32, 2),
+        scratch(boolean, 1),
+    )
+)
+def keep_feasible(
+    slot: int,
+    counts: NDArray[np.int32],
+    lower: NDArray[np.int32],
+    cap: NDArray[np.int32],
+    supply: NDArray[np.int32],
+    excesses: NDArray[np.int32],
+    shortfalls: NDArray[np.int32],
+    alive: NDArray[np.bool_],
+) -> None:
+    """Clear `alive` for the ways that are not feasible after `slot` picks with `counts`."""
+    kinds, prefixes = lower.shape
+    most = np.empty((kinds, prefixes), np.int32)
+    for w in range(len(excesses)):
+        alive[w] = (
+            alive[w]
+            and _bounds_from(slot, counts, cap, supply, excesses[w], most)
+            and _floors_fit(slot, counts, lower, most, shortfalls[w], kinds)
+        )

@@ -17,6 +17,9 @@ from reranker.v1 import policy_pb2
 _CONTEXT_KEYS = ("surface", "language", "country", "intent")
 
 
+_MOST_BOUNDS = 1000
+
+
 def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     """Notes every mistake of a policy message: ranges, impossible mixes, values outside a declared domain."""
     _check_unknown_fields(policy, mistakes)
@@ -28,6 +31,9 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
         check_domain(policy, *values, mistakes)
     for index, quota in enumerate(policy.quotas):
         check_quotas.check_quota(policy, quota, ("quotas", index), mistakes)
+    bounds = sum(max(1, check_quotas.bounds_of(quota)) for quota in policy.quotas)
+    if bounds > _MOST_BOUNDS:
+        mistakes.add(("quotas",), f"name {bounds} bounds in all; at most {_MOST_BOUNDS} can be kept in time")
     for path, block, keys in _blocks_with_needs(policy):
         need(block, path, keys, mistakes)
     for path, target in _blocks_with_target(policy):

@@ -37,6 +37,12 @@ def check_quota(policy: policy_pb2.Policy, quota: policy_pb2.Quota, path: KeyPat
     _check_domains(policy, quota, path, mistakes)
 
 
+def bounds_of(quota: policy_pb2.Quota) -> int:
+    """How many values a block names with a bound."""
+    shares = len(quota.min_share) + len(quota.max_share)
+    return shares + len(quota.min_count) + len(quota.max_count) + len(quota.values)
+
+
 def _check_similarity_block(quota: policy_pb2.Quota, path: KeyPath, mistakes: Mistakes) -> None:
     others = [key for key in ("attribute", "where", *_BOUNDS) if key != "max_similarity" and has(quota, key)]
     if others:

@@ -5,10 +5,13 @@ Shares are exact rationals here and integers from here on: a floor of 0.29 x 100
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +94,13 @@ class CompiledPolicy:
     label_rules: dict[str, LabelRule]
     default_label: LabelRule
     mode: str
+    merged: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the bounds take, those in `merged` included."""
+        return 1000 + 16 * (self.slots + 1) * (len(self.prefix_bounds) + len(self.quota_attributes))
 
     def label_rule(self, attribute: str) -> LabelRule:
         """The rule of one attribute."""
@@ -117,9 +127,40 @@ class CompiledPolicy:
         return tuple(dict.fromkeys((*self.quota_attributes, *guard, *self.label_rules)))
 
 
-@lru_cache(maxsize=1024)
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
-    """The policy for slates of exactly `slots` items."""
+    """The policy for slates of exactly `slots` items, from the cache where it is there."""
+    return _CACHE.get(policy, slots)
+
+
+class _Cache:
+    """Compiled policies, the least recently used dropped first; bounded by bytes, as some have many bounds."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes, self._bytes = most_bytes, 0
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[str, int], CompiledPolicy] = OrderedDict()
+
+    def get(self, policy: Policy, slots: int) -> CompiledPolicy:
+        key = (policy.revision, slots)
+        with self._lock:
+            known = self._made.get(key)
+            if known is not None:
+                self._made.move_to_end(key)
+                return known
+        made = _compile(policy, slots)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = made
+                self._bytes += made.size
+            while self._bytes > self._most_bytes and len(self._made) > 1:
+                self._bytes -= self._made.popitem(last=False)[1].size
+        return made
+
+
+_CACHE = _Cache(64 * 2**20)
+
+
+def _compile(policy: Policy, slots: int) -> CompiledPolicy:
     message = policy.message
     objective, labels = message.objective, message.labels
     strategy = _word(pb.Strategy.Name(defaults.get(objective, "strategy")), "STRATEGY_")
@@ -200,14 +241,15 @@ def _prefix_bounds(block: pb.Quota, slots: int) -> Iterable[PrefixBound]:
 
 def share_floor(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
     """floor(t x share) for prefixes t up to `within`; the last one stays from there on (rule 4)."""
-    counts = [t * share.numerator // share.denominator for t in range(within + 1)]
-    return np.array(counts + [counts[-1]] * (slots - within), np.int32)
+    prefixes = np.minimum(np.arange(slots + 1), within)
+    return (prefixes * share.numerator // share.denominator).astype(np.int32)
 
 
 def share_ceiling(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
     """ceil(t x share) for prefixes t up to `within`; the cap ends there (rule 4)."""
-    counts = [-(-t * share.numerator // share.denominator) for t in range(within + 1)]
-    return np.array(counts + [NO_CAP] * (slots - within), np.int32)
+    prefixes = np.arange(slots + 1)
+    counts = -(-prefixes * share.numerator // share.denominator)
+    return np.where(prefixes <= within, counts, NO_CAP).astype(np.int32)
 
 
 def _each_bound(block: pb.Quota, slots: int) -> EachBound:

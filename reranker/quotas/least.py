@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.kernels.least import least_excesses, least_shortfalls, open_kinds_least
+from reranker.kernels.least import keep_feasible, least_excesses, least_shortfalls, open_kinds_least
 from reranker.quotas.tables import AttributeTable
 
-_STEPS = 4000  # of the search, a few microseconds each: what a request can afford
+_STEPS = 4000  # of the search at the most, and no more than these additions: what a request can afford
+_ADDITIONS = 20_000_000
 _WAYS = 2048
 
 
@@ -40,23 +41,29 @@ def least_ways(
     The floors are what the settled slots themselves exceed and lack.
     """
     bounds = table.bounds
-    excesses = np.empty((_WAYS, len(settled)), np.int32)
-    count = least_excesses(keep_top, settled, bounds.upper, supply, bounds.upper_weight, excess_floor, _STEPS, excesses)
+    rows, prefixes = bounds.lower.shape
+    effort = rows * prefixes * prefixes
+    if rows * prefixes * effort > 4 * _ADDITIONS:  # looking ahead in every slot would cost more than the search
+        return None
+    steps = min(_STEPS, _ADDITIONS // effort)
+    most_ways = max(1, min(_WAYS, steps))
+    excesses = np.empty((most_ways, rows), np.int32)
+    count = least_excesses(keep_top, settled, bounds.upper, supply, bounds.upper_weight, excess_floor, steps, excesses)
     if count < 1:
         return None
     best = np.inf
     found: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
-    shortfalls, cost = np.empty((_WAYS, len(settled)), np.int32), np.zeros(1)
+    shortfalls, cost = np.empty((most_ways, rows), np.int32), np.zeros(1)
     for excess in excesses[:count]:
-        rows = least_shortfalls(
+        count_of = least_shortfalls(
             keep_top, settled, bounds.lower, bounds.upper, supply, excess, bounds.lower_weight, shortfall_floor,
-            best, _STEPS // count, cost, shortfalls,
+            best, max(1, steps // count), cost, shortfalls,
         )  # fmt: skip
-        if rows < 0 or len(found) > _WAYS:
+        if count_of < 0 or len(found) > most_ways:
             return None
-        if rows and cost[0] < best - 1e-9:
+        if count_of and cost[0] < best - 1e-9:
             best, found = float(cost[0]), []
-        found += [(excess, shortfall) for shortfall in shortfalls[:rows].copy()]
+        found += [(excess, shortfall) for shortfall in shortfalls[:count_of].copy()]
     return Ways(np.array([way[0] for way in found]), np.array([way[1] for way in found]))
 
 
@@ -65,9 +72,8 @@ class LeastGate:
 
     def __init__(self, ways: Ways, table: AttributeTable, supply: NDArray[np.int32], gate: Gate) -> None:
         self._ways, self._bounds, self._supply, self._gate = ways, table.bounds, supply, gate
-        rows = len(table.values)
-        self._counts = np.zeros(rows, np.int32)
-        self._alive = np.ones((len(ways.excesses), 1 + rows), bool)
+        self._counts = np.zeros(len(table.values), np.int32)
+        self._alive = np.ones(len(ways.excesses), bool)
 
     def open(self, slot: int) -> None:
         """Write which kinds may stand in the slot."""
@@ -80,7 +86,9 @@ class LeastGate:
 
     def commit(self, slot: int) -> None:
         """Count the slot's pick and forget the ways that it rules out."""
-        kind = self._gate.kind[self._gate.picks[slot]]
-        self._counts[kind] += 1
+        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
         if self._gate.forced[slot] < 0:
-            self._alive[:, 0] = self._alive[:, 1 + kind]
+            keep_feasible(
+                slot + 1, self._counts, self._bounds.lower, self._bounds.upper, self._supply, self._ways.excesses,
+                self._ways.shortfalls, self._alive,
+            )  # fmt: skip

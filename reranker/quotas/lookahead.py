@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall
 from reranker.kernels.lookahead import open_kinds_ahead
-from reranker.quotas.partition import pinned_counts, plan_partition
+from reranker.quotas.partition import affordable, pinned_counts, plan_partition
 from reranker.quotas.tables import AttributeTable, Pool
 
 
@@ -65,7 +65,9 @@ class LookaheadGate:
         self._partition = np.array([table.is_partition for table in tables])
         self._lower_weight = np.concatenate([table.bounds.lower_weight[1:] for table in tables])
         self._upper_weight = np.concatenate([table.bounds.upper_weight[1:] for table in tables])
-        self._windows = _window_rows(tables)
+        windows = [(index, w.limit, w.window) for index, table in enumerate(tables) for w in table.sliding]
+        self._windows = np.array(windows, np.int32).reshape(-1, 3)
+        self._owing = np.flatnonzero(self._lower.any(axis=1)).astype(np.int32)
         self._counts = np.zeros(len(self._lower), np.int32)
         self._left = np.zeros(len(kinds), np.int32)
         self._arrivals: list[list[int]] = [[] for _ in range(pool.slots + 1)]
@@ -82,10 +84,9 @@ class LookaheadGate:
         if self._gate.forced[slot] >= 0:
             return
         open_kinds_ahead(
-            slot, self._kinds.rows, self._kinds.offsets, self._left > 0, self._attribute, self._partition, self._lower,
-            self._upper, self._lower_weight, self._upper_weight, self._windows, self._counts, self._kinds.of,
-            self._gate.picks, self._gate.is_open,
-        )  # fmt: skip
+            slot, self._kinds.rows, self._kinds.offsets, self._left, self._attribute, self._partition, self._owing,
+            self._lower, self._upper, self._lower_weight, self._upper_weight, self._windows, self._counts,
+            self._kinds.of, self._gate.picks, self._gate.is_open, )  # fmt: skip
 
     def commit(self, slot: int) -> None:
         """Count the slot's pick."""
@@ -97,7 +98,7 @@ class LookaheadGate:
 
 def _eased(table: AttributeTable, pool: Pool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The table's bounds with lower ones reduced by each row's unavoidable shortfall."""
-    if not table.is_partition:
+    if not table.is_partition or not affordable(table, pool):
         supply = table.supply(pool.release)
         prefixes = np.arange(pool.slots + 1, dtype=np.int32)
         reach = np.minimum(np.minimum(table.upper, supply), prefixes)
@@ -112,19 +113,3 @@ def _eased(table: AttributeTable, pool: Pool) -> tuple[NDArray[np.int32], NDArra
             weights = (plan.shortfall, table.bounds.lower_weight, by_weight)
             least_shortfall(pool.keep_top, settled, plan.lower, plan.upper, *weights, shortfall)
     return np.maximum(table.lower - shortfall[:, None], 0).astype(np.int32), table.upper
-
-
-def _window_rows(tables: Sequence[AttributeTable]) -> NDArray[np.int32]:
-    """(row, limit, length) of every sliding window and every value that could break it."""
-    found = []
-    base = 0
-    for table in tables:
-        supply = np.bincount(table.rows, minlength=len(table.values))
-        for window in table.sliding:
-            found += [
-                (base + row - 1, window.limit, window.window)
-                for row in range(1, len(table.values))
-                if supply[row] > window.limit
-            ]
-        base += len(table.values) - 1
-    return np.array(found, np.int32).reshape(-1, 3)

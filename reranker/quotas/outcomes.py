@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.candidates import AttributeColumn
 from reranker.policy.compile import NO_CAP, WindowBound
-from reranker.quotas.reasons import lower_reason, upper_reason, window_reason
+from reranker.quotas.reasons import Reasons
 from reranker.quotas.tables import AttributeTable, Pool
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 
@@ -39,11 +40,7 @@ def outcomes_of(
     tables: Sequence[AttributeTable], pool: Pool, picks: NDArray[np.int32], asked: int
 ) -> tuple[QuotaOutcome, ...]:
     """One outcome for each bounded value and each bound on every value; `asked` is the request's slate size."""
-    return tuple(
-        outcome
-        for table in tables
-        for outcome in _table_outcomes(table, pool, slate_counts(table, picks), picks, asked)
-    )
+    return tuple(outcome for table in tables for outcome in _table_outcomes(table, Reasons(table, pool, asked), picks))
 
 
 def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
@@ -56,21 +53,21 @@ def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
     return SlateStatus.RELAXED_BEST_EFFORT if tier == QuotaTier.HEURISTIC else SlateStatus.RELAXED_MINIMAL
 
 
-def _table_outcomes(
-    table: AttributeTable, pool: Pool, counts: NDArray[np.int32], picks: NDArray[np.int32], asked: int
-) -> list[QuotaOutcome]:
+def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:
     found = []
+    counts = slate_counts(table, picks)
     slots = len(picks)
     for row in range(1, len(table.values)):
-        if table.lower[row].any():
+        if table.bounds.lower_weight[row] > 0:
             lacking = _worst(table.lower[row] - counts[row])
-            reason = lower_reason(table, pool, row, lacking.units, asked) if lacking.units else None
+            reason = reasons.lower(row, lacking.units) if lacking.units else None
             found.append(_outcome(table, row, BoundKind.LOWER, table.lower[row], counts[row], lacking, slots, reason))
-        if table.bounds.capped[row]:
-            over = _worst(counts[row] - table.upper[row])
-            reason = upper_reason(table, pool, row, over.units) if over.units else None
-            found.append(_outcome(table, row, BoundKind.UPPER, table.upper[row], counts[row], over, slots, reason))
-    found += [_window_outcome(table, pool, window, counts) for window in table.windows]
+        cap = table.bounds.named_upper[row]
+        if cap.min() < NO_CAP:
+            over = _worst(counts[row] - cap)
+            reason = reasons.upper(row, over.units) if over.units else None
+            found.append(_outcome(table, row, BoundKind.UPPER, cap, counts[row], over, slots, reason))
+    found += [_window_outcome(table, reasons, window, picks) for window in table.windows]
     return found
 
 
@@ -107,32 +104,43 @@ def _outcome(
     )
 
 
-def window_excess(counts: NDArray[np.int32], limit: int, window: int) -> NDArray[np.int32]:
-    """How far each row exceeds `limit` in the window that ends at each prefix: int32, the shape of `counts`."""
-    before = np.zeros_like(counts)
-    length = window or counts.shape[1]
-    if length < counts.shape[1]:
-        before[:, length:] = counts[:, :-length]
-    return counts - before - limit
-
-
-def _window_outcome(table: AttributeTable, pool: Pool, window: WindowBound, counts: NDArray[np.int32]) -> QuotaOutcome:
-    over = window_excess(counts[1:], window.limit, window.window)
-    slots = counts.shape[1] - 1
-    worst = int(over.max(initial=-window.limit))
-    broken = worst > 0
-    first = int(np.flatnonzero((over > 0).any(axis=0))[0]) if broken else 0
-    reason = window_reason(table, pool, window) if broken else None
-    most = max(worst + window.limit, 0)
+def _window_outcome(
+    table: AttributeTable, reasons: Reasons, window: WindowBound, picks: NDArray[np.int32]
+) -> QuotaOutcome:
+    values, counts = _value_counts(table.column, picks)
+    slots = len(picks)
+    length = window.window or slots
+    inside = counts.copy()
+    inside[:, length:] -= counts[:, : slots + 1 - length] if length <= slots else 0
+    most = inside.max(axis=0, initial=0)
+    failing = np.flatnonzero(most > window.limit)
+    at = int(failing[0]) if len(failing) else int(most.argmax())
+    culprit = values[int(inside[:, at].argmax())] if len(failing) else ""
+    excess = max(0, int(most.max()) - window.limit)
+    reason = reasons.window(window, excess) if excess else None
     return QuotaOutcome(
         attribute=table.attribute,
-        value="",
+        value=culprit,
         bound=BoundKind.WINDOW,
         required=window.limit,
-        achieved=most,
-        share=int(counts[1:, -1].max(initial=0)) / slots if slots else 0.0,
-        first_failing_prefix=first,
-        status=OutcomeStatus.BROKEN if broken else OutcomeStatus.MET,
+        achieved=int(most[at]),
+        share=int(counts[:, -1].max(initial=0)) / slots if slots else 0.0,
+        first_failing_prefix=at if excess else 0,
+        status=OutcomeStatus.BROKEN if excess else OutcomeStatus.MET,
         reason=reason,
-        over_fetch=worst if reason in _FOR_WANT_OF_CANDIDATES else 0,
+        over_fetch=excess if reason in _FOR_WANT_OF_CANDIDATES else 0,
     )
+
+
+def _value_counts(column: AttributeColumn, picks: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int32]]:
+    """The values on the slate, bounded or not, and their counts in the first t slots: int32 (values, slots + 1)."""
+    if column.offsets is None:
+        codes = [[code] if code else [] for code in column.codes[picks].tolist()]
+    else:
+        codes = [column.codes[slice(*column.offsets[pick : pick + 2])].tolist() for pick in picks.tolist()]
+    row_of: dict[int, int] = {}
+    counts = np.zeros((len({code for item in codes for code in item}), len(picks) + 1), np.int32)
+    for slot, item in enumerate(codes, start=1):
+        for code in item:
+            counts[row_of.setdefault(code, len(row_of)), slot] = 1
+    return [column.values[code - 1] for code in row_of], np.cumsum(counts, axis=1, dtype=np.int32)

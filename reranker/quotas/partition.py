@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
+from reranker.policy.compile import NO_CAP
 from reranker.quotas.least import Ways, least_ways
 from reranker.quotas.tables import AttributeTable, Pool
 
@@ -35,6 +36,19 @@ class PartitionPlan:
     exact: bool
 
 
+_ADDITIONS = 20_000_000  # what planning, or looking ahead in all slots together, may cost
+
+
+def affordable(table: AttributeTable, pool: Pool, looks: int = 1) -> bool:
+    """Whether `looks` exact checks of the bounds stay within a few tens of milliseconds.
+
+    One check is O(rows x slots), and O(rows x slots^2) when caps or a guard let supply grow from slot to slot.
+    """
+    rows, prefixes = table.lower.shape
+    grows = not pool.passes.all() or bool((table.upper < NO_CAP).any())
+    return int(looks * rows * prefixes * (prefixes if grows else 1)) <= _ADDITIONS
+
+
 def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     """Least excess, then each row's unavoidable shortfall. O(N + rows x slots), more with a guard or caps."""
     shape = table.lower.shape
@@ -43,14 +57,11 @@ def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     shortfall = np.empty(shape[0], np.int32)
     inputs = (table.kinds, pool.release, pool.keep_top, table.lower, table.upper)
     unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
-    capped = bool(table.bounds.capped.any()) or bool(table.windows)
+    capped = bool((table.upper < NO_CAP).any())
     ways, exact = None, True
     if unfilled or (conflict and capped):
         ways = _ways(table, pool, supply, excess)
         exact = ways is not None
-        while unfilled:
-            excess[_cheapest_raise(table, supply, upper, unfilled)] += 1
-            unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
     return PartitionPlan(table.lower, upper, supply, shortfall, conflict > 0, ways, exact)
 
 
@@ -58,13 +69,6 @@ def _ways(table: AttributeTable, pool: Pool, supply: NDArray[np.int32], excess: 
     pinned = pinned_counts(table.kinds, len(table.values), pool.keep_top)
     lacking = np.maximum(table.lower[:, : pool.keep_top + 1] - pinned, 0).max(axis=1).astype(np.int32)
     return least_ways(table, supply, pinned[:, -1].copy(), pool.keep_top, excess.copy(), lacking)
-
-
-def _cheapest_raise(table: AttributeTable, supply: NDArray[np.int32], upper: NDArray[np.int32], unfilled: int) -> int:
-    """The row whose cap is raised where the caps leave slots empty: the cheapest, then the one with most room."""
-    room = supply[:, unfilled] - upper[:, unfilled]
-    by_preference = np.lexsort((-room, table.bounds.upper_weight))
-    return int(next(row for row in by_preference.tolist() if room[row] > 0))
 
 
 def pinned_counts(kinds: NDArray[np.int32], rows: int, keep_top: int) -> NDArray[np.int32]:
@@ -99,6 +103,7 @@ class CrowdedGate:
         self._by_weight = np.argsort(-table.bounds.lower_weight, kind="stable").astype(np.int32)
         self._counts = np.zeros(len(plan.shortfall), np.int32)
         self._incurred = plan.shortfall.copy()
+        self._alike = _alike(plan, table.bounds.lower_weight)
         after_pins = pinned_counts(gate.kind, len(plan.shortfall), keep_top)[:, -1].copy()
         scratch = np.empty(len(plan.shortfall), np.int32)
         self._budget = least_shortfall(
@@ -111,10 +116,18 @@ class CrowdedGate:
             return
         open_kinds_crowded(
             slot, self._counts, self._plan.lower, self._plan.upper, self._incurred, self._weight, self._by_weight,
-            self._budget, self._gate.is_open,
+            self._budget, self._alike, self._gate.is_open,
         )  # fmt: skip
 
     def commit(self, slot: int) -> None:
         """Count the slot's pick and what is owed after it."""
         self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
         np.maximum(self._incurred, self._plan.lower[:, slot + 1] - self._counts, out=self._incurred)
+
+
+def _alike(plan: PartitionPlan, weight: NDArray[np.float64]) -> NDArray[np.int32]:
+    """A number for each row, equal for rows whose bounds, supply and weight are equal."""
+    number: dict[tuple[bytes, bytes, float], int] = {}
+    rows = zip(plan.lower, plan.upper, weight.tolist(), strict=True)
+    signatures = [(lower.tobytes(), upper.tobytes(), weighs) for lower, upper, weighs in rows]
+    return np.array([number.setdefault(signature, len(number)) for signature in signatures], np.int32)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
+from reranker.policy.compile import NO_CAP
 from reranker.quotas.least import LeastGate
 from reranker.quotas.lookahead import Kinds, LookaheadGate
-from reranker.quotas.partition import CrowdedGate, PartitionGate, plan_partition
+from reranker.quotas.partition import CrowdedGate, PartitionGate, affordable, plan_partition
 from reranker.quotas.tables import AttributeTable, Pool
 from reranker.slate import QuotaTier
 
@@ -31,7 +32,7 @@ class Driver(Protocol):
 class Plan:
     """How the quotas of one request are kept: `driver` is None when the kernel needs none.
 
-    `kind_rows[kind]` lists the (table, row) pairs that each kind carries, for explanations.
+    `kind_rows[kind]` lists the (table, row) pairs that each kind carries; only made slot by slot, for explanations.
     """
 
     tier: QuotaTier
@@ -48,38 +49,55 @@ def plan_quotas(tables: tuple[AttributeTable, ...], pool: Pool, by_slot: bool) -
         gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
         return Plan(QuotaTier.NONE, gate, None, tables, [[]])
     only = tables[binding[0]]
-    if len(binding) == 1 and only.is_partition and not only.sliding:
-        return _partition_plan(tables, binding[0], pool, by_slot)
-    chosen = [tables[index] for index in binding]
-    kinds = Kinds(chosen)
-    gate = _gate(pool, kinds.of, len(kinds))
-    numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
-    starts, stops = kinds.offsets[:-1].tolist(), kinds.offsets[1:].tolist()
-    kind_rows = [[numbered[row] for row in kinds.rows[a:b].tolist()] for a, b in zip(starts, stops, strict=True)]
-    return Plan(QuotaTier.HEURISTIC, gate, LookaheadGate(chosen, pool, kinds, gate), tables, kind_rows)
+    if len(binding) == 1 and only.is_partition and not only.sliding and affordable(only, pool):
+        exact = _partition_plan(tables, binding[0], pool, by_slot)
+        if exact is not None:
+            return exact
+    return _lookahead_plan(tables, binding, pool, by_slot)
 
 
-def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, by_slot: bool) -> Plan:
+def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, by_slot: bool) -> Plan | None:
+    """The exact plan; None when keeping to the least deficit would cost more than a request can afford."""
     table = tables[index]
     plan = plan_partition(table, pool)
-    capped = bool(table.bounds.capped.any()) or bool(table.windows)
-    tier = QuotaTier.PARTITION_EXACT if capped else QuotaTier.LOWER_EXACT
-    if not plan.exact:
-        tier = QuotaTier.HEURISTIC
     gate = _gate(pool, table.kinds, len(table.values))
-    kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))]
     driver: Driver | None = None
     if plan.ways is not None:
         driver = LeastGate(plan.ways, table, plan.supply, gate)
-    elif plan.crowded:
+    elif plan.crowded and plan.exact:
+        if not affordable(table, pool, looks=pool.slots):
+            return None
         driver = CrowdedGate(plan, table, gate, pool.keep_top)
+    elif not plan.exact:
+        return None
     elif by_slot:
         driver = PartitionGate(plan, gate)
     else:
         gate.bounded = True
         gate.lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
         gate.upper = plan.upper
+    tier = QuotaTier.PARTITION_EXACT if (table.upper < NO_CAP).any() else QuotaTier.LOWER_EXACT
+    kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
     return Plan(tier, gate, driver, tables, kind_rows)
+
+
+def _lookahead_plan(tables: tuple[AttributeTable, ...], binding: list[int], pool: Pool, by_slot: bool) -> Plan:
+    chosen = [tables[index] for index in binding]
+    kinds = Kinds(chosen)
+    gate = _gate(pool, kinds.of, len(kinds))
+    kind_rows: list[list[tuple[int, int]]] = []
+    if by_slot:
+        numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
+        bounds = zip(kinds.offsets[:-1].tolist(), kinds.offsets[1:].tolist(), strict=True)
+        kind_rows = [[numbered[row] for row in kinds.rows[start:stop].tolist()] for start, stop in bounds]
+    return Plan(QuotaTier.HEURISTIC, gate, LookaheadGate(chosen, pool, kinds, gate), tables, kind_rows)
+
+
+def upstream_gate(pool: Pool) -> Gate:
+    """A gate that settles every slot with the upstream order."""
+    gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
+    gate.forced = np.arange(pool.slots, dtype=np.int32)
+    return gate
 
 
 def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,8 @@ class Bounds:
     """Merged bounds on one attribute. Row 0 stands for every candidate without a bounded value and has no bounds.
 
     `lower`, `upper` int32 (1 + values, slots + 1) over prefixes 0..slots, `upper` NO_CAP where there is none; weights
-    float64 by row; `capped` marks rows whose upper bound names the value. `windows` are the bounds on every value;
-    those over the whole slate stand in `upper` too.
+    float64 by row. `named_upper` holds the caps that name their value; `upper` also those that `windows`, the bounds on
+    every value, put on the whole slate.
     """
 
     values: tuple[str, ...]
@@ -44,7 +45,7 @@ class Bounds:
     upper: NDArray[np.int32]
     lower_weight: NDArray[np.float64]
     upper_weight: NDArray[np.float64]
-    capped: NDArray[np.bool_]
+    named_upper: NDArray[np.int32]
     windows: tuple[WindowBound, ...]
 
 
@@ -53,13 +54,14 @@ class AttributeTable:
     """The bounds on one attribute and who carries its bounded values.
 
     `codes` int32 are rows of `bounds`, 0 for unknown and unbounded: one a candidate, or with `code_offsets` (N + 1)
-    candidate i's are `codes[code_offsets[i]:code_offsets[i + 1]]`.
+    candidate i's are `codes[code_offsets[i]:code_offsets[i + 1]]`. `column` has every value, bounded or not.
     """
 
     attribute: str
     bounds: Bounds
     codes: NDArray[np.int32]
     code_offsets: NDArray[np.int32] | None
+    column: AttributeColumn
     labelled: NDArray[np.bool_]
     is_partition: bool
 
@@ -148,7 +150,12 @@ class AttributeTable:
 
 
 def build_tables(policy: CompiledPolicy, pool: Pool) -> tuple[AttributeTable, ...]:
-    """One table for each attribute that a quota names, in the policy's order. O(attributes x N)."""
+    """One table for each attribute that a quota names, in the policy's order. O(attributes x N).
+
+    A slate without slots has no prefix that could break anything.
+    """
+    if pool.slots == 0:
+        return ()
     return tuple(_table(policy, pool, attribute) for attribute in policy.quota_attributes)
 
 
@@ -161,9 +168,9 @@ def _table(policy: CompiledPolicy, pool: Pool, attribute: str) -> AttributeTable
     if open_each or bounds.windows:
         merged = _Merge(policy.slots, bounds)
         for each in open_each:
-            merged.add_each(_carried(column, pool.passes), each.within, each.weight)
+            merged.each(_carried(column, pool.passes), each.within, each.weight)
         for window in bounds.windows:
-            merged.add_window(_more_than(column, window.limit), window)
+            merged.window(_more_than(column, window.limit), window)
         bounds = merged.bounds(bounds.windows)
     row_of = {value: row for row, value in enumerate(bounds.values) if row}
     row_of_code = np.array([0, *(row_of.get(value, 0) for value in column.values)], np.int32)
@@ -173,21 +180,31 @@ def _table(policy: CompiledPolicy, pool: Pool, attribute: str) -> AttributeTable
         bounds=bounds,
         codes=row_of_code[column.codes],
         code_offsets=column.offsets,
+        column=column,
         labelled=column.codes > 0 if sizes is None else sizes > 0,
         is_partition=sizes is None or bool((sizes <= 1).all()),
     )
 
 
-@lru_cache(maxsize=4096)
 def _policy_bounds(policy: CompiledPolicy, attribute: str) -> Bounds:
     """What the policy alone says of one attribute; windows and open values wait for the candidates."""
+    known: Bounds | None = policy.merged.get(attribute)
+    if known is None:
+        known = policy.merged[attribute] = _merged(policy, attribute)
+    return known
+
+
+def _merged(policy: CompiledPolicy, attribute: str) -> Bounds:
     merged = _Merge(policy.slots)
     for bound in policy.prefix_bounds:
         if bound.attribute == attribute:
-            merged.add(bound.value, bound.lower, bound.upper, bound.weight)
+            if bound.lower is not None:
+                merged.floor([bound.value], bound.lower, bound.weight)
+            if bound.upper is not None:
+                merged.cap([bound.value], bound.upper, bound.weight)
     for each in policy.each_bounds:
         if each.attribute == attribute and each.values is not None:
-            merged.add_each(each.values, each.within, each.weight)
+            merged.each(each.values, each.within, each.weight)
     return merged.bounds(tuple(window for window in policy.window_bounds if window.attribute == attribute))
 
 
@@ -196,65 +213,61 @@ class _Merge:
 
     def __init__(self, slots: int, start: Bounds | None = None) -> None:
         self._slots = slots
-        self._none = np.zeros(slots + 1, np.int32)
-        self._free = np.full(slots + 1, NO_CAP, np.int32)
         self._row_of = {value: row for row, value in enumerate(start.values)} if start else {"": 0}
-        self._lower = list(start.lower) if start else [self._none]
-        self._upper = list(start.upper) if start else [self._free]
-        self._lower_weight = start.lower_weight.tolist() if start else [0.0]
-        self._upper_weight = start.upper_weight.tolist() if start else [0.0]
-        self._capped = start.capped.tolist() if start else [False]
+        self._lower = start.lower if start else np.zeros((1, slots + 1), np.int32)
+        self._upper = start.upper if start else np.full((1, slots + 1), NO_CAP, np.int32)
+        self._named = start.named_upper if start else self._upper
+        self._lower_weight = start.lower_weight if start else np.zeros(1)
+        self._upper_weight = start.upper_weight if start else np.zeros(1)
 
-    def add(self, value: str, lower: NDArray[np.int32] | None, upper: NDArray[np.int32] | None, weight: float) -> None:
-        """A bound that names its value; the largest weight of the blocks that set it counts."""
-        row = self._row(value)
-        if lower is not None:
-            self._lower[row] = np.maximum(self._lower[row], lower)
-            self._lower_weight[row] = max(self._lower_weight[row], weight)
-        if upper is not None:
-            self._cap(row, upper, weight)
-            self._capped[row] = True
+    def floor(self, values: Sequence[str], lower: NDArray[np.int32], weight: float) -> None:
+        """A lower bound on each value; the largest weight of the blocks that set it counts."""
+        rows = self._rows(values)
+        self._lower[rows] = np.maximum(self._lower[rows], lower)
+        self._lower_weight[rows] = np.maximum(self._lower_weight[rows], weight)
 
-    def add_each(self, values: tuple[str, ...], within: int, weight: float) -> None:
+    def cap(self, values: Sequence[str], upper: NDArray[np.int32], weight: float) -> None:
+        """An upper bound that names its values."""
+        rows = self._rows(values)
+        self._named[rows] = np.minimum(self._named[rows], upper)
+        self._upper[rows] = np.minimum(self._upper[rows], upper)
+        self._upper_weight[rows] = np.maximum(self._upper_weight[rows], weight)
+
+    def each(self, values: Sequence[str], within: int, weight: float) -> None:
         """Each value at least once in the first `within` slots."""
-        lower = self._none.copy()
+        lower = np.zeros(self._slots + 1, np.int32)
         lower[within:] = 1
-        for value in values:
-            self.add(value, lower, None, weight)
+        self.floor(values, lower, weight)
 
-    def add_window(self, values: tuple[str, ...], window: WindowBound) -> None:
+    def window(self, values: Sequence[str], window: WindowBound) -> None:
         """Rows for values that can break a window, and its weight on all rows; over the whole slate it is a cap."""
-        sliding = 0 < window.window < self._slots
-        cap = self._free if sliding else np.full(self._slots + 1, window.limit, np.int32)
-        for value in dict.fromkeys((*values, *self._row_of)):
-            if value:
-                self._cap(self._row(value), cap, window.weight)
+        self._rows(values)
+        if not 0 < window.window < self._slots:
+            self._upper[1:] = np.minimum(self._upper[1:], window.limit)
+        self._upper_weight[1:] = np.maximum(self._upper_weight[1:], window.weight)
 
     def bounds(self, windows: tuple[WindowBound, ...]) -> Bounds:
         """All of it."""
         return Bounds(
             values=tuple(self._row_of),
-            lower=np.stack(self._lower),
-            upper=np.stack(self._upper),
-            lower_weight=np.array(self._lower_weight),
-            upper_weight=np.array(self._upper_weight),
-            capped=np.array(self._capped),
+            lower=self._lower,
+            upper=self._upper,
+            lower_weight=self._lower_weight,
+            upper_weight=self._upper_weight,
+            named_upper=self._named,
             windows=windows,
         )
 
-    def _row(self, value: str) -> int:
-        row = self._row_of.setdefault(value, len(self._row_of))
-        if row == len(self._lower):
-            self._lower.append(self._none)
-            self._upper.append(self._free)
-            self._lower_weight.append(0.0)
-            self._upper_weight.append(0.0)
-            self._capped.append(False)
-        return row
-
-    def _cap(self, row: int, upper: NDArray[np.int32], weight: float) -> None:
-        self._upper[row] = np.minimum(self._upper[row], upper)
-        self._upper_weight[row] = max(self._upper_weight[row], weight)
+    def _rows(self, values: Sequence[str]) -> list[int]:
+        """The values' rows, made where there is none yet; from here on the arrays are this object's own."""
+        rows = [self._row_of.setdefault(value, len(self._row_of)) for value in values]
+        fresh = len(self._row_of) - len(self._lower)
+        self._lower = np.pad(self._lower, ((0, fresh), (0, 0)))
+        self._upper = np.pad(self._upper, ((0, fresh), (0, 0)), constant_values=NO_CAP)
+        self._named = np.pad(self._named, ((0, fresh), (0, 0)), constant_values=NO_CAP)
+        self._lower_weight = np.pad(self._lower_weight, (0, fresh))
+        self._upper_weight = np.pad(self._upper_weight, (0, fresh))
+        return rows
 
 
 def _carried(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
