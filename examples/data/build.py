@@ -157,7 +157,8 @@ def write_catalog(corpus: Corpus, items: Sequence[Row], path: Path) -> None:
 def coded(data: Sequence[Any], order: Sequence[str]) -> dict[str, NDArray[Any]]:
     """A column as the wire has it: distinct values, code 0 = unknown and c = values[c - 1], offsets when lists."""
     several = any(isinstance(entry, list) for entry in data)
-    rows = [[str(value) for value in entry or ()] if several else texts(entry) for entry in data]
+    # The source names an author twice where a book has him in two roles; an item carries a value or it does not.
+    rows = [list(dict.fromkeys(map(str, entry or ()))) if several else texts(entry) for entry in data]
     values = list(order) or sorted({value for row in rows for value in row}, key=lambda text: (len(text), text))
     code = {value: index + 1 for index, value in enumerate(values)}
     parts: dict[str, NDArray[Any]] = {"values": np.array(values, dtype=str)}

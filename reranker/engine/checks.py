@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
+from reranker.measures.relevance import above_zero
+from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
 
 _LATER = {
@@ -16,6 +18,20 @@ _LATER = {
     "refinement": "user refinement comes with a later release",
     "fixed": "fixed items come with a later release",
 }
+
+
+def check_types(candidates: object, policy: object, context: object) -> None:
+    """Raise `InvalidInput` for arguments of `rerank` that are something else altogether."""
+    found = []
+    if not isinstance(candidates, Candidates):
+        found.append(Violation("candidates", "must be Candidates: Candidates(ids, scores, ...) makes them"))
+    if not isinstance(policy, Policy):
+        reason = "must be a Policy: Policy.from_toml, Policy.from_dict or Policy.from_proto makes one"
+        found.append(Violation("policy", reason))
+    if context is not None and not isinstance(context, Context):
+        found.append(Violation("context", "must be a Context or None"))
+    if found:
+        raise InvalidInput(found)
 
 
 def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context) -> None:
@@ -50,12 +66,24 @@ def guard_passes(
         return passes
     if guard.min_score is not None:
         passes &= scores >= guard.min_score
-    best = scores[0] - rules.score_zero
-    if guard.min_share_of_best is not None and best != 0.0:
-        passes &= (scores - rules.score_zero) / best >= guard.min_share_of_best
+    if guard.min_share_of_best is not None:
+        passes &= _share_of_best_suffices(scores, rules.score_zero, guard.min_share_of_best)
     for attribute, accepted in guard.where:
         passes &= _carries(columns.get(attribute), accepted, len(scores))
     return passes
+
+
+def _share_of_best_suffices(scores: NDArray[np.float64], zero: float, share: float) -> NDArray[np.bool_]:
+    """Whose relevance is at least `share` of the best one's; `scores` in upstream order."""
+    relevance = above_zero(scores, zero)
+    best = relevance[0]
+    if best == 0.0:
+        return np.ones(len(scores), bool)
+    if best < 0.0:  # nobody has any relevance that could be a share of something
+        return np.zeros(len(scores), bool)
+    with np.errstate(over="ignore"):  # far below a best score next to nothing: minus infinity, and no share
+        suffices: NDArray[np.bool_] = relevance / best >= share
+    return suffices
 
 
 def _carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:

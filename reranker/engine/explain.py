@@ -7,12 +7,11 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kernels.pick import EXACT_FROM, GRID
 from reranker.quotas.planner import Plan
 from reranker.quotas.tables import AttributeTable, Pool
 from reranker.slate import BoundKind, Explanation, QuotaInfluence
 from reranker.strategies import Strategy
-
-_GRID = 2.0**30  # the resolution at which kernels compare utilities
 
 
 class Explainer:
@@ -38,7 +37,7 @@ class Explainer:
         """Note every candidate's utility and who is closed out, before the pick."""
         relevance, diversity = self._strategy.parts(slot)
         self._relevance, self._diversity = relevance.copy(), diversity.copy()
-        self._utility = np.rint((relevance + diversity) * _GRID) / _GRID
+        self._utility = _resolved(relevance + diversity)
         gate = self._plan.gate
         self._free = ~gate.taken & (gate.release <= slot + 1)
         self._closed = self._free & ~gate.is_open[gate.kind]
@@ -159,3 +158,9 @@ class Explainer:
         if not varied or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"
         return f"{place}: lower than upstream had it, because items above it are worth more or less alike"
+
+
+def _resolved(utility: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Utilities at the resolution at which kernels compare them."""
+    fine = np.abs(utility) < EXACT_FROM
+    return np.where(fine, np.rint(np.where(fine, utility, 0.0) * GRID) / GRID, utility)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, EmbeddingColumn
 from reranker.context import Context
-from reranker.engine.checks import check_request, guard_passes
+from reranker.engine.checks import check_request, check_types, guard_passes
 from reranker.engine.explain import Explainer
 from reranker.engine.report import build_report
 from reranker.errors import DeadlinePassed, InvalidInput, QuotasInfeasible, Violation
@@ -19,7 +19,7 @@ from reranker.policy.compile import CompiledPolicy, compiled
 from reranker.quotas.outcomes import outcomes_of, status_of
 from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
 from reranker.quotas.tables import Pool, build_tables, hard_columns
-from reranker.slate import Explanation, QuotaOutcome, Slate, SlateStatus
+from reranker.slate import Explanation, OutcomeReason, QuotaOutcome, Slate, SlateStatus
 from reranker.strategies import Problem, Strategy, build, normalised
 
 _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
@@ -62,6 +62,7 @@ def rerank_traced(
     When `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
     """
     clock = _Clock()
+    check_types(candidates, policy, context)
     slots = min(_checked_size(slate_size), len(candidates))
     rules = compiled(policy, slots)
     context = context or Context()
@@ -90,7 +91,7 @@ def rerank_traced(
         strategy = build(rules.strategy, strategy.problem, gate)
         explanations = _select(strategy, Plan(plan.tier, gate, None, plan.tables, []), pool, explain, deadline)
         picks, gains = gate.picks, gate.gains
-        outcomes = outcomes_of(plan.tables, pool, picks, slate_size)
+        outcomes = _with_reasons(outcomes_of(plan.tables, pool, picks, slate_size), of=outcomes)
     positions = order[picks]
     report = build_report(
         rules,
@@ -200,6 +201,20 @@ def _check_deadline(deadline: float | None, slots: int, filled: int) -> None:
 
 def _broken(outcomes: tuple[QuotaOutcome, ...]) -> bool:
     return any(outcome.status == "BROKEN" for outcome in outcomes)
+
+
+def _with_reasons(kept: tuple[QuotaOutcome, ...], of: tuple[QuotaOutcome, ...]) -> tuple[QuotaOutcome, ...]:
+    """The upstream order's outcomes: broken for the reason that made the policy keep it, or because it was kept."""
+    why = {(outcome.attribute, outcome.bound, outcome.value): outcome for outcome in of if outcome.status == "BROKEN"}
+    return tuple(_explained(outcome, why.get((outcome.attribute, outcome.bound, outcome.value))) for outcome in kept)
+
+
+def _explained(kept: QuotaOutcome, attempt: QuotaOutcome | None) -> QuotaOutcome:
+    if kept.status != "BROKEN":
+        return kept
+    if attempt is None:
+        return replace(kept, reason=OutcomeReason.PINNED, over_fetch=0)
+    return replace(kept, reason=attempt.reason, over_fetch=attempt.over_fetch)
 
 
 def _strict_note(outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch
 from reranker.kernels.pick import may_stand, resolve
+from reranker.kernels.rows import exact_similarity
 
 CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart by relevance alone
 SCAN_ERROR = 2e-5  # bound on the float32 error of a scan residual; tests/property/test_dpp_precision.py measures it
@@ -90,16 +91,9 @@ def exact_residual(
     for t in range(done[i], slot):
         factor[i, t] = 0.0
         p = picks[t]
-        target = order[p]
-        scale = norms[source] * norms[target]
-        if scales[t] == 0.0 or scale == 0.0:
+        if scales[t] == 0.0:
             continue
-        total = np.float64(0.0)
-        for c in range(matrix.shape[1]):
-            total += np.float64(matrix[source, c]) * np.float64(matrix[target, c])
-        covariance = total / scale
-        if shifted:
-            covariance = 0.5 + 0.5 * covariance
+        covariance = exact_similarity(source, order[p], matrix, norms, shifted)
         for c in range(t):
             covariance -= factor[i, c] * factor[p, c]
         entry = covariance * scales[t]

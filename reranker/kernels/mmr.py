@@ -1,7 +1,8 @@
 """Maximal marginal relevance (Carbonell and Goldstein 1998), lazily.
 
 The largest similarity to the picks only grows, so a candidate's utility only falls: a stale value is an upper bound,
-and a candidate is compared with newer picks only while that bound beats the best of this slot.
+and a candidate is compared with newer picks only while that bound beats the best of this slot. Float32 finds the
+contenders, float64 on the embeddings as they came in decides between them, as in `dpp.py`.
 """
 
 from __future__ import annotations
@@ -11,26 +12,12 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import GATE, open_kinds
-from reranker.kernels.jit import f32, f64, i32, i64, inner, kernel, read_only, scratch
+from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch
 from reranker.kernels.pick import may_stand, resolve
+from reranker.kernels.rows import exact_similarity
 
-_GRID = np.float32(2.0**20)
-
-
-@inner
-def on_grid(dot: np.float32) -> np.float32:
-    """clip(dot, 0, 1) to 2^-20: float32 noise must not decide between two exact duplicates."""
-    clipped: np.float32 = np.rint(min(max(dot, np.float32(0.0)), np.float32(1.0)) * _GRID) / _GRID
-    return clipped
-
-
-@inner
-def clipped_similarity(rows: NDArray[np.float32], i: int, j: int) -> np.float32:
-    """clip(row_i . row_j, 0, 1) on the grid."""
-    total = np.float32(0.0)
-    for c in range(rows.shape[1]):
-        total += rows[i, c] * rows[j, c]
-    return on_grid(total)
+SCAN_ERROR = 8e-6  # bound on the float32 error of a dot product of unit rows; tests/property measure it
+_SLACK = 1e-9
 
 
 @inner
@@ -45,7 +32,11 @@ def catch_up(
     """Compare candidate i with its next unseen picks: four at once when it lags that far, so its row is loaded once."""
     first = seen[i]
     if first + 4 > slot:
-        similarity[i] = max(similarity[i], clipped_similarity(rows, i, picks[first]))
+        p = picks[first]
+        total = np.float32(0.0)
+        for k in range(rows.shape[1]):
+            total += rows[i, k] * rows[p, k]
+        similarity[i] = max(similarity[i], total)
         seen[i] = first + 1
         return
     p, q, r, s = picks[first], picks[first + 1], picks[first + 2], picks[first + 3]
@@ -56,11 +47,47 @@ def catch_up(
         b += value * rows[q, k]
         c += value * rows[r, k]
         d += value * rows[s, k]
-    similarity[i] = max(similarity[i], on_grid(max(max(a, b), max(c, d))))
+    similarity[i] = max(max(similarity[i], max(a, b)), max(c, d))
     seen[i] = first + 4
 
 
-@kernel(types.void(i64, i64, *GATE, read_only(f64, 1), f64, read_only(f32, 2), scratch(f32, 1), scratch(i32, 1)))
+@inner
+def exact_nearest(
+    i: int,
+    slot: int,
+    picks: NDArray[np.int32],
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    shifted: bool,
+    nearest: NDArray[np.float64],
+    done: NDArray[np.int32],
+) -> float:
+    """The largest similarity of candidate i to the first `slot` picks, clipped to 0..1, in float64."""
+    for t in range(done[i], slot):
+        nearest[i] = max(nearest[i], exact_similarity(order[i], order[picks[t]], matrix, norms, shifted))
+    done[i] = max(done[i], slot)
+    return min(float(nearest[i]), 1.0)
+
+
+@kernel(
+    types.void(
+        i64,
+        i64,
+        *GATE,
+        read_only(f64, 1),
+        f64,
+        boolean,
+        read_only(f32, 2),
+        scratch(f32, 1),
+        scratch(i32, 1),
+        read_only(f32, 2),
+        read_only(f64, 1),
+        read_only(i32, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+    )
+)
 def select_mmr(
     first: int,
     last: int,
@@ -77,53 +104,85 @@ def select_mmr(
     gains: NDArray[np.float64],
     relevance: NDArray[np.float64],
     diversity: float,
+    shifted: bool,
     rows: NDArray[np.float32],
     similarity: NDArray[np.float32],
     seen: NDArray[np.int32],
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    nearest: NDArray[np.float64],
+    done: NDArray[np.int32],
 ) -> None:
-    """Fill slots first..last-1 with argmax relevance_i - diversity * max_j similarity(i, j).
+    """Fill slots first..last-1 with argmax relevance_i - diversity * clip(max_j similarity(i, j), 0, 1).
 
-    `relevance` is weighted already; `similarity` and `seen` hold, per candidate, the largest similarity to the first
-    `seen` picks. Time O(U D) for U refreshed pairs, at most N a slot; no allocation.
+    `relevance` is weighted already. Scan: `rows` (N, D), `similarity` and `seen` hold per candidate the largest
+    similarity to the first `seen` picks. Exact: `matrix`, `norms` as they came in, `order` from upstream rank to their
+    rows, `nearest` and `done` likewise. Time O(U D) for U compared pairs, at most N a slot.
     """
+    count = len(relevance)
+    contenders = np.empty(count, np.int32)
     for slot in range(first, last):
         pick = forced[slot]
-        best = -np.inf
         if pick < 0:
             if bounded:
                 open_kinds(slot, lower, upper, counts, is_open)
-            for i in range(len(relevance)):
+            low = -np.inf
+            found = 0
+            for i in range(count):
                 if not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                     continue
-                utility = resolve(relevance[i] - diversity * np.float64(similarity[i]))
-                while utility > best and seen[i] < slot:
+                high = relevance[i] - diversity * max(np.float64(similarity[i]) - SCAN_ERROR, 0.0) + _SLACK
+                while high >= low and seen[i] < slot:
                     catch_up(i, slot, picks, rows, similarity, seen)
-                    utility = resolve(relevance[i] - diversity * np.float64(similarity[i]))
+                    high = relevance[i] - diversity * max(np.float64(similarity[i]) - SCAN_ERROR, 0.0) + _SLACK
+                if high < low:
+                    continue
+                contenders[found] = i
+                found += 1
+                low = max(low, relevance[i] - diversity * min(np.float64(similarity[i]) + SCAN_ERROR, 1.0) - _SLACK)
+            best = -np.inf
+            for c in range(found):
+                i = contenders[c]
+                if relevance[i] - diversity * max(np.float64(similarity[i]) - SCAN_ERROR, 0.0) + _SLACK < low:
+                    continue
+                alike = exact_nearest(i, slot, picks, matrix, norms, order, shifted, nearest, done)
+                utility = resolve(relevance[i] - diversity * alike)
                 if utility > best:
                     best = utility
                     pick = i
-        else:
-            while seen[pick] < slot:
-                catch_up(pick, slot, picks, rows, similarity, seen)
-            best = resolve(relevance[pick] - diversity * np.float64(similarity[pick]))
         picks[slot] = pick
         if pick < 0:
             return
+        alike = exact_nearest(pick, slot, picks, matrix, norms, order, shifted, nearest, done)
+        gains[slot] = resolve(relevance[pick] - diversity * alike)
         taken[pick] = True
-        gains[slot] = best
         if bounded:
             counts[kind[pick]] += 1
 
 
-@kernel(types.void(i64, read_only(i32, 1), read_only(f32, 2), scratch(f32, 1), scratch(i32, 1)))
-def nearest_similarity(
+@kernel(
+    types.void(
+        i64,
+        boolean,
+        read_only(i32, 1),
+        read_only(f32, 2),
+        read_only(f64, 1),
+        read_only(i32, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+    )
+)
+def nearest_similarities(
     slot: int,
+    shifted: bool,
     picks: NDArray[np.int32],
-    rows: NDArray[np.float32],
-    similarity: NDArray[np.float32],
-    seen: NDArray[np.int32],
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    nearest: NDArray[np.float64],
+    done: NDArray[np.int32],
 ) -> None:
-    """Bring every candidate's largest similarity up to date with the first `slot` picks; for explanations."""
-    for i in range(rows.shape[0]):
-        while seen[i] < slot:
-            catch_up(i, slot, picks, rows, similarity, seen)
+    """Bring every candidate's exact largest similarity up to date with the first `slot` picks; for explanations."""
+    for i in range(len(order)):
+        exact_nearest(i, slot, picks, matrix, norms, order, shifted, nearest, done)

@@ -6,8 +6,8 @@ import numpy as np
 
 from reranker.kernels.jit import inner
 
-_GRID = 2.0**30
-_EXACT_FROM = 2.0**22
+GRID = 2.0**30
+EXACT_FROM = 2.0**22
 
 
 @inner
@@ -23,7 +23,7 @@ def may_stand(slot: int, taken: bool, kind_is_open: bool, release: int) -> bool:
 @inner
 def resolve(utility: float) -> float:
     """A utility on a grid of 2^-30, so that equal utilities stay equal whatever order their sums were taken in."""
-    if abs(utility) < _EXACT_FROM:
-        rounded: float = np.rint(utility * _GRID) / _GRID
+    if abs(utility) < EXACT_FROM:
+        rounded: float = np.rint(utility * GRID) / GRID
         return rounded
     return utility

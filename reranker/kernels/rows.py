@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import boolean, f32, f64, i32, kernel, read_only, scratch
+from reranker.kernels.jit import boolean, f32, f64, i32, inner, kernel, read_only, scratch
 
 
 @kernel(f64[::1](read_only(f32, 2)))
@@ -52,3 +52,18 @@ def unit_rows(
             rows[i, width] = np.sqrt(0.5)
         for c in range(width):
             rows[i, c] = matrix[source, c] * scale
+
+
+@inner
+def exact_similarity(
+    source: int, target: int, matrix: NDArray[np.float32], norms: NDArray[np.float64], shifted: bool
+) -> float:
+    """Cosine of two input rows in float64, or (1 + cosine) / 2; 0 where one of them has no direction."""
+    scale = norms[source] * norms[target]
+    if scale == 0.0:
+        return 0.0
+    total = 0.0
+    for c in range(matrix.shape[1]):
+        total += np.float64(matrix[source, c]) * np.float64(matrix[target, c])
+    cosine = float(total / scale)
+    return 0.5 + 0.5 * cosine if shifted else cosine

@@ -63,8 +63,8 @@ class Policy:
 
     @property
     def message(self) -> policy_pb2.Policy:
-        """The policy's own message: read it, never change it; `to_proto` gives a copy."""
-        return self._message
+        """A copy of the policy's message, each time: the policy itself cannot be changed through it."""
+        return self.to_proto()
 
     @property
     def name(self) -> str:

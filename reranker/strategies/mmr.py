@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.kernels.mmr import nearest_similarity, select_mmr
+from reranker.kernels.mmr import nearest_similarities, select_mmr
 from reranker.strategies.base import Problem, Strategy
 
 
 class MmrStrategy(Strategy):
-    """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k refreshed pairs."""
+    """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k compared pairs."""
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
+        assert problem.embedding is not None
+        count = len(problem.order)
         self._relevance = problem.weighted_relevance()
-        self._rows, _ = problem.unit_rows()
-        self._similarity = np.zeros(len(self._relevance), np.float32)
-        self._seen = np.zeros(len(self._relevance), np.int32)
+        rows, _ = problem.unit_rows()
+        self._scan: tuple[Any, ...] = (rows, np.zeros(count, np.float32), np.zeros(count, np.int32))
+        self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
+        self._exact: tuple[Any, ...] = (np.zeros(count), np.zeros(count, np.int32))
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1."""
         select_mmr(
-            first,
-            last,
-            *self.gate.arrays,
-            self._relevance,
-            self.problem.diversity,
-            self._rows,
-            self._similarity,
-            self._seen,
-        )
+            first, last, *self.gate.arrays, self._relevance, self.problem.diversity, self.problem.shifted,
+            *self._scan, *self._inputs, *self._exact,
+        )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
-        nearest_similarity(slot, self.gate.picks, self._rows, self._similarity, self._seen)
-        return self._relevance, -self.problem.diversity * self._similarity.astype(np.float64)
+        nearest_similarities(slot, self.problem.shifted, self.gate.picks, *self._inputs, *self._exact)
+        nearest: NDArray[np.float64] = self._exact[0]
+        return self._relevance, -self.problem.diversity * np.minimum(nearest, 1.0)

@@ -1,0 +1,184 @@
+"""Compilation: once, before the first request, cached by everything that it depends on, and for one signature only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numba.core import config, event
+
+import reranker
+from reranker.candidates import Candidates
+from reranker.engine import rerank, warm_up
+from reranker.kernels import jit
+from reranker.kernels.rows import row_norms, unit_rows
+from reranker.policy import Policy
+from reranker.strategies import STRATEGIES
+
+PACKAGE = Path(reranker.__file__).parent
+_CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
+needs_compiler = pytest.mark.skipif(bool(_CONFIG.DISABLE_JIT), reason="kernels run as plain Python")
+
+FIRST_GAIN = """
+import numpy as np
+from reranker.candidates import Candidates
+from reranker.engine import rerank
+from reranker.kernels import jit
+from reranker.policy import Policy
+policy = Policy.from_dict({"name": "x", "objective": {"strategy": "relevance"}})
+print(jit.source_key(), rerank(Candidates([1, 2], [2.0, 1.0]), policy, 1).gains[0])
+"""
+
+
+def run(code: str, root: Path, **environment: Any) -> list[str]:
+    """What a fresh process prints that finds `reranker` in `root`."""
+    clean = {key: value for key, value in os.environ.items() if key not in ("NUMBA_DISABLE_JIT", "NUMBA_CACHE_DIR")}
+    variables = {**clean, "PYTHONPATH": str(root), **{key: str(value) for key, value in environment.items()}}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=variables, cwd=root)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def compiled_files(root: Path) -> int:
+    return len(list(root.rglob("*.nbc")))
+
+
+@needs_compiler
+def test_an_edited_helper_reaches_callers_that_are_cached(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "reranker", ignore=shutil.ignore_patterns("__pycache__"))
+    cache = tmp_path / "cache"
+    key, gain = run(FIRST_GAIN, tmp_path, RERANKER_CACHE_DIR=cache)
+    first = compiled_files(cache)
+    assert first > 0
+    assert [key, gain] == run(FIRST_GAIN, tmp_path, RERANKER_CACHE_DIR=cache)
+    assert compiled_files(cache) == first, "the second process loads what the first compiled"
+
+    helper = tmp_path / "reranker" / "kernels" / "pick.py"
+    helper.write_text(helper.read_text().replace("return rounded", "return rounded + 64.0"))
+    new_key, new_gain = run(FIRST_GAIN, tmp_path, RERANKER_CACHE_DIR=cache)
+    assert new_key != key
+    assert float(new_gain) == float(gain) + 64.0
+
+
+CACHE_ROOT = "from reranker.kernels import jit\nprint(jit._ROOT)"
+ROW_NORMS = (
+    "import numpy as np\nfrom reranker.kernels.rows import row_norms\nprint(row_norms(np.eye(2, dtype='f4'))[0])"
+)
+
+
+def test_the_cache_goes_where_it_is_told(tmp_path: Path) -> None:
+    assert run(CACHE_ROOT, PACKAGE.parent, RERANKER_CACHE_DIR=tmp_path / "named") == [str(tmp_path / "named")]
+    home = {"RERANKER_CACHE_DIR": "", "XDG_CACHE_HOME": tmp_path}
+    assert run(CACHE_ROOT, PACKAGE.parent, **home) == [str(tmp_path / "diversity-reranker")]
+
+
+def test_a_place_that_cannot_be_written_falls_back_to_the_temporary_folder(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file, so no folder can be made below it, not even by root")
+    (own,) = run(CACHE_ROOT, PACKAGE.parent, RERANKER_CACHE_DIR=blocked / "cache", TMPDIR=tmp_path)
+    assert own == str(tmp_path / f"diversity-reranker-{os.getuid()}")
+    assert Path(own).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere")
+def test_a_read_only_folder_falls_back_too(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert run(CACHE_ROOT, PACKAGE.parent, RERANKER_CACHE_DIR=locked, TMPDIR=tmp_path) != [str(locked)]
+
+
+def test_with_nowhere_to_write_kernels_still_run(tmp_path: Path) -> None:
+    blocked = tmp_path / f"diversity-reranker-{os.getuid()}"
+    blocked.write_text("a file")
+    nowhere = {"RERANKER_CACHE_DIR": blocked / "cache", "TMPDIR": tmp_path}
+    assert run(CACHE_ROOT, PACKAGE.parent, **nowhere) == ["None"]
+    assert run(ROW_NORMS, PACKAGE.parent, **nowhere) == ["1.0"]
+
+
+@needs_compiler
+def test_the_first_calls_of_many_threads_compile_once(tmp_path: Path) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from numba.core import event
+from reranker.kernels import jit
+from reranker.kernels.rows import row_norms
+assert not row_norms.compiled
+with event.install_recorder("numba:compile") as seen, ThreadPoolExecutor(8) as pool:
+    results = list(pool.map(lambda n: row_norms(np.full((1, 4), n, np.float32))[0], range(64)))
+assert results == [2.0 * n for n in range(64)], results
+print(row_norms.compiled, sum(e.is_start for _, e in seen.buffer if e.data["dispatcher"] is row_norms._dispatcher))
+"""
+    assert run(code, PACKAGE.parent, RERANKER_CACHE_DIR=tmp_path) == ["True", "1"]
+
+
+def small(attributes: bool = True) -> Candidates:
+    rng = np.random.default_rng(1)
+    columns: dict[str, Any] = {"tone": ["a", "b", None, "c"] * 5, "genre": [["x"], ["x", "y"], [], ["y"]] * 5}
+    rows = rng.normal(size=(20, 6)).astype(np.float32)
+    return Candidates(range(20), rng.normal(size=20), rows, columns if attributes else None)
+
+
+QUOTAS: list[list[dict[str, Any]]] = [
+    [],
+    [{"attribute": "tone", "min_share": {"a": 0.3}}],
+    [{"attribute": "tone", "min_share": {"a": 0.3}, "max_share": {"b": 0.2}}],
+    [{"attribute": "tone", "min_count": {"a": 4, "b": 4}, "within": 5}],
+    [{"attribute": "tone", "max_per_value": 1, "window": 3}, {"attribute": "genre", "min_count": {"x": 2}}],
+    [{"attribute": "genre", "at_least_one_of_each": True, "within": 3}],
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize("quotas", QUOTAS)
+def test_nothing_compiles_after_warm_up(quotas: list[dict[str, Any]]) -> None:
+    warm_up()
+    assert jit.is_warm()
+    guard = {"guard": {"min_score": 0.0}, "placement": {"keep_top": 1}}
+    with event.install_recorder("numba:compile") as seen:
+        for strategy in STRATEGIES:
+            policy = Policy.from_dict({"name": "x", "objective": {"strategy": strategy}, "quotas": quotas, **guard})
+            for explain in (False, True):
+                assert rerank(small(), policy, 9, explain=explain).report.measures
+                rerank(Candidates([], []), policy, 9, explain=explain)
+                rerank(small(attributes=False), policy, 100, explain=explain)
+    assert seen.buffer == []
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "matrix",
+    [np.ones((2, 3)), np.ones((2, 3), np.float16), np.ones((2, 3), np.int32), np.ones(3, np.float32),
+     np.asfortranarray(np.ones((2, 3), np.float32)), np.ones((4, 3), np.float32)[::2], [[1.0, 2.0]], None],
+)  # fmt: skip
+def test_a_kernel_refuses_what_it_was_not_compiled_for(matrix: Any) -> None:
+    jit.warm_up()
+    with pytest.raises(TypeError):
+        row_norms(matrix)
+
+
+@needs_compiler
+def test_a_kernel_never_writes_into_a_read_only_array() -> None:
+    jit.warm_up()
+    rows = np.ones((2, 3), np.float32)
+    out = np.empty((2, 4), np.float32)
+    out.flags.writeable = False
+    with pytest.raises(TypeError):
+        unit_rows(rows, row_norms(rows), np.arange(2, dtype=np.int32), True, out)
+
+
+def test_warm_up_counts_the_kernels_and_may_be_called_again() -> None:
+    assert jit.warm_up() == jit.warm_up() >= 10
+    assert jit.is_warm()
+
+
+def test_a_kernel_keeps_its_words() -> None:
+    assert row_norms.name == "reranker.kernels.rows.row_norms"
+    assert "Euclidean length" in (row_norms.__doc__ or "")
