@@ -110,7 +110,7 @@ def _describe(options: argparse.Namespace) -> int:
 def _json(path: str) -> Any:
     try:
         return json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput([Violation("candidates", f"must be JSON: {error}")], source=path) from None
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
+from reranker.attributes import attribute_text
 from reranker.errors import InvalidInput, Violation
+from reranker.inputs import entries
 
 if TYPE_CHECKING:
     from reranker.candidates import Candidates
 
-_EMPTY: Mapping[str, object] = {}
+_TEXTS = ("surface", "language", "country", "intent", "unit")
+_NO_LIST = (str, bytes, bytearray, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,8 @@ class Context:
     """What is known about the request; nothing in it identifies a person.
 
     `targets` are shares by attribute and value (each 0..1, together at most 1), `fixed` maps slots (from 1) to ids,
-    `refinement` maps attributes to the values a user chose. Raises `InvalidInput` naming every violation.
+    `refinement` maps attributes to the values a user chose. Values become text as the candidates' do; the tables are
+    copied. Raises `InvalidInput` naming every violation.
     """
 
     surface: str = ""
@@ -36,26 +41,107 @@ class Context:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        violations = [*_target_violations(self.targets), *_fixed_violations(self.fixed)]
-        if self.seed is not None and not 0 <= self.seed < 2**64:
-            violations.append(Violation("context.seed", "must be an integer from 0 to 2^64 - 1"))
-        if violations:
-            raise InvalidInput(violations)
+        found = [
+            Violation(f"context.{word}", "must be text") for word in _TEXTS if not isinstance(getattr(self, word), str)
+        ]
+        for word, checked in _TABLES.items():
+            table = getattr(self, word)
+            empty = type(table) is dict and not table  # as nearly always, in the request path
+            object.__setattr__(self, word, {} if empty else checked(table, found))
+        found += _other_violations(self)
+        if found:
+            raise InvalidInput(found)
 
 
-def _target_violations(targets: Mapping[str, Mapping[str, float]]) -> list[Violation]:
-    violations = []
-    for attribute, shares in targets.items():
+def _other_violations(context: Context) -> list[Violation]:
+    found = []
+    recent, seed = context.recent, context.seed
+    if type(recent) is not tuple and (isinstance(recent, (*_NO_LIST, Set)) or not isinstance(recent, Sized)):
+        found.append(Violation("context.recent", "must be Candidates or a list of ids"))
+    if not isinstance(context.cursor, bytes):
+        found.append(Violation("context.cursor", "must be bytes"))
+    if not isinstance(context.without_profiling, bool):
+        found.append(Violation("context.without_profiling", "must be True or False"))
+    if seed is not None and (not _is_integer(seed) or not 0 <= seed < 2**64):
+        found.append(Violation("context.seed", "must be an integer from 0 to 2^64 - 1"))
+    return found
+
+
+def _targets(targets: Any, found: list[Violation]) -> dict[str, dict[str, float]]:
+    """Shares by attribute and by value as text."""
+    checked = {}
+    for attribute, shares in _tables("context.targets", targets, "shares", found):
         path = f"context.targets[{attribute!r}]"
-        if any(not 0.0 <= share <= 1.0 for share in shares.values()):
-            violations.append(Violation(path, "every share must be between 0 and 1"))
+        if not isinstance(shares, Mapping):
+            found.append(Violation(path, "must be a mapping from values to shares"))
+            continue
+        texts = [attribute_text(value) for value in shares]
+        if "" in texts or len(set(texts)) < len(texts):
+            found.append(Violation(path, "values must be distinct, each text, a finite number or a boolean"))
+        elif not all(isinstance(share, Real) and not isinstance(share, bool) for share in shares.values()):
+            found.append(Violation(path, "every share must be a number between 0 and 1"))
+        elif any(not 0.0 <= share <= 1.0 for share in shares.values()):
+            found.append(Violation(path, "every share must be between 0 and 1"))
         elif sum(shares.values()) > 1.0 + 1e-6:
-            violations.append(Violation(path, "shares must add up to at most 1"))
-    return violations
+            found.append(Violation(path, "shares must add up to at most 1"))
+        else:
+            checked[attribute] = dict(zip(texts, map(float, shares.values()), strict=True))
+    return checked
 
 
-def _fixed_violations(fixed: Mapping[int, str | int]) -> list[Violation]:
-    violations = [Violation(f"context.fixed[{slot}]", "slots count from 1") for slot in fixed if slot < 1]
-    if len(set(fixed.values())) < len(fixed):
-        violations.append(Violation("context.fixed", "an item can be fixed in one slot only"))
-    return violations
+def _refinement(refinement: Any, found: list[Violation]) -> dict[str, tuple[str, ...]]:
+    """The chosen values by attribute, as text."""
+    checked = {}
+    for attribute, values in _tables("context.refinement", refinement, "lists of values", found):
+        listed = entries(values, refused=_NO_LIST)
+        texts = tuple(attribute_text(value) for value in listed or ())
+        if listed is None or "" in texts:
+            reason = "must be a list of values, each text, a finite number or a boolean"
+            found.append(Violation(f"context.refinement[{attribute!r}]", reason))
+        else:
+            checked[attribute] = texts
+    return checked
+
+
+def _tables(path: str, tables: Any, what: str, found: list[Violation]) -> list[tuple[str, Any]]:
+    """The entries of a mapping by attribute."""
+    if not isinstance(tables, Mapping):
+        found.append(Violation(path, f"must be a mapping from attributes to {what}"))
+        return []
+    if not all(isinstance(attribute, str) and attribute for attribute in tables):
+        found.append(Violation(path, "attributes must be text, not empty"))
+    return [(str.__str__(name), entry) for name, entry in tables.items() if isinstance(name, str) and name]
+
+
+def _fixed(fixed: Any, found: list[Violation]) -> dict[int, str | int]:
+    """Ids by slot."""
+    if not isinstance(fixed, Mapping):
+        found.append(Violation("context.fixed", "must be a mapping from slots to ids"))
+        return {}
+    for slot in fixed:
+        if not _is_integer(slot):
+            # Only what looks like a slot is quoted: a key of another kind may be an id in the wrong place.
+            place = f"[{slot}]" if isinstance(slot, str) and slot.isdecimal() else ""
+            found.append(Violation(f"context.fixed{place}", "slots are integers from 1"))
+        elif slot < 1:
+            found.append(Violation(f"context.fixed[{slot}]", "slots count from 1"))
+    ids = list(fixed.values())
+    if not all(isinstance(item, str) or _is_integer(item) for item in ids):
+        found.append(Violation("context.fixed", "ids must be text or integers"))
+        return {}
+    if len(set(ids)) < len(ids):
+        found.append(Violation("context.fixed", "an item can be fixed in one slot only"))
+    return {
+        int(slot): item if isinstance(item, str) else int(item) for slot, item in fixed.items() if _is_integer(slot)
+    }
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+_TABLES: dict[str, Callable[[Any, list[Violation]], dict[Any, Any]]] = {
+    "targets": _targets,
+    "fixed": _fixed,
+    "refinement": _refinement,
+}

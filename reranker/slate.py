@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,8 +199,23 @@ class Report:
         """Measures of the upstream order and of the slate."""
         return self.measure()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: the measures, computed now, in place of the request that they come from."""
+        measures = self.measures
+        return {**self.__dict__, "measures": measures, "measure": _Measured(measures)}
+
 
 @dataclass(frozen=True)
+class _Measured:
+    """Measures that are known already, where a report holds the way to compute them."""
+
+    measures: SlateMeasures
+
+    def __call__(self) -> SlateMeasures:
+        return self.measures
+
+
+@dataclass(frozen=True, eq=False)
 class Slate:
     """The answer.
 
@@ -220,3 +236,9 @@ class Slate:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Slate):
+            return NotImplemented
+        arrays = np.array_equal(self.positions, other.positions) and np.array_equal(self.gains, other.gains)
+        return arrays and self.report == other.report and self.explanations == other.explanations

@@ -11,45 +11,96 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 _WHOLE = 1.0 - 1e-6  # reference shares that add up to this leave nothing for other values
+_NOISE = 1e-12  # what rounding leaves of a divergence of 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Membership:
-    """Which items carry which values: `carries` bool (N, V); `labelled` bool (N,): some value of the item is known.
+    """Which of `width` values each item of a list carries, as indices: memory grows with what is carried alone.
 
-    A labelled item may carry none of the V values, when they are not the attribute's whole domain.
+    Item i carries the values `carried[starts[i]:starts[i + 1]]`; `labelled` bool (N,): some value of the item is known.
+    A labelled item may carry none of the values, when they are not the attribute's whole domain.
     """
 
-    carries: NDArray[np.bool_]
+    starts: Indices
+    carried: Indices
+    width: int
     labelled: NDArray[np.bool_]
 
+    @classmethod
+    def of_nobody(cls, count: int, width: int) -> Membership:
+        """`count` items of which nothing is known."""
+        return cls(np.zeros(count + 1, np.intp), np.zeros(0, np.intp), width, np.zeros(count, bool))
+
+    @classmethod
+    def of_matrix(cls, carries: NDArray[np.bool_]) -> Membership:
+        """From `carries` bool (N, V); who carries none of the values is not labelled."""
+        lengths = carries.sum(axis=1)
+        return cls(_starts(lengths), np.nonzero(carries)[1], carries.shape[1], lengths > 0)
+
+    @property
+    def lengths(self) -> Indices:
+        """How many of the values each item carries, (N,)."""
+        return np.diff(self.starts)
+
+    @property
+    def rows(self) -> Indices:
+        """The item of each entry of `carried`."""
+        return np.repeat(np.arange(len(self.labelled)), self.lengths)
+
+    @property
+    def counts(self) -> Indices:
+        """How many items carry each value, (V,)."""
+        return np.bincount(self.carried, minlength=self.width)
+
+    @property
+    def carries(self) -> NDArray[np.bool_]:
+        """The whole matrix, bool (N, V): N x V bytes."""
+        matrix = np.zeros((len(self.labelled), self.width), bool)
+        matrix[self.rows, self.carried] = True
+        return matrix
+
     def of(self, positions: NDArray[np.integer]) -> Membership:
-        """The rows of a list, in its order."""
-        return Membership(self.carries[positions], self.labelled[positions])
+        """The items of a list, in its order."""
+        lengths = self.lengths[positions]
+        starts = _starts(lengths)
+        within = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+        carried = self.carried[np.repeat(self.starts[positions], lengths) + within]
+        return Membership(starts, carried, self.width, self.labelled[positions])
+
+    def first(self, width: int) -> Membership:
+        """The same items with the first `width` values alone; who is labelled stays."""
+        kept = self.carried < width
+        starts = _starts(np.bincount(self.rows[kept], minlength=len(self.labelled)))
+        return Membership(starts, self.carried[kept], width, self.labelled)
+
+
+def _starts(lengths: NDArray[np.integer]) -> Indices:
+    starts = np.zeros(len(lengths) + 1, np.intp)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
 
 
 def membership(column: AttributeColumn, values: Sequence[str], threshold: float = 0.5) -> Membership:
     """Membership of every candidate in `values`; probabilities count as the most probable label from `threshold` up."""
     hard = column.hard(threshold)
-    column_of = np.full(len(hard.values) + 1, -1, np.intp)  # by code; code 0 is unknown
-    code_of = {value: code for code, value in enumerate(hard.values, 1)}
-    for index, value in enumerate(values):
-        if value in code_of:
-            column_of[code_of[value]] = index
+    index_of = {value: index for index, value in enumerate(values)}
+    column_of = np.array([-1, *(index_of.get(value, -1) for value in hard.values)], np.intp)  # by code; 0 is unknown
     if hard.offsets is None:
-        rows, codes = np.arange(len(hard.codes)), hard.codes
         count = len(hard.codes)
+        rows, codes = np.arange(count), hard.codes
     else:
         lengths = np.diff(hard.offsets)
         count = len(lengths)
         rows, codes = np.repeat(np.arange(count), lengths), hard.codes[hard.offsets[0] : hard.offsets[-1]]
     labelled = np.zeros(count, bool)
     labelled[rows[codes > 0]] = True
-    carries = np.zeros((count, len(values)), bool)
-    wanted = column_of[codes] >= 0
-    carries[rows[wanted], column_of[codes[wanted]]] = True
-    return Membership(carries, labelled)
+    carried = column_of[codes]
+    wanted = carried >= 0
+    starts = _starts(np.bincount(rows[wanted], minlength=count))
+    return Membership(starts, carried[wanted], len(values), labelled)
 
 
 def carried_values(column: AttributeColumn, threshold: float = 0.5) -> tuple[str, ...]:
@@ -63,7 +114,7 @@ def carried_values(column: AttributeColumn, threshold: float = 0.5) -> tuple[str
 def shares(members: Membership) -> Floats:
     """Share of the labelled items that carry each value, (V,); they add up to more than 1 where items carry several."""
     labelled = np.count_nonzero(members.labelled)
-    return members.carries.sum(axis=0) / labelled if labelled else np.zeros(members.carries.shape[1])
+    return members.counts / labelled if labelled else np.zeros(members.width)
 
 
 def skews(members: Membership, reference: Floats) -> tuple[float, float] | None:
@@ -75,7 +126,7 @@ def skews(members: Membership, reference: Floats) -> tuple[float, float] | None:
     in both has none. None when nothing is labelled or no group is left.
     """
     labelled = np.count_nonzero(members.labelled)
-    counts = members.carries.sum(axis=0).astype(np.float64)
+    counts = members.counts.astype(np.float64)
     expected = reference * labelled
     counted = (counts > 0) | (expected > 0)
     counted &= ~np.isnan(reference)
@@ -96,20 +147,51 @@ def ndkl(members: Membership, reference: Floats) -> float | None:
     what items that carry none of these values should have together. Values without a reference share are left out
     (their divergence would be infinite; `skews` shows them). None when nothing is left to compare.
     """
-    with_share = np.nan_to_num(reference) > 0.0
-    target = reference[with_share]
-    counted = members.carries[:, with_share]
-    if target.sum() < _WHOLE:
-        others = members.labelled & ~counted.any(axis=1)
-        counted = np.column_stack([counted, others])
-        target = np.append(target, 1.0 - target.sum())
-    counts = counted.cumsum(axis=0, dtype=np.float64)
-    totals = counts.sum(axis=1)
-    prefixes = np.flatnonzero(totals > 0)
-    if len(prefixes) == 0:
+    target = np.nan_to_num(reference)
+    counted = target[members.carried] > 0.0
+    rows, values = members.rows[counted], members.carried[counted]
+    total = target.sum()
+    if total < _WHOLE:
+        others = members.labelled.copy()
+        others[rows] = False
+        rest = np.flatnonzero(others)
+        rows, values = np.append(rows, rest), np.append(values, np.full(len(rest), members.width))
+        target = np.append(target, 1.0 - total)
+        total = 1.0
+    if len(rows) == 0:
         return None
-    observed = counts[prefixes] / totals[prefixes, None]
-    ratio = np.where(observed > 0, observed, 1.0) / np.where(observed > 0, target / target.sum(), 1.0)
-    divergence = (observed * np.log(ratio)).sum(axis=1)
+    order = np.argsort(rows, kind="stable")
+    return _discounted_divergence(rows[order], values[order], target / total, len(members.labelled))
+
+
+def _discounted_divergence(rows: Indices, values: Indices, target: Floats, length: int) -> float:
+    """NDKL of a list whose items `rows` (ascending) carry `values`, one entry each; all of these have a target share.
+
+    KL at a prefix is sum c ln c / n - ln n - sum c ln target / n with counts c that add up to n. Each entry adds to
+    these sums by itself, so that the work grows with the entries and not with prefixes x values.
+    """
+    seen = _earlier_equals(values).astype(np.float64)
+    added = _times_log(seen + 1.0) - _times_log(seen) - np.log(target[values])
+    ends = np.searchsorted(rows, np.arange(length), side="right")  # entries up to and with each item
+    prefixes = np.flatnonzero(ends)
+    counts = ends[prefixes].astype(np.float64)
+    divergence = np.cumsum(added)[ends[prefixes] - 1] / counts - np.log(counts)
     weights = 1.0 / np.log2(prefixes + 2)
-    return max(0.0, float(weights @ divergence / weights.sum()))
+    mean = float(weights @ divergence / weights.sum())
+    return mean if mean > _NOISE else 0.0
+
+
+def _earlier_equals(values: Indices) -> Indices:
+    """How many entries before each one have the same value."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(np.append(begins, len(values)))
+    earlier = np.empty(len(values), np.intp)
+    earlier[order] = np.arange(len(values)) - np.repeat(begins, sizes)
+    return earlier
+
+
+def _times_log(counts: Floats) -> Floats:
+    """Each count times its natural logarithm, 0 for 0."""
+    return counts * np.log(np.maximum(counts, 1.0))

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.integer]
+_LARGE = 1e150  # sums of as many scores as fit into memory stay finite below it
+
+
+def above_zero(scores: Floats, zero: float) -> Floats:
+    """`score - zero` of each score, for ratios and sums: exact but for one common factor, a power of two.
+
+    The factor is 1 for all scores that upstream rankers send; beyond 1e150 it keeps differences and sums finite.
+    """
+    largest = max(float(scores.max(initial=0.0)), -float(scores.min(initial=0.0)), abs(zero))
+    if largest < _LARGE:
+        return scores - zero
+    exponent = math.frexp(largest)[1]
+    shrunk: Floats = np.ldexp(scores, -exponent)
+    return shrunk - math.ldexp(zero, -exponent)
 
 
 def relevance_retained(
@@ -20,9 +36,8 @@ def relevance_retained(
     """
     if score_zero is None and scores.size and scores.min() < 0.0:
         return None
-    zero = score_zero or 0.0
-    kept = np.maximum(scores[positions] - zero, 0.0).sum()
-    best = np.maximum(scores[upstream_order[: len(positions)]] - zero, 0.0).sum()
+    gains = np.maximum(above_zero(scores, score_zero or 0.0), 0.0)
+    kept, best = gains[positions].sum(), gains[upstream_order[: len(positions)]].sum()
     return float(kept / best) if best > 0.0 else None
 
 
@@ -39,6 +54,7 @@ def ndcg(
     if len(positions) == 0:
         return None
     zero = score_zero if score_zero is not None else min(0.0, float(scores.min()))
+    gains = np.maximum(above_zero(scores, zero), 0.0)
     discounts = 1.0 / np.log2(np.arange(2, len(positions) + 2))
-    ideal = float(np.maximum(scores[upstream_order[: len(positions)]] - zero, 0.0) @ discounts)
-    return float(np.maximum(scores[positions] - zero, 0.0) @ discounts) / ideal if ideal > 0.0 else None
+    ideal = float(gains[upstream_order[: len(positions)]] @ discounts)
+    return float(gains[positions] @ discounts) / ideal if ideal > 0.0 else None

@@ -83,7 +83,7 @@ class _Group:
 
     attribute: str
     values: tuple[str, ...]
-    wanted: NDArray[np.intp]  # columns of the values that DIV@k asks for
+    asked: int  # DIV@k asks for the first so many values
     members: Membership
     reference: NDArray[np.float64]  # NaN where nothing is declared for the value
     is_declared: bool
@@ -102,19 +102,19 @@ class _Group:
         asked = domain or tuple(value for value, share in (declared or {}).items() if share > 0.0) or carried
         values = tuple(dict.fromkeys((*asked, *(declared if declared else carried))))
         if column is None:
-            members = Membership(np.zeros((len(candidates), len(values)), bool), np.zeros(len(candidates), bool))
+            members = Membership.of_nobody(len(candidates), len(values))
         else:
             members = membership(column, values, threshold)
         reference = shares(members)
         if declared:
             reference = np.array([declared.get(value, np.nan) for value in values], np.float64)
-        return cls(attribute, values, np.arange(len(asked)), members, reference, bool(declared))
+        return cls(attribute, values, len(asked), members, reference, bool(declared))
 
     def ceilings(self, may_be_lifted: NDArray[np.bool_] | None, slots: int) -> tuple[float | None, float | None]:
         """DIV@k's ceiling without and with the guard."""
-        carries = self.members.carries[:, self.wanted]
-        free = div_ceiling(carries, None, slots)
-        return free, free if may_be_lifted is None else div_ceiling(carries, may_be_lifted, slots)
+        asked = self.members.first(self.asked)
+        free = div_ceiling(asked, None, slots)
+        return free, free if may_be_lifted is None else div_ceiling(asked, may_be_lifted, slots)
 
     def measures(self, listed: Positions, ceilings: tuple[float | None, float | None]) -> GroupMeasures:
         """The measures of one order."""
@@ -127,7 +127,7 @@ class _Group:
             reference_shares=tuple(np.nan_to_num(self.reference).tolist()),
             reference_declared=self.is_declared,
             label_coverage=float(members.labelled.mean()) if len(listed) else 0.0,
-            div=div(members.carries[:, self.wanted]),
+            div=div(members.first(self.asked)),
             div_ceiling=ceilings[0],
             div_ceiling_guarded=ceilings[1],
             min_skew=skew[0] if skew else None,

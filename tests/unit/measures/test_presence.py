@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from reranker.measures import div, div_ceiling
+from reranker.measures import Membership, div, div_ceiling
 from tests.reference import naive_measures
 
 VALUES = ("a", "b", "c", "d")
 
 
-def carries(items: list[frozenset[str]], values: tuple[str, ...] = VALUES) -> NDArray[np.bool_]:
-    return np.array([[value in item for value in values] for item in items], bool).reshape(len(items), len(values))
+def carries(items: list[frozenset[str]], values: tuple[str, ...] = VALUES) -> Membership:
+    matrix = np.array([[value in item for value in values] for item in items], bool)
+    return Membership.of_matrix(matrix.reshape(len(items), len(values)))
 
 
 def singles(text: str) -> list[frozenset[str]]:
@@ -70,7 +70,7 @@ def test_the_search_for_a_cover_is_bounded() -> None:
     answers = set()
     for _ in range(3):
         many = rng.random((400, 40)) < 0.12
-        answers.add(div_ceiling(many, None, 8))
+        answers.add(div_ceiling(Membership.of_matrix(many), None, 8))
     assert answers <= {0.0, 1.0, None}
 
 
@@ -78,4 +78,4 @@ def test_the_search_for_a_cover_is_bounded() -> None:
 def test_genres_in_a_slate_are_settled(slots: int) -> None:
     rng = np.random.default_rng(7)
     genres = rng.random((300, 18)) < 0.15
-    assert div_ceiling(genres, None, slots) == 1.0
+    assert div_ceiling(Membership.of_matrix(genres), None, slots) == 1.0
