@@ -45,6 +45,10 @@ class InvalidInput(RerankerError, ValueError):
         self.source = source
         super().__init__(self._text())
 
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[object, ...]]:
+        """An error crosses processes by what it was made of, not by its text."""
+        return type(self), (self.violations, self.source)
+
     def _text(self) -> str:
         count = len(self.violations)
         head = f"{self.source}: " if self.source else ""
@@ -63,12 +67,19 @@ class UnknownPolicy(RerankerError, LookupError):
         listed = ", ".join(self.known) or "none"
         super().__init__(f"no policy is called {name!r}; these serve: {listed}")
 
+    def __reduce__(self) -> tuple[type[UnknownPolicy], tuple[object, ...]]:
+        return type(self), (self.name, self.known)
+
 
 class DeadlinePassed(RerankerError):
     """The caller's deadline came before the slate was full; nothing is returned."""
 
     def __init__(self, slots: int, filled: int) -> None:
+        self.slots, self.filled = slots, filled
         super().__init__(f"the deadline passed after {filled} of {slots} slots")
+
+    def __reduce__(self) -> tuple[type[DeadlinePassed], tuple[object, ...]]:
+        return type(self), (self.slots, self.filled)
 
 
 class QuotasInfeasible(RerankerError):
@@ -79,9 +90,16 @@ class QuotasInfeasible(RerankerError):
         broken = "; ".join(o.detail for o in self.outcomes if o.status == "BROKEN")
         super().__init__(f"hard quotas cannot all hold: {broken}")
 
+    def __reduce__(self) -> tuple[type[QuotasInfeasible], tuple[object, ...]]:
+        return type(self), (self.outcomes,)
+
 
 class MissingExtra(RerankerError, ImportError):
     """An optional dependency is missing; the text names the extra that brings it."""
 
     def __init__(self, module: str, extra: str) -> None:
+        self.module, self.extra = module, extra
         super().__init__(f"{module} is not installed: pip install 'diversity-reranker[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[object, ...]]:
+        return type(self), (self.module, self.extra)

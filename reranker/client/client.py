@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import Counter
@@ -22,7 +23,24 @@ from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 OnError: TypeAlias = Literal["upstream", "raise"]
 
 _LOGGER = logging.getLogger("reranker.client")
-_OPTIONS: Mapping[str, int] = {
+# Slates are computed, nothing is changed: asking again is safe. Only UNAVAILABLE is worth it (a server that leaves, a
+# connection that broke), and the throttle sees to it that a server that is gone is not asked thrice for long.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": "reranker.v1.RerankerService"}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.01s",
+                "maxBackoff": "0.05s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+}
+_OPTIONS: Mapping[str, int | str] = {
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": 30_000,
@@ -32,6 +50,8 @@ _OPTIONS: Mapping[str, int] = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
+    "grpc.service_config": json.dumps(_SERVICE_CONFIG),
+    "grpc.per_rpc_retry_buffer_size": 16 << 20,  # larger requests are sent once; gRPC's own limit is 256 KiB
 }
 
 

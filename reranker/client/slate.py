@@ -21,13 +21,13 @@ class ClientSlate:
 
     `positions` (int32) index into the candidates in slate order, `ids` and `gains` (float64) go with them. `degraded`
     is None for a full answer, else the reason by its wire name: CLIENT_FALLBACK means the upstream order, made here,
-    because of `error`; then `status` is NOT_TRIGGERED, gains are 0, and there is no policy and no `response`.
+    because of `error`; then `status` is None (no policy judged anything), gains are 0, and there is no `response`.
     """
 
     positions: NDArray[np.int32]
     ids: Sequence[str | int]
     gains: NDArray[np.float64]
-    status: str
+    status: str | None
     policy_name: str
     policy_revision: str
     degraded: str | None
@@ -64,7 +64,7 @@ def upstream(candidates: CandidateList, slate_size: int, error: Exception) -> Cl
         positions=positions,
         ids=_ids(candidates, positions),
         gains=np.zeros(len(positions)),
-        status="NOT_TRIGGERED",
+        status=None,
         policy_name="",
         policy_revision="",
         degraded=CLIENT_FALLBACK,

@@ -54,6 +54,9 @@ class Metrics:
             registry=registry,
         )
         self._in_flight = Gauge("reranker_calls_in_flight", "RPCs being worked on.", registry=registry)
+        self._shed = Counter(
+            "reranker_shed", "Requests turned away for want of capacity, by reason.", ("reason",), registry=registry
+        )
         self._stream_items = Counter(
             "reranker_stream_items", "Requests answered inside streams, by code.", ("grpc_code",), registry=registry
         )
@@ -95,6 +98,15 @@ class Metrics:
         self._handled.labels(SERVICE, method, code).inc()
         self._seconds.labels(SERVICE, method).observe(seconds)
         self._in_flight.dec()
+
+    def call_refused(self, method: str, code: str) -> None:
+        """An RPC was turned away at the door: it counts as begun and ended, and its time, next to none, not at all."""
+        self._started.labels(SERVICE, method).inc()
+        self._handled.labels(SERVICE, method, code).inc()
+
+    def request_shed(self, reason: str) -> None:
+        """A request was turned away for want of capacity; `reason` is what its error says."""
+        self._shed.labels(reason).inc()
 
     def stream_item(self, code: str) -> None:
         """One request inside a stream was answered."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import threading
+import time
 from collections.abc import Mapping
 
 from reranker.observability.logs import hashed, log
@@ -12,6 +14,8 @@ from reranker.observability.metrics import Metrics
 from reranker.slate import Slate
 
 _CLIENT_CODES = frozenset({"InvalidArgument", "NotFound", "FailedPrecondition", "DeadlineExceeded", "Unavailable"})
+_SHED = frozenset({"QUEUE_FULL", "TOO_MANY_STREAMS", "DEADLINE_SPENT"})  # reasons that more capacity would mend
+_SECONDS_BETWEEN_LINES = 1.0  # about calls that are refused at the door: there may be thousands a second
 _NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
 
 
@@ -22,6 +26,9 @@ class Observer:
         self.metrics = metrics
         self._log_every = log_every
         self._slates = itertools.count(1)
+        self._refusals = threading.Lock()
+        self._refused = 0
+        self._next_line = 0.0
 
     def call_started(self, method: str) -> None:
         """An RPC begins."""
@@ -30,6 +37,18 @@ class Observer:
     def call_ended(self, method: str, code: str, seconds: float) -> None:
         """An RPC ends."""
         self.metrics.call_ended(method, code, seconds)
+
+    def call_refused(self, method: str, code: str, reason: str) -> None:
+        """An RPC is turned away before it begins; the log has a line a second about them, with their count."""
+        self.metrics.call_refused(method, code)
+        self.metrics.request_shed(reason)
+        with self._refusals:
+            self._refused += 1
+            now = time.monotonic()
+            if now < self._next_line:
+                return
+            count, self._refused, self._next_line = self._refused, 0, now + _SECONDS_BETWEEN_LINES
+        log(logging.WARNING, "calls refused", method=method, code=code, reason=reason, calls=count)
 
     def request_failed(
         self,
@@ -43,6 +62,8 @@ class Observer:
         error_id: str = "",
     ) -> None:
         """One request got a status instead of an answer; `violations` are field paths, `error` gives its frames."""
+        if reason in _SHED:
+            self.metrics.request_shed(reason)
         level = logging.WARNING if code in _CLIENT_CODES else logging.ERROR
         fields: dict[str, object] = {"method": method, "code": code, "reason": reason, "request": hashed(request_id)}
         if violations:

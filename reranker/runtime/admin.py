@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from reranker.observability.logs import log
 from reranker.runtime.state import ServerState
 
 _Reply = tuple[HTTPStatus, str, bytes]
 _TEXT = "text/plain; charset=utf-8"
+_CONNECTIONS = 32
+_SILENCE = 10  # seconds that a client may keep silent
 
 
 class AdminServer:
-    """Answers on a thread of its own from construction until `close`; `port` is the one it really has."""
+    """Answers from construction until `close`, each connection on a thread; `port` is the one it really has.
+
+    At most 32 connections are open: a further one ends the oldest, so clients that connect and say nothing keep
+    neither threads nor the next scrape's place.
+    """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, state: Callable[[], ServerState]) -> None:
         def metrics(accept: str) -> _Reply:
@@ -47,15 +58,47 @@ class AdminServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 2 * _CONNECTIONS  # the base class's five make bursts of clients wait for seconds
     allow_reuse_address = True  # a restart must not wait for the last scrape's connection to be forgotten
 
     def __init__(self, address: tuple[str, int], pages: dict[str, Callable[[str], _Reply]]) -> None:
         self.pages = pages
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, None] = {}  # the oldest first
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a new connection a thread, at the oldest one's cost when there are too many."""
+        with self._lock:
+            if len(self._open) >= _CONNECTIONS:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                _hang_up(oldest)
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of a connection, on its thread."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke; never a traceback on standard error."""
+        error = sys.exception()
+        level = logging.INFO if isinstance(error, OSError) else logging.ERROR
+        log(level, "admin connection failed", error)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it, which closes it
+    except OSError:  # the client was quicker
+        return
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = 10  # seconds: a client that says nothing does not keep a thread
+    timeout = _SILENCE
     server: _Server
 
     def do_GET(self) -> None:
@@ -73,6 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Scrapes are not news."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name for it
+        """What the base class has to say about a connection, as a line like all others."""
+        log(logging.INFO, "admin request failed", problem=(format % args)[:200])
 
     def _reply(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)

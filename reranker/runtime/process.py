@@ -1,6 +1,6 @@
 """The life of the server process: signals in, exit codes out.
 
-0  it was asked to stop and every call had ended, or its time was up
+0  it was asked to stop, and every call had ended or its time was up
 1  it failed in a way that nobody foresaw
 2  a setting, a policy or an address is wrong
 """
@@ -36,10 +36,11 @@ def serve(settings: Settings) -> int:
         server.drain()
         return _refuse(warming.error)
     log(logging.INFO, "draining")
-    server.drain()
-    log(logging.INFO, "stopped")
-    if warming.is_alive():
-        _leave(0)  # a compilation under way cannot be interrupted, and nobody needs it any more
+    done = server.drain()
+    log(logging.INFO, "stopped", unfinished=not done)
+    if warming.is_alive() or not done:
+        # A compilation or a computation under way cannot be interrupted, and nobody needs it any more.
+        _leave(0)
     return 0
 
 
@@ -50,7 +51,8 @@ def check_only(settings: Settings) -> int:
         names = check(settings)
     except RerankerError as error:
         return _refuse(error)
-    _say(f"settings and {len(names)} policies are sound, every kernel is compiled: {', '.join(names)}")
+    verb = "is" if len(names) == 1 else "are"
+    _say(f"settings and {_policies(names)} {verb} sound, every kernel is compiled: {', '.join(names)}")
     return 0
 
 
@@ -72,7 +74,7 @@ class _Warming(threading.Thread):
             self._stop_process.set()
         else:
             names = self._server.policy_names
-            _say(f"serving {len(names)} policies: {', '.join(names)}")
+            _say(f"serving {_policies(names)}: {', '.join(names)}")
 
 
 def _stop_on_signals() -> threading.Event:
@@ -87,6 +89,10 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     return stop
+
+
+def _policies(names: tuple[str, ...]) -> str:
+    return f"{len(names)} {'policy' if len(names) == 1 else 'policies'}"
 
 
 def _refuse(error: Exception) -> int:

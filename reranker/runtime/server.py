@@ -1,8 +1,10 @@
-"""The server put together: it listens at once, takes requests when warm, and leaves without dropping one."""
+"""The server put together: it listens at once, takes requests when warm, and answers those it has before it leaves."""
 
 from __future__ import annotations
 
+import errno
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -19,11 +21,20 @@ from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.admin import AdminServer
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
+from reranker.service.admission import Admission, WorkerPool
 from reranker.service.health import Health, OnPool
 from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import SERVICE, RerankerServicer, handlers
 from reranker.service.wire import Gate, Wire
+
+# Leaving takes these on top of the drain delay and the grace. Newcomers are held, so that gRPC has no call left that it
+# knows of and we do not when it closes (it would cancel those), and so that clients hear of the closing before they
+# get an answer and send their next call.
+_QUIET = 0.03  # seconds without a newcomer after which there will be none
+_LONGEST_HOLD = 0.09
+_GOODBYE = 0.03  # what the news of the closing takes to reach the clients
+_LAST_WORD = 0.5  # what gRPC gets to end calls that it cancelled, and threads to end
 
 
 class CannotListen(RerankerError):
@@ -36,17 +47,21 @@ class CannotListen(RerankerError):
 class Server:
     """One server in this process; construction opens both ports, with health NOT_SERVING and every call UNAVAILABLE.
 
-    Raises `CannotListen`.
+    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies.
     """
 
     def __init__(self, settings: Settings) -> None:
+        book = PolicyBook.load(settings.policies)
         self.settings = settings
         self.state = ServerState.STARTING
         self._metrics = Metrics()
-        self._gate = Gate.closed()
+        self._gate = Gate()
         self._health = Health()
-        self._desk = PolicyDesk(PolicyBook.load(None), _limits(settings))
+        self._desk = PolicyDesk(book, _limits(settings))
+        self._workers = WorkerPool(settings.worker_threads)
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
+        self._reflection_pool = ThreadPoolExecutor(2, "reflection")
+        self._admission = self._grpc_handlers()
         self._server = self._grpc_server()
         self.port = _listen(self._server, settings.listen)
         self._admin = _admin(settings.admin, self._metrics, self)
@@ -63,15 +78,13 @@ class Server:
         return f"{self.settings.admin.rpartition(':')[0]}:{self._admin.port}" if self._admin else ""
 
     def warm_up(self) -> None:
-        """Load the policies, compile every kernel, then let requests in. Raises `InvalidInput` for bad policies."""
+        """Compile every kernel, then let requests in."""
         started = perf_counter()
         self.state = ServerState.WARMING
-        book = PolicyBook.load(self.settings.policies)
         engine.warm_up()
         if self.state is not ServerState.WARMING:
             return  # told to stop meanwhile
-        self._desk.book = book
-        self._metrics.policies_serve((policy.name, policy.revision) for policy in book.policies())
+        self._metrics.policies_serve((policy.name, policy.revision) for policy in self._desk.book.policies())
         self._metrics.warmed_up(perf_counter() - started)
         self._metrics.set_ready(True)
         self._gate.open()
@@ -83,21 +96,53 @@ class Server:
         """The policies that serve."""
         return self._desk.book.names()
 
-    def drain(self) -> None:
-        """Say NOT_SERVING, give load balancers time to notice, refuse new calls, let the others end."""
+    def drain(self) -> bool:
+        """Say NOT_SERVING, give load balancers time to notice, close the listener, let the calls we have end.
+
+        Returns `drain-delay + grace` seconds and about two more later at the latest. False when a thread is at work
+        even then: the interpreter would wait for it for as long as that takes.
+        """
         self.state = ServerState.DRAINING
         self._health.set_ready(False)
         self._metrics.set_ready(False)
         time.sleep(self.settings.seconds_to_drain)
-        self._server.stop(self.settings.grace).wait()
-        self._stream_pool.shutdown(wait=False)
-        self._health.close()
+        self._gate.hold()
+        self._await_quiet()
+        stopped = self._server.stop(self.settings.grace)
+        time.sleep(_GOODBYE)
+        self._gate.release()
+        stopped.wait(self.settings.grace + _LAST_WORD)
+        closing = threading.Thread(target=self._close_pools, daemon=True)
+        closing.start()
         if self._admin:
             self._admin.close()
+        closing.join(_LAST_WORD)
+        return not closing.is_alive()
+
+    def _close_pools(self) -> None:
+        """Returns when every thread of every pool has ended."""
+        self._admission.close()
+        self._health.close()
+        for pool in (self._workers, self._stream_pool, self._reflection_pool):
+            pool.shutdown(cancel_futures=True)
+
+    def _await_quiet(self) -> None:
+        """Until calls have ceased to arrive, which they do where each caller waits for the answer to its last one."""
+        end = perf_counter() + _LONGEST_HOLD
+        arrivals = -1
+        while arrivals != self._admission.arrivals and perf_counter() < end:
+            arrivals = self._admission.arrivals
+            time.sleep(_QUIET)
+
+    def _grpc_handlers(self) -> Admission:
+        settings = self.settings
+        observer = Observer(self._metrics, settings.log_every)
+        wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
+        servicer = RerankerServicer(self._desk, _limits(settings), observer)
+        return Admission(handlers(servicer, wire), self._workers, settings.queue_length, observer)
 
     def _grpc_server(self) -> grpc.Server:
         settings = self.settings
-        pool = ThreadPoolExecutor(settings.worker_threads, "worker")
         options = [
             ("grpc.so_reuseport", 0),  # one process: a second one must fail, not take half of the connections
             ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -107,14 +152,11 @@ class Server:
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients of ours ping every 30 s
         ]
-        server = grpc.server(pool, options=options)
-        observer = Observer(self._metrics, settings.log_every)
-        wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        servicer = RerankerServicer(self._desk, _limits(settings), observer)
-        server.add_generic_rpc_handlers((handlers(servicer, wire),))
+        server = grpc.server(self._workers, options=options)
+        server.add_generic_rpc_handlers((self._admission,))
         self._health.add_to(server)
         if settings.reflects:
-            _add_reflection(server)
+            _add_reflection(server, self._reflection_pool)
         return server
 
 
@@ -131,20 +173,22 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _add_reflection(server: grpc.Server) -> None:
+def _add_reflection(server: grpc.Server, pool: ThreadPoolExecutor) -> None:
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     servicer = reflection.ReflectionServicer(names)
     # Each reflection stream holds a thread; on a pool of its own it cannot take one from the requests.
-    pool = ThreadPoolExecutor(2, "reflection")
     servicer.ServerReflectionInfo = OnPool(servicer.ServerReflectionInfo, pool)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
 
 
 def _listen(server: grpc.Server, address: str) -> int:
+    cause = _why_not(address)  # asked first: gRPC prints lines of its own when it fails
+    if cause:
+        raise CannotListen("gRPC", address, cause)
     try:
         return server.add_insecure_port(address)
     except RuntimeError:
-        raise CannotListen("gRPC", address, _why_not(address)) from None
+        raise CannotListen("gRPC", address, _why_not(address) or "gRPC does not say why") from None
 
 
 def _admin(address: str, metrics: Metrics, server: Server) -> AdminServer | None:
@@ -158,13 +202,25 @@ def _admin(address: str, metrics: Metrics, server: Server) -> AdminServer | None
 
 
 def _why_not(address: str) -> str:
-    """Why an address cannot be bound, which gRPC does not say and the operating system does."""
+    """Why an address cannot be bound, as the operating system says it; empty when it can.
+
+    A name may stand for several places: one in use is enough to refuse, otherwise one that can be bound is enough.
+    """
     host, _, port = address.rpartition(":")
+    failures: list[OSError] = []
     try:
         places = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, place in places:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.bind(place)
     except OSError as error:
         return error.strerror or str(error)
-    return "the address was taken a moment ago"
+    for family, kind, protocol, _, place in places:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are no listeners
+                probe.bind(place)
+        except OSError as error:
+            failures.append(error)
+    in_use = [error for error in failures if error.errno == errno.EADDRINUSE]
+    if in_use or len(failures) == len(places):
+        first = (in_use or failures)[0]
+        return first.strerror or str(first)
+    return ""

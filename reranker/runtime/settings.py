@@ -89,6 +89,10 @@ class Settings:
         default=None, metadata=_read(_boolean, "whether gRPC reflection answers; by default on loopback only")
     )
     worker_threads: int = field(default=8, metadata=_read(_count(1, 256), "how many requests are worked on at once"))
+    queue: int | None = field(
+        default=None,
+        metadata=_read(_count(0, 1_000_000), "how many requests may wait for a worker; by default 64 for each thread"),
+    )
     streams: int = field(default=16, metadata=_read(_count(1, 1_024), "how many streams may be open at once"))
     max_message_bytes: int = field(
         default=64 << 20, metadata=_read(_count(1_024, 1 << 30), "the largest message that is received")
@@ -118,6 +122,11 @@ class Settings:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
             return host == "localhost"
+
+    @property
+    def queue_length(self) -> int:
+        """How many requests may wait."""
+        return 64 * self.worker_threads if self.queue is None else self.queue
 
     @property
     def reflects(self) -> bool:

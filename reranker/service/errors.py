@@ -11,7 +11,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reranker.errors import InvalidInput, QuotasInfeasible, UnknownPolicy, Violation
+from reranker.errors import DeadlinePassed, InvalidInput, QuotasInfeasible, UnknownPolicy, Violation
 from reranker.v1 import reranker_service_pb2
 
 DOMAIN = "reranker.v1"
@@ -50,6 +50,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(
             grpc.StatusCode.FAILED_PRECONDITION, "QUOTAS_INFEASIBLE", str(error), details=(_preconditions(error),)
         )
+    if isinstance(error, DeadlinePassed):
+        return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED", str(error))
     error_id = secrets.token_hex(8)
     text = f"an error inside the server; its log names it {error_id}"
     return Failure(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"error_id": error_id})

@@ -27,7 +27,7 @@ class Limits:
     """Codes of one multi-valued attribute, over all candidates."""
     text_length: int = 1_024
     """Characters of one id, name or attribute value."""
-    policy_bytes: int = 65_536
+    policy_bytes: int = 16_384
     """Bytes of a policy sent along."""
     message_bytes: int = 64 << 20
     """Bytes of one message; gRPC itself refuses more with RESOURCE_EXHAUSTED."""

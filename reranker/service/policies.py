@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import Policy
@@ -12,7 +13,9 @@ from reranker.policy.snapshots import DEFAULT, PolicyBook
 from reranker.service.limits import Limits
 from reranker.v1 import policy_pb2, reranker_service_pb2
 
-_REMEMBERED = 256  # policies made for requests; an equal request finds the same one, and with it its compiled form
+Key = TypeVar("Key")
+
+_REMEMBERED = 64  # policies of each kind made for requests; an equal request finds the same one and its compiled form
 
 
 class PolicyDesk:
@@ -21,8 +24,9 @@ class PolicyDesk:
     def __init__(self, book: PolicyBook, limits: Limits) -> None:
         self.book = book
         self._limits = limits
-        self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[object, ...], Policy] = OrderedDict()
+        self._sent_along: _Memory[bytes] = _Memory()
+        # Apart, so that callers whose overrides vary with every request do not push the policies sent along out.
+        self._overrides: _Memory[tuple[str, float | None, float | None]] = _Memory()
 
     def policy_of(self, request: reranker_service_pb2.RerankRequest) -> Policy:
         """The policy that applies, overrides included.
@@ -41,19 +45,28 @@ class PolicyDesk:
             reason = f"must be at most {self._limits.policy_bytes} bytes, is {size}"
             raise InvalidInput([Violation("inline_policy", reason)])
         data = request.inline_policy.SerializeToString(deterministic=True)
-        return self._remembered(("inline", data), lambda: _sent_along(request.inline_policy))
+        return self._sent_along.get(data, lambda: _sent_along(request.inline_policy))
 
     def _overridden(self, policy: Policy, overrides: reranker_service_pb2.PolicyOverrides) -> Policy:
         diversity = overrides.diversity if overrides.HasField("diversity") else None
         floor = overrides.relevance_floor if overrides.HasField("relevance_floor") else None
         if diversity is None and floor is None:
             return policy
-        return self._remembered(
-            ("overrides", policy.revision, diversity, floor),
+        return self._overrides.get(
+            (policy.revision, diversity, floor),
             lambda: policy.with_overrides(diversity=diversity, relevance_floor=floor),
         )
 
-    def _remembered(self, key: tuple[object, ...], make: Callable[[], Policy]) -> Policy:
+
+class _Memory(Generic[Key]):
+    """The policies that were made last, by what they were made of; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[Key, Policy] = OrderedDict()
+
+    def get(self, key: Key, make: Callable[[], Policy]) -> Policy:
+        """The policy of this key, made now if it is not remembered."""
         with self._lock:
             known = self._made.get(key)
             if known is not None:

@@ -16,7 +16,7 @@ from reranker.service.codec import DecodedRequest, decode_request, encode_slate
 from reranker.service.errors import Failure, message_of
 from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
-from reranker.service.wire import Wire
+from reranker.service.wire import Call, Wire
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
@@ -30,26 +30,31 @@ class RerankerServicer:
         self._limits = limits
         self._observer = observer
 
-    def rerank(self, request: messages.RerankRequest, started: float) -> messages.RerankResponse:
+    def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
         decoded, policy = self._policy_and_input(request)
         decode_end = perf_counter()
         slate, trace = engine.rerank_traced(
-            decoded.candidates, policy, decoded.slate_size, explain=request.explain, context=decoded.context
+            decoded.candidates,
+            policy,
+            decoded.slate_size,
+            explain=request.explain,
+            context=decoded.context,
+            deadline=call.deadline,
         )
         encode_start = perf_counter()
         response = encode_slate(slate, request)
         end = perf_counter()
-        stages = {"decode": decode_end - started, **trace.stages, "encode": end - encode_start}
-        _fill_timings(response.timings, stages, end - started)
+        stages = {"decode": decode_end - call.started, **trace.stages, "encode": end - encode_start}
+        _fill_timings(response.timings, stages, end - call.started)
         self._observer.slate_made(policy.name, len(decoded.candidates), slate, stages, request.request_id)
         return response
 
-    def rerank_in_stream(self, request: messages.RerankStreamRequest, started: float) -> messages.RerankStreamResponse:
+    def rerank_in_stream(self, request: messages.RerankStreamRequest, call: Call) -> messages.RerankStreamResponse:
         """One slate of a stream."""
-        return messages.RerankStreamResponse(response=self.rerank(request.request, started))
+        return messages.RerankStreamResponse(response=self.rerank(request.request, call))
 
-    def validate_policy(self, request: messages.ValidatePolicyRequest, _: float) -> messages.ValidatePolicyResponse:
+    def validate_policy(self, request: messages.ValidatePolicyRequest, _: Call) -> messages.ValidatePolicyResponse:
         """Every mistake of a policy; none of them is an error of this call."""
         form = request.WhichOneof("form")
         if form is None:
@@ -66,12 +71,12 @@ class RerankerServicer:
             return messages.ValidatePolicyResponse(violations=violations)
         return messages.ValidatePolicyResponse(revision=policy.revision)
 
-    def get_policy(self, request: messages.GetPolicyRequest, _: float) -> messages.GetPolicyResponse:
+    def get_policy(self, request: messages.GetPolicyRequest, _: Call) -> messages.GetPolicyResponse:
         """One policy as it serves."""
         policy = self._desk.book.get(request.name)
         return messages.GetPolicyResponse(policy=policy.to_proto(), revision=policy.revision)
 
-    def list_policies(self, _: messages.ListPoliciesRequest, __: float) -> messages.ListPoliciesResponse:
+    def list_policies(self, _: messages.ListPoliciesRequest, __: Call) -> messages.ListPoliciesResponse:
         """All policies by name."""
         summaries = [
             messages.PolicySummary(name=policy.name, revision=policy.revision, purpose=policy.message.about.purpose)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -30,30 +29,46 @@ CODE_NAMES = {
 """Codes as existing dashboards know them: INVALID_ARGUMENT is InvalidArgument."""
 
 
-@dataclass(frozen=True, slots=True)
+class Call(NamedTuple):
+    """The times of one request, as `time.perf_counter()` gives them; a `deadline` of None is none."""
+
+    started: float
+    deadline: float | None = None
+
+
 class Gate:
     """Whether requests are let in; closed until the server is warm."""
 
-    _open: threading.Event
-
-    @classmethod
-    def closed(cls) -> Gate:
-        """A gate that nobody has opened yet."""
-        return cls(threading.Event())
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._moving = threading.Event()
+        self._moving.set()
 
     def open(self) -> None:
         """Let requests in from now on."""
         self._open.set()
 
-    def check(self, context: grpc.ServicerContext) -> None:
-        """Raise the failure of a request that must not be worked on: too early, or too late for its caller."""
+    def hold(self) -> None:
+        """Let newcomers wait inside, unanswered, until `release`."""
+        self._moving.clear()
+
+    def release(self) -> None:
+        """Let those go on who were held."""
+        self._moving.set()
+
+    def admit(self, context: grpc.ServicerContext) -> Call:
+        """The request's times from here on; raises the failure of one that comes too early, or too late to matter."""
         if not self._open.is_set():
             text = "the server is warming up; its health says when it serves"
             raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
-        remaining = context.time_remaining()
-        if remaining is not None and remaining <= 0:
+        self._moving.wait()
+        remaining, now = context.time_remaining(), perf_counter()
+        if remaining is None:
+            return Call(now)
+        if remaining <= 0:
             text = "the deadline had passed before work began"
             raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_SPENT", text)
+        return Call(now, now + remaining)
 
 
 class Wire:
@@ -67,7 +82,7 @@ class Wire:
         self._free_streams = threading.BoundedSemaphore(streams)
 
     def unary(
-        self, method: str, request_type: type[Request], answer: Callable[[Request, float], Response]
+        self, method: str, request_type: type[Request], answer: Callable[[Request, Call], Response]
     ) -> grpc.RpcMethodHandler[bytes, Response]:
         """A handler for one request and one response."""
 
@@ -76,9 +91,9 @@ class Wire:
             self._observer.call_started(method)
             request: Request | None = None
             try:
-                self._gate.check(context)
+                call = self._gate.admit(context)
                 request = parse(request_type, data)
-                response = answer(request, started)
+                response = answer(request, call)
             except Exception as error:
                 failure = self.report(method, error, request)
             else:
@@ -93,7 +108,7 @@ class Wire:
         self,
         method: str,
         request_type: type[Request],
-        answer: Callable[[Request, float], Response],
+        answer: Callable[[Request, Call], Response],
         apologise: Callable[[Failure], Response],
     ) -> grpc.RpcMethodHandler[bytes, Response]:
         """A handler for many requests over one stream, in order: a bad one gets an apology and the stream goes on.
@@ -101,13 +116,13 @@ class Wire:
         Streams hold a thread for as long as they live, so they have a pool of their own and a limit.
         """
 
-        def answers(requests: Iterator[bytes]) -> Iterator[Response]:
+        def answers(requests: Iterator[bytes], deadline: float | None) -> Iterator[Response]:
             for data in requests:
-                started = perf_counter()
+                call = Call(perf_counter(), deadline)
                 request: Request | None = None
                 try:
                     request = parse(request_type, data)
-                    response, code = answer(request, started), "OK"
+                    response, code = answer(request, call), "OK"
                 except Exception as error:
                     failure = self.report(method, error, request)
                     response, code = apologise(failure), CODE_NAMES[failure.code]
@@ -119,8 +134,9 @@ class Wire:
             self._observer.call_started(method)
             code = "Canceled"
             try:
-                with self._admitted(context):
-                    yield from answers(requests)
+                call = self._gate.admit(context)
+                with self._stream_slot():
+                    yield from answers(requests, call.deadline)
                     code = "OK"
             except Failure as failure:
                 code = CODE_NAMES[failure.code]
@@ -145,8 +161,7 @@ class Wire:
         )
         return failure
 
-    def _admitted(self, context: grpc.ServicerContext) -> _Slot:
-        self._gate.check(context)
+    def _stream_slot(self) -> _Slot:
         if not self._free_streams.acquire(blocking=False):
             text = f"at most {self._streams} streams at a time"
             raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -18,7 +20,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from reranker.client import Client, from_columns
+from reranker.client import Client, ServerError, from_columns
 from reranker.runtime.server import Server
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
@@ -30,8 +32,8 @@ CANDIDATES = from_columns([f"p{i}" for i in range(20)], np.linspace(1, 0, 20), n
 class Process:
     """One server process; `address` and `admin` as it printed them."""
 
-    def __init__(self, *flags: str, **environment: str) -> None:
-        command = [sys.executable, "server.py", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
+    def __init__(self, *flags: str, start: Sequence[str] = ("server.py",), **environment: str) -> None:
+        command = [sys.executable, *start, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -52,7 +54,7 @@ class Process:
         return self.process.stdout.readline() if ready else ""
 
     def warm(self) -> Process:
-        assert self.line(90).startswith("reranker: serving")
+        assert self.line(90) == "reranker: serving 1 policy: default\n"
         return self
 
     def send(self, number: signal.Signals) -> None:
@@ -141,6 +143,59 @@ def test_sigterm_under_load_fails_no_request_and_ends_the_stream_in_flight(proce
     assert "Traceback" not in errors
 
 
+def test_sigterm_cancels_nobody_who_calls_again_and_again(process: Process) -> None:
+    codes: Counter[str] = Counter()
+    lock = threading.Lock()
+    stop = threading.Event()
+
+    def load() -> None:
+        with Client(process.address, deadline=10.0) as client:
+            while not stop.is_set():
+                slate = client.rerank(CANDIDATES, 5)
+                code = slate.error.code.name if isinstance(slate.error, ServerError) else "OK"
+                with lock:
+                    codes[code] += 1
+                if code != "OK":
+                    stop.wait(0.05)
+
+    threads = [threading.Thread(target=load) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    process.send(signal.SIGTERM)
+    code, _ = process.end()
+    stop.set()
+    for thread in threads:
+        thread.join(15)
+    assert code == 0
+    assert not any(thread.is_alive() for thread in threads)
+    assert codes["OK"] > 100
+    assert set(codes) <= {"OK", "UNAVAILABLE"}
+
+
+def test_the_process_leaves_in_time_though_a_worker_never_ends() -> None:
+    endless = (
+        "import sys, time; from reranker import cli, engine; engine.rerank_traced = lambda *_, **__: time.sleep(600); "
+        "sys.exit(cli.main(['serve', *sys.argv[1:]]))"
+    )
+    running = Process("--grace", "0.5", "--worker-threads", "1", start=("-c", endless)).warm()
+    try:
+        with grpc.insecure_channel(running.address) as channel:
+            request = messages.RerankRequest(candidates=CANDIDATES, slate_size=5)
+            call = RerankerServiceStub(channel).Rerank.future(request, timeout=60)
+            time.sleep(0.3)
+            started = time.monotonic()
+            running.send(signal.SIGTERM)
+            code, errors = running.end()
+            assert time.monotonic() - started < 4.0
+            assert call.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+        assert code == 0
+        last = json.loads(errors.splitlines()[-1])
+        assert (last["event"], last["unfinished"]) == ("stopped", True)
+    finally:
+        running.kill()
+
+
 def test_sigint_ends_the_server_as_well(process: Process) -> None:
     process.send(signal.SIGINT)
     assert process.end()[0] == 0
@@ -217,7 +272,7 @@ def test_the_client_falls_back_when_the_server_stands_still_and_when_it_is_kille
 def test_a_port_in_use_ends_with_2(server: Server) -> None:
     done = run("server.py", "--listen", server.address, "--admin", "off")
     assert done.returncode == 2
-    assert f"gRPC cannot listen on {server.address}: Address already in use" in done.stderr
+    assert done.stderr == f"reranker: gRPC cannot listen on {server.address}: Address already in use\n"
 
 
 def test_bad_settings_end_with_2_and_name_everything() -> None:
@@ -235,6 +290,7 @@ def test_bad_policies_end_with_2_and_name_file_and_line(tmp_path: Path, check: b
     done = run("server.py", "--policies", str(tmp_path), *flags)
     assert done.returncode == 2
     assert re.search(r"bad\.toml.*\n?.*line 3.*objective\.diversity", done.stderr), done.stderr
+    assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
 

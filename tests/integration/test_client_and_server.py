@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import urllib.request
 from collections.abc import Iterator
 
 import grpc
@@ -13,6 +14,7 @@ from reranker import Candidates, Policy, rerank
 from reranker.client import Client, ServerError, from_columns
 from reranker.errors import InvalidInput, UnknownPolicy
 from reranker.runtime.server import Server
+from reranker.runtime.settings import Settings
 from reranker.v1.reranker_service_pb2 import PolicyOverrides
 
 NUMBERS = np.random.default_rng(8)
@@ -71,6 +73,19 @@ def test_refusals_become_the_exceptions_of_the_call_in_process(strict_client: Cl
     with pytest.raises(ServerError) as failed:
         strict_client.rerank(CANDIDATES, 10, "demanding")
     assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "QUOTAS_INFEASIBLE")
+
+
+def test_a_server_that_is_not_there_yet_is_asked_three_times() -> None:
+    cold = Server(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", grace=1.0))
+    try:
+        with Client(cold.address, deadline=10.0) as client:
+            assert client.rerank(CANDIDATES, 5).degraded == "CLIENT_FALLBACK"
+            assert client.fallbacks == {"UNAVAILABLE": 1}
+        with urllib.request.urlopen(f"http://{cold.admin_address}/metrics", timeout=5) as page:
+            counted = next(line for line in page.read().decode().splitlines() if 'grpc_code="Unavailable"' in line)
+        assert counted.endswith(" 3.0")
+    finally:
+        cold.drain()
 
 
 def test_refusals_fall_back_too_but_are_counted_apart_and_logged_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import urllib.error
@@ -106,15 +107,15 @@ def test_health_answers_however_busy_the_workers_are(cold: Server) -> None:
             assert len(call.result().positions) == 200
 
 
-def test_bad_policies_keep_a_server_from_getting_warm(tmp_path: Path) -> None:
+def test_bad_policies_open_no_port(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[objective]\ndiversity = 3\n")
-    server = Server(replace(LOCAL, policies=tmp_path))
-    try:
-        with pytest.raises(InvalidInput, match=r"objective\.diversity"):
-            server.warm_up()
-        assert health(server)[""] == NOT_SERVING
-    finally:
-        server.drain()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(InvalidInput, match=r"objective\.diversity"):
+        Server(replace(LOCAL, listen=f"127.0.0.1:{port}", policies=tmp_path))
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_draining_lets_a_stream_end_and_refuses_newcomers() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ from reranker.v1 import candidates_pb2
 
 _BYTES_PER_NUMBER = {"float32": 4, "float16": 2, "int8": 1}
 _FORMS = ("values", *_BYTES_PER_NUMBER)
+# Every float16 as float32, by its bits: a look-up takes a third of the time of NumPy's conversion.
+_FLOAT16 = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 _SHOWN = 20  # numbers that are not finite, listed one by one
 
 
@@ -42,7 +46,8 @@ def _decode_column(
     path: str, column: candidates_pb2.EmbeddingColumn, count: int, limits: Limits, found: list[Violation]
 ) -> EmbeddingColumn | None:
     missing = _missing_rows(path, column, count, found)
-    forms = [form for form in _FORMS if len(getattr(column, form))]
+    # Read once: every look at a field of bytes copies them.
+    forms = {form: data for form in _FORMS if len(data := getattr(column, form))}
     if count == 0 and not forms:
         return None
     if not 1 <= column.dimension <= limits.dimension:
@@ -53,37 +58,35 @@ def _decode_column(
         listed = " and ".join(forms) or "none"
         found.append(Violation(path, f"exactly one of {', '.join(_FORMS)} must be filled, {listed} is"))
         return None
-    form = forms[0]
-    if not _right_length(path, column, form, count, found):
+    (form, data) = next(iter(forms.items()))
+    if not _right_length(path, column.dimension, form, len(data), count, found):
         return None
-    matrix = _matrix(path, column, form, count, found)
+    matrix = _matrix(path, column, form, data, count, found)
     return None if matrix is None else _checked(f"{path}.{form}", matrix, missing, found)
 
 
-def _right_length(
-    path: str, column: candidates_pb2.EmbeddingColumn, form: str, count: int, found: list[Violation]
-) -> bool:
+def _right_length(path: str, dimension: int, form: str, actual: int, count: int, found: list[Violation]) -> bool:
     width = _BYTES_PER_NUMBER.get(form, 1)
     unit = "bytes" if form in _BYTES_PER_NUMBER else "numbers"
-    wanted, actual = count * column.dimension * width, len(getattr(column, form))
+    wanted = count * dimension * width
     if actual == wanted:
         return True
-    size = f"{count} candidates x {column.dimension}" + (f" x {width} bytes" if width > 1 else "")
+    size = f"{count} candidates x {dimension}" + (f" x {width} bytes" if width > 1 else "")
     found.append(Violation(f"{path}.{form}", f"must hold {size} = {wanted} {unit}, holds {actual}"))
     return False
 
 
 def _matrix(
-    path: str, column: candidates_pb2.EmbeddingColumn, form: str, count: int, found: list[Violation]
+    path: str, column: candidates_pb2.EmbeddingColumn, form: str, data: Any, count: int, found: list[Violation]
 ) -> NDArray[np.float32] | None:
     shape = (count, column.dimension)
     if form == "values":
-        return repeated(column.values, np.float32).reshape(shape)
+        return repeated(data, np.float32).reshape(shape)
     if form == "float32":
-        return np.frombuffer(column.float32, "<f4").astype(np.float32, copy=False).reshape(shape)
+        return np.frombuffer(data, "<f4").astype(np.float32, copy=False).reshape(shape)
     if form == "float16":
-        return np.frombuffer(column.float16, "<f2").astype(np.float32).reshape(shape)
-    matrix = np.frombuffer(column.int8, np.int8).astype(np.float32).reshape(shape)
+        return _FLOAT16.take(np.frombuffer(data, "<u2")).reshape(shape)
+    matrix = np.frombuffer(data, np.int8).astype(np.float32).reshape(shape)
     scales = repeated(column.int8_scales, np.float32)
     if len(scales) not in (0, count):
         reason = f"must be empty or hold one scale per candidate: {count}, holds {len(scales)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,14 +53,14 @@ def decode_candidates(message: candidates_pb2.CandidateList, limits: Limits, fou
         found.append(Violation("candidates", "exactly one of item_ids and item_numbers must be filled, both are"))
         return _EMPTY
     form = "item_numbers" if message.item_numbers else "item_ids"
-    count = len(getattr(message, form))
+    count = max(len(message.item_numbers), len(message.item_ids))
     if count > limits.candidates:  # the columns are as long: looking further would be work for nothing
         reason = f"must be at most {limits.candidates} candidates, are {count}"
         found.append(Violation(f"candidates.{form}", reason))
         return _EMPTY
-    ids: list[Id] = list(getattr(message, form))
-    if form == "item_ids":
-        check_texts("candidates.item_ids", message.item_ids, limits.text_length, found)
+    texts = list(message.item_ids)
+    check_texts("candidates.item_ids", texts, limits.text_length, found)
+    ids: Sequence[Id] = texts or list(message.item_numbers)
     list_duplicates(f"candidates.{form}", ids, found)
     scores = checked_scores(repeated(message.scores, np.float64), count, found)
     embeddings = decode_embeddings(message, count, limits, found)

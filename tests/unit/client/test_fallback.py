@@ -44,7 +44,7 @@ def test_no_server_means_the_upstream_order_flagged_and_counted(nobody: str) -> 
     for slate in slates:
         assert slate.ids == [20, 30]
         assert slate.degraded == "CLIENT_FALLBACK"
-        assert (slate.status, slate.policy_name, slate.response) == ("NOT_TRIGGERED", "", None)
+        assert (slate.status, slate.policy_name, slate.response) == (None, "", None)
         assert isinstance(slate.error, ServerError)
         assert slate.error.code is grpc.StatusCode.UNAVAILABLE
 

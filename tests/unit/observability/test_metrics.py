@@ -74,6 +74,24 @@ def test_compilations_are_counted(metrics: Metrics) -> None:
     assert value(metrics, "reranker_jit_compilations_total") == before + 1
 
 
+def test_refusals_are_counted_each_and_logged_once_a_second(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    observer = Observer(metrics)
+    with caplog.at_level(logging.INFO, logger="reranker"):
+        logging.getLogger("reranker").propagate = True
+        for _ in range(100):
+            observer.call_refused("Rerank", "ResourceExhausted", "QUEUE_FULL")
+        observer.request_failed("RerankStream", "ResourceExhausted", "TOO_MANY_STREAMS")
+        observer.request_failed("Rerank", "InvalidArgument", "INVALID_INPUT")
+    assert [record.getMessage() for record in caplog.records] == ["calls refused", "request failed", "request failed"]
+    assert value(metrics, "reranker_shed_total", reason="QUEUE_FULL") == 100
+    assert value(metrics, "reranker_shed_total", reason="TOO_MANY_STREAMS") == 1
+    assert value(metrics, "reranker_shed_total", reason="INVALID_INPUT") is None
+    labels = {"grpc_service": "reranker.v1.RerankerService", "grpc_method": "Rerank"}
+    assert value(metrics, "grpc_server_started_total", **labels) == 100
+    assert value(metrics, "grpc_server_handled_total", grpc_code="ResourceExhausted", **labels) == 100
+    assert value(metrics, "reranker_calls_in_flight") == 0
+
+
 def test_the_log_names_fields_without_the_names_in_brackets(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
     observer = Observer(metrics, log_every=2)
     with caplog.at_level(logging.INFO, logger="reranker"):

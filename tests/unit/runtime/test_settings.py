@@ -78,5 +78,11 @@ def test_loopback_decides_reflection_and_the_drain_delay(listen: str, loopback: 
     assert parse("--listen", listen, "--drain-delay", "2").seconds_to_drain == 2.0
 
 
+def test_the_queue_grows_with_the_workers_unless_it_is_set() -> None:
+    assert parse().queue_length == 512
+    assert parse("--worker-threads", "2").queue_length == 128
+    assert parse("--queue", "0", RERANKER_QUEUE="7").queue_length == 0
+
+
 def test_the_admin_port_can_be_off() -> None:
     assert parse("--admin", "off").admin == ""

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 
-from reranker.errors import InvalidInput, UnknownPolicy, Violation
+from reranker.errors import DeadlinePassed, InvalidInput, UnknownPolicy, Violation
 from reranker.service.errors import Failure, failure_of, message_of, status_of, unparsable
 from reranker.service.wire import CODE_NAMES
 
@@ -59,6 +59,12 @@ def test_violations_beyond_the_room_are_counted() -> None:
 def test_streams_get_every_violation() -> None:
     failure = failure_of(InvalidInput([Violation(f"field[{i}]", "must be finite") for i in range(1_000)]))
     assert len(message_of(failure).violations) == 1_000
+
+
+def test_a_deadline_that_passed_says_so() -> None:
+    failure = failure_of(DeadlinePassed(10, 3))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED")
+    assert "3 of 10" in failure.text
 
 
 def test_garbage_names_the_message_it_should_be() -> None:

@@ -54,6 +54,22 @@ def test_what_is_remembered_is_bounded(desk: PolicyDesk) -> None:
     assert desk.policy_of(inline(0.0)) is not oldest
 
 
+def test_overrides_that_vary_are_honoured_exactly_and_push_no_policy_sent_along_out(desk: PolicyDesk) -> None:
+    sent_along = desk.policy_of(inline(0.25))
+    for i in range(300):
+        request = messages.RerankRequest(policy_name="mine")
+        request.overrides.diversity = 0.1234567 + i * 1e-7
+        assert desk.policy_of(request).message.objective.diversity == request.overrides.diversity
+    assert desk.policy_of(inline(0.25)) is sent_along
+
+
+def test_a_policy_sent_along_may_only_be_so_large(desk: PolicyDesk) -> None:
+    request = inline(0.25)
+    request.inline_policy.about.purpose = "x" * Limits().policy_bytes
+    with pytest.raises(InvalidInput, match=r"inline_policy: must be at most 16384 bytes, is \d+"):
+        desk.policy_of(request)
+
+
 def test_mistakes_are_named_where_the_request_made_them(desk: PolicyDesk) -> None:
     with pytest.raises(InvalidInput) as raised:
         desk.policy_of(inline(7.0))

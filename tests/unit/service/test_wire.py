@@ -3,21 +3,28 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, cast
 
 import grpc
 import pytest
 
+from reranker.client import from_columns
+from reranker.errors import DeadlinePassed
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
+from reranker.policy.snapshots import PolicyBook
 from reranker.service.errors import Failure
-from reranker.service.wire import Gate, Wire
+from reranker.service.limits import Limits
+from reranker.service.policies import PolicyDesk
+from reranker.service.servicer import RerankerServicer
+from reranker.service.wire import Call, Gate, Wire
 from reranker.v1 import reranker_service_pb2 as messages
 
 LATE = "DEADLINE_EXCEEDED DEADLINE_SPENT"
 
 
-class Call:
+class Caller:
     """What the gate asks of a call."""
 
     def __init__(self, remaining: float | None) -> None:
@@ -29,31 +36,61 @@ class Call:
 
 def refusal(gate: Gate, remaining: float | None) -> str:
     try:
-        gate.check(cast("grpc.ServicerContext", Call(remaining)))
+        gate.admit(cast("grpc.ServicerContext", Caller(remaining)))
     except Failure as failure:
         return f"{failure.code.name} {failure.reason}"
     return ""
 
 
 def test_a_closed_gate_lets_nobody_in() -> None:
-    assert refusal(Gate.closed(), 5.0) == "UNAVAILABLE NOT_READY"
+    assert refusal(Gate(), 5.0) == "UNAVAILABLE NOT_READY"
 
 
 @pytest.mark.parametrize(("remaining", "expected"), [(5.0, ""), (None, ""), (0.0, LATE), (-1.0, LATE)])
 def test_who_comes_too_late_is_not_worked_for(remaining: float | None, expected: str) -> None:
-    gate = Gate.closed()
+    gate = Gate()
     gate.open()
     assert refusal(gate, remaining) == expected
 
 
+def test_the_callers_deadline_becomes_a_time_of_our_clock() -> None:
+    gate = Gate()
+    gate.open()
+    call = gate.admit(cast("grpc.ServicerContext", Caller(5.0)))
+    assert call.deadline == call.started + 5.0
+    assert gate.admit(cast("grpc.ServicerContext", Caller(None))).deadline is None
+
+
+def test_newcomers_can_be_held() -> None:
+    gate = Gate()
+    gate.open()
+    gate.hold()
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(refusal, gate, 5.0)
+        with pytest.raises(TimeoutError):
+            held.result(0.05)
+        gate.release()
+        assert held.result(5) == ""
+
+
+def test_a_deadline_that_passes_at_work_ends_it() -> None:
+    servicer = RerankerServicer(PolicyDesk(PolicyBook(), Limits()), Limits(), Observer(Metrics()))
+    request = messages.RerankRequest(candidates=from_columns(range(9), range(9), [[i, 1] for i in range(9)]))
+    request.slate_size = 5
+    now = perf_counter()
+    assert len(servicer.rerank(request, Call(now, now + 60)).positions) == 5
+    with pytest.raises(DeadlinePassed):
+        servicer.rerank(request, Call(now, now - 1))
+
+
 def test_a_bug_is_internal_and_its_text_stays_inside(caplog: pytest.LogCaptureFixture) -> None:
-    gate = Gate.closed()
+    gate = Gate()
     gate.open()
     metrics = Metrics()
     pool = ThreadPoolExecutor(2)
     wire = Wire(gate, Observer(metrics), pool, streams=1)
 
-    def buggy(_: messages.RerankRequest, __: float) -> messages.RerankResponse:
+    def buggy(_: messages.RerankRequest, __: Call) -> messages.RerankResponse:
         raise KeyError("item-4711")
 
     handler: Any = wire.unary("Rerank", messages.RerankRequest, buggy)

@@ -1,0 +1,85 @@
+"""Who is let in, decided the moment a call arrives: gRPC looks a call's handler up before any worker is free for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from reranker.observability import Observer
+from reranker.service.errors import Failure, status_of
+from reranker.service.health import OnPool
+from reranker.service.wire import CODE_NAMES
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class WorkerPool(ThreadPoolExecutor):
+    """Threads that know how many calls are theirs, waiting or being worked on."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, "worker")
+        self.threads = threads
+        self.calls = 0
+        self._counting = threading.Lock()
+
+    def submit(
+        self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """Run a call when a thread is free."""
+        with self._counting:
+            self.calls += 1
+        future = super().submit(fn, *args, **kwargs)
+        future.add_done_callback(self._ended)  # runs however the call ends, also when its caller never sent the message
+        return future
+
+    def _ended(self, _: Future[Any]) -> None:
+        with self._counting:
+            self.calls -= 1
+
+
+class Admission(grpc.GenericRpcHandler):
+    """The service's handlers behind a bounded queue: at most `queue` calls wait for a worker.
+
+    The next one is answered RESOURCE_EXHAUSTED at once, by threads that do nothing else and before its message is read.
+    Streams have a pool and a limit of their own and pass. gRPC's `maximum_concurrent_rpcs` would turn health checks
+    away as well.
+    """
+
+    def __init__(self, methods: grpc.GenericRpcHandler, pool: WorkerPool, queue: int, observer: Observer) -> None:
+        self._methods = methods
+        self._pool = pool
+        self._queue = queue
+        self._observer = observer
+        self._refusers = ThreadPoolExecutor(2, "refusal")
+        self.arrivals = 0
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The handler of a call that has just arrived; None when there is no such method."""
+        handler = self._methods.service(handler_call_details)
+        self.arrivals += 1
+        if handler is None or handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
+            return handler
+        return self._refusal(handler_call_details.method.rpartition("/")[2])
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._refusers.shutdown(wait=False, cancel_futures=True)
+
+    def _refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
+        failure = Failure(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", f"{self._queue} requests wait for a worker already"
+        )
+
+        def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
+            self._observer.call_refused(method, CODE_NAMES[failure.code], failure.reason)
+            return context.abort_with_status(rpc_status.to_status(status_of(failure)))
+
+        # As a handler of streams it does not wait for the message.
+        return grpc.stream_stream_rpc_method_handler(OnPool(refuse, self._refusers))
