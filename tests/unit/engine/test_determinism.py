@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from reranker import Candidates, Policy, Slate, rerank
 
+pytestmark = pytest.mark.slow  # under coverage: full-size lists with kernels as plain Python
+
 STRATEGIES = ("relevance", "mmr", "dpp")
 QUOTAS: list[list[dict[str, Any]]] = [
     [],

@@ -57,6 +57,7 @@ def explained(strategy: str, quotas: str) -> Iterator[tuple[Candidates, Slate, S
         yield candidates, rerank(candidates, rules, 20), rerank(candidates, rules, 20, explain=True)
 
 
+@pytest.mark.slow  # under coverage: full-size lists with kernels as plain Python
 @pytest.mark.parametrize("quotas", QUOTAS)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_asking_for_explanations_changes_nothing_else(strategy: str, quotas: str) -> None:
