@@ -168,7 +168,7 @@ def test_the_scan_is_three_times_better_than_its_bound_on_every_family(diversity
 def test_the_scan_is_three_times_better_than_its_bound_where_relevance_orders_the_pivots(shifted: bool) -> None:
     """A greedy choice of pivots is kind to Cholesky; upstream's order is not."""
     worst = 0.0
-    for seed in range(60):
+    for seed in (*range(40), 774, 6320, 26696, 28070):  # the last four: the worst of 14,000 that were tried
         rows, rank = steep(seed)
         relevance = np.concatenate([1000.0 - np.arange(rank), np.full(len(rows) - rank, -1000.0)])
         worst = max(worst, scan_error(rows, relevance, rank, 0.01, shifted))
