@@ -25,7 +25,7 @@ CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart b
 SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/property/test_dpp_precision.py finds
 SCAN_PIVOT = 0.05  # a pick with a smaller residual would amplify float32 noise beyond that bound
 EXACT_PIVOT = 1e-12  # float64 noise: such a pick is a copy of earlier ones and conditions nothing further
-_SLACK = 1e-9
+TINY = 1e-290  # below it a worth has too few digits left to bound anything from below
 
 
 @inner
@@ -103,12 +103,28 @@ def exact_residual(
     return float(variance[i])
 
 
+@inner
+def _most(residual: np.float32, worth: float, slack: float) -> float:
+    """The largest exp(utility / diversity) that a scan residual leaves possible, as a share of the best relevance's."""
+    return max(np.float64(residual) + SCAN_ERROR, CLAMP) * max(worth, TINY) * (1.0 + slack)
+
+
+@inner
+def _least(residual: np.float32, worth: float, slack: float) -> float:
+    """The smallest, likewise, when the scan chain holds every pick."""
+    if worth < TINY:
+        return 0.0
+    return max(np.float64(residual) - SCAN_ERROR, CLAMP) * worth * (1.0 - slack)
+
+
 @kernel(
     types.void(
         i64,
         i64,
         *GATE,
         read_only(f64, 1),
+        read_only(f64, 1),
+        f64,
         f64,
         i64,
         boolean,
@@ -142,7 +158,9 @@ def select_dpp(
     picks: NDArray[np.int32],
     gains: NDArray[np.float64],
     relevance: NDArray[np.float64],
+    worth: NDArray[np.float64],
     diversity: float,
+    slack: float,
     dimension: int,
     shifted: bool,
     rows: NDArray[np.float32],
@@ -161,13 +179,16 @@ def select_dpp(
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i + diversity * log max(d2_i, CLAMP).
 
-    `relevance` is weighted already. Scan chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots),
-    `residual`, `seen`, `bound` (upper bounds on utility) by candidate, `chain[0]` its length. Exact chain: `matrix`,
-    `norms` as they came in, `order` from upstream rank to their rows, `factor` (N, slots), `variance`, `done` by
-    candidate, `scales` 1/sqrt(d2) by pick. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
+    `relevance` is weighted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, where worth is
+    exp((relevance - the best) / diversity), so that its loop takes no logarithms; `slack` covers their rounding. Scan
+    chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen`, `bound` (upper
+    bounds of that) by candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from
+    upstream rank to their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
+    Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
     contenders = np.empty(count, np.int32)
+    top = relevance[0] if count else 0.0  # upstream order: nobody's relevance is larger
     for slot in range(first, last):
         pick = forced[slot]
         if pick < 0:
@@ -184,33 +205,36 @@ def select_dpp(
             # decided at once, and the best so far is the bound.
             complete = chain[0] == slot
             scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
-            bound[seed] = relevance[seed] + diversity * np.log(max(residual[seed] + SCAN_ERROR, CLAMP)) + _SLACK
-            low = relevance[seed] + diversity * np.log(max(residual[seed] - SCAN_ERROR, CLAMP)) - _SLACK
+            bound[seed] = _most(residual[seed], worth[seed], slack)
+            low = _least(residual[seed], worth[seed], slack)
             best = -np.inf
             if not complete:
                 d2 = exact_residual(seed, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
-                low = best = resolve(relevance[seed] + diversity * np.log(max(d2, CLAMP)))
+                best = resolve(relevance[seed] + diversity * np.log(max(d2, CLAMP)))
+                low = np.exp((best - top) / diversity) * (1.0 - slack)
                 pick = seed
             found = 0
             for i in range(count):
                 if bound[i] < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                     continue
                 if seen[i] < chain[0]:
-                    need = np.exp((low - relevance[i]) / diversity) - SCAN_ERROR
+                    need = low / (max(worth[i], TINY) * (1.0 + slack)) - SCAN_ERROR
                     scan_refresh(i, chain[0], dimension, need, rows, pivots, residual, seen)
-                    bound[i] = relevance[i] + diversity * np.log(max(residual[i] + SCAN_ERROR, CLAMP)) + _SLACK
+                    bound[i] = _most(residual[i], worth[i], slack)
                     if bound[i] < low or seen[i] < chain[0]:
                         continue
                 if complete:
                     contenders[found] = i
                     found += 1
-                    low = max(low, relevance[i] + diversity * np.log(max(residual[i] - SCAN_ERROR, CLAMP)) - _SLACK)
+                    low = max(low, _least(residual[i], worth[i], slack))
                     continue
                 d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
-                bound[i] = min(bound[i], utility + _SLACK)
+                key = np.exp((utility - top) / diversity)
+                bound[i] = min(bound[i], max(key, TINY) * (1.0 + slack))
                 if utility > best or (utility == best and i < pick):
-                    low = best = utility
+                    best = utility
+                    low = key * (1.0 - slack)
                     pick = i
             for c in range(found):
                 i = contenders[c]

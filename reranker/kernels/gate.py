@@ -2,7 +2,7 @@
 
 Kind v has n_v(t) candidates for prefixes up to t, a lower bound L_v(t) and an upper bound U_v(t) <= n_v(t) on its
 count in the first t slots. Placing items is scheduling unit jobs: job i of kind v has deadline min{t : L_v(t) >= i}
-and release min{t : U_v(t) >= i}. Once the bounds are jointly feasible (`first_conflict` finds none), only intervals
+and release min{t : U_v(t) >= i}. Once the bounds are jointly feasible (`plan_bounds` finds no conflict), only intervals
 that start at the next slot can become tight, so a slate stays feasible exactly when every pick is open here: O(kinds
 x slots) a slot.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from reranker.candidates import attribute_text
+from reranker.attributes import attribute_text
 from reranker.policy.mistakes import KeyPath, Mistakes, clipped, listed
 from reranker.policy.vocabulary import enum_words
 from reranker.v1 import policy_pb2

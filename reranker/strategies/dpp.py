@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.dpp import CLAMP, residual_variances, select_dpp
+from reranker.kernels.dpp import CLAMP, SCAN_ERROR, TINY, residual_variances, select_dpp
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
 
@@ -21,12 +21,17 @@ class DppStrategy(Strategy):
         assert problem.embedding is not None
         count, slots = len(problem.order), problem.slots
         self._relevance = problem.weighted_relevance()
+        # What the grid of utilities and float64 rounding may hide; at a half the bounds are loose but still bounds.
+        hidden = 4e-9 + 1e-15 * float(np.abs(self._relevance).max())
+        self._slack = min(hidden / problem.diversity, 0.5) + 1e-12
+        with np.errstate(over="ignore", under="ignore"):
+            self._worth = np.exp((self._relevance - self._relevance[0]) / problem.diversity)
         self._rows, self._dimension = problem.unit_rows(extra=slots)
         self._scan: tuple[Any, ...] = (
             np.empty((slots, self._rows.shape[1]), np.float32),
             np.ones(count, np.float32),
             np.zeros(count, np.int32),
-            self._relevance + 1e-4,  # any upper bound will do before the first refresh
+            np.maximum(self._worth, TINY) * (1.0 + SCAN_ERROR) * (1.0 + self._slack),
             np.zeros(1, np.int64),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
@@ -40,8 +45,9 @@ class DppStrategy(Strategy):
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1."""
         select_dpp(
-            first, last, *self.gate.arrays, self._relevance, self.problem.diversity, self._dimension,
-            self.problem.shifted, self._rows, *self._scan, *self._inputs, *self._exact, )  # fmt: skip
+            first, last, *self.gate.arrays, self._relevance, self._worth, self.problem.diversity, self._slack,
+            self._dimension, self.problem.shifted, self._rows, *self._scan, *self._inputs, *self._exact,
+        )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
