@@ -68,7 +68,9 @@ class OutcomeReason(StrEnum):
 class QuotaOutcome:
     """What became of one bound. `required` and `achieved` are counts at the first failing prefix, else at the last.
 
-    A bound on every value (WINDOW) names the value that breaks it first, and none when it holds.
+    A bound on every value (WINDOW) names the value that breaks it first, and none when it holds. `crowded_slots` are
+    the first and the last of the slots that floors together overfill, for the reason CROWDING; else (0, 0). `soft`
+    outcomes never change the slate's status.
     """
 
     attribute: str
@@ -81,17 +83,36 @@ class QuotaOutcome:
     status: OutcomeStatus
     reason: OutcomeReason | None
     over_fetch: int
+    crowded_slots: tuple[int, int] = (0, 0)
+    soft: bool = False
 
     @property
     def detail(self) -> str:
         """The outcome in a sentence, for the policy's owner."""
-        wanted = {BoundKind.LOWER: "at least", BoundKind.UPPER: "at most"}.get(self.bound, "no value more often than")
         who = f"{self.attribute} {self.value}".rstrip()
+        if self.status == OutcomeStatus.SUSPENDED and self.reason:
+            return f"{who}: {_WORDS[self.reason]}"
         where = f" in the first {self.first_failing_prefix} slots" if self.first_failing_prefix else ""
-        text = f"{who}: {wanted} {self.required:g}, has {self.achieved:g}{where}"
-        return f"{text}: {_WORDS[self.reason]}" if self.reason else text
+        if self.bound == BoundKind.SIMILARITY:
+            where = f" at slot {self.first_failing_prefix}" if self.first_failing_prefix else ""
+        text = f"{who}: {_WANTED[self.bound]} {self.required:g}, has {self.achieved:g}{where}"
+        if self.reason is None:
+            return text
+        why = _WORDS[self.reason]
+        if self.soft and self.reason == OutcomeReason.CONFLICT:
+            why = "it is soft, and other things weighed more"
+        if self.crowded_slots[1]:
+            why = "more is asked of slots {} to {} than there are".format(*self.crowded_slots)
+        more = f"; {self.over_fetch} more of them would do" if self.over_fetch and self.bound == BoundKind.LOWER else ""
+        return f"{text}: {why}{more}"
 
 
+_WANTED = {
+    BoundKind.LOWER: "at least",
+    BoundKind.UPPER: "at most",
+    BoundKind.WINDOW: "no value more often than",
+    BoundKind.SIMILARITY: "a cosine of at most",
+}
 _WORDS = {
     OutcomeReason.SUPPLY: "too few candidates for it came in",
     OutcomeReason.GUARD: "too few candidates for it pass the guard",
@@ -168,6 +189,7 @@ class Explanation:
     forced_by: tuple[QuotaInfluence, ...]
     instead_of_rank: int
     text: str
+    soft_part: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from reranker.errors import InvalidInput, Violation
 from reranker.measures.relevance import above_zero
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
+from reranker.quotas.pool import carries
 
 _LATER = {
     "recent": "recently shown items come with a later release",
     "cursor": "cursors come with a later release",
     "refinement": "user refinement comes with a later release",
-    "fixed": "fixed items come with a later release",
 }
 
 
@@ -34,9 +34,11 @@ def check_types(candidates: object, policy: object, context: object) -> None:
         raise InvalidInput(found)
 
 
-def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context) -> None:
-    """Raise `InvalidInput` naming everything that this policy forbids in this request."""
+def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int) -> None:
+    """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size."""
     found = [Violation(f"context.{word}", reason) for word, reason in _LATER.items() if len(getattr(context, word))]
+    if context.fixed:
+        found += _fixed_violations(candidates, context, asked)
     for attribute, rule in rules.label_rules.items():
         column = candidates.attributes.get(attribute)
         if rule.domain is not None and column is not None and not set(rule.domain).issuperset(column.values):
@@ -46,6 +48,30 @@ def check_request(rules: CompiledPolicy, candidates: Candidates, context: Contex
         found += _share_of_best_violations(rules, candidates)
     if found:
         raise InvalidInput(found)
+
+
+def _fixed_violations(candidates: Candidates, context: Context, asked: int) -> list[Violation]:
+    known = set(candidates.ids)
+    found = []
+    for slot, item in context.fixed.items():
+        if slot > asked:
+            found.append(Violation(f"context.fixed[{slot}]", f"is beyond the slate, which has {asked} slots"))
+        if item not in known:
+            found.append(Violation(f"context.fixed[{slot}]", "names an item that is not among the candidates"))
+    return found
+
+
+def fixed_candidates(candidates: Candidates, context: Context, order: NDArray[np.int32], slots: int) -> dict[int, int]:
+    """Upstream rank (from 0) of the fixed item by slot (from 0); beyond a short list they take its last slots."""
+    row_of = {item: row for row, item in enumerate(candidates.ids)}
+    rank_of = np.empty(len(order), np.int64)
+    rank_of[order] = np.arange(len(order))
+    placed: dict[int, int] = {}
+    last = slots
+    for slot, item in sorted(context.fixed.items(), reverse=True):
+        last = min(slot, last) - 1
+        placed[last] = int(rank_of[row_of[item]])
+    return dict(sorted(placed.items()))
 
 
 def _share_of_best_violations(rules: CompiledPolicy, candidates: Candidates) -> list[Violation]:
@@ -69,7 +95,7 @@ def guard_passes(
     if guard.min_share_of_best is not None:
         passes &= _share_of_best_suffices(scores, rules.score_zero, guard.min_share_of_best)
     for attribute, accepted in guard.where:
-        passes &= _carries(columns.get(attribute), accepted, len(scores))
+        passes &= carries(columns.get(attribute), accepted, len(scores))
     return passes
 
 
@@ -84,13 +110,3 @@ def _share_of_best_suffices(scores: NDArray[np.float64], zero: float, share: flo
     with np.errstate(over="ignore"):  # far below a best score next to nothing: minus infinity, and no share
         suffices: NDArray[np.bool_] = relevance / best >= share
     return suffices
-
-
-def _carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:
-    if column is None:
-        return np.zeros(count, bool)
-    wanted = np.array([False, *(value in accepted for value in column.values)])
-    hits = wanted[column.codes]
-    if column.offsets is None:
-        return hits
-    return np.bincount(np.repeat(np.arange(count), np.diff(column.offsets)), weights=hits, minlength=count) > 0

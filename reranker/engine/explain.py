@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from reranker.kernels.pick import EXACT_FROM, GRID
 from reranker.quotas.planner import Plan
-from reranker.quotas.tables import AttributeTable, Pool
+from reranker.quotas.pool import Pool
+from reranker.quotas.tables import AttributeTable
 from reranker.slate import BoundKind, Explanation, QuotaInfluence
 from reranker.strategies import Strategy
 
@@ -37,9 +38,16 @@ class Explainer:
         """Note every candidate's utility and who is closed out, before the pick."""
         relevance, diversity = self._strategy.parts(slot)
         self._relevance, self._diversity = relevance.copy(), diversity.copy()
-        self._utility = _resolved(relevance + diversity)
+        bonus = self._strategy.bonus
+        self._bonus = np.zeros_like(relevance) if bonus is None else bonus
+        self._utility = _resolved(relevance + diversity + self._bonus)
         gate = self._plan.gate
         self._free = ~gate.taken & (gate.release <= slot + 1)
+        self._closed = self._free & ~gate.is_open[gate.kind]
+
+    def noted(self, slot: int) -> None:
+        """Note who else was closed out when picks were proposed and refused."""
+        gate = self._plan.gate
         self._closed = self._free & ~gate.is_open[gate.kind]
 
     def after(self, slot: int) -> None:
@@ -71,6 +79,7 @@ class Explainer:
                 rank_exhausted=exhausted,
                 forced_by=influences,
                 instead_of_rank=instead,
+                soft_part=float(self._bonus[pick]),
                 text=self._sentence(slot, pick, bool(pinned), exhausted, influences, instead),
             )
         )

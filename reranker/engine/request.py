@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, EmbeddingColumn
 from reranker.context import Context
-from reranker.engine.checks import check_request, check_types, guard_passes
-from reranker.engine.explain import Explainer
+from reranker.engine.checks import check_request, check_types, fixed_candidates, guard_passes
 from reranker.engine.report import build_report
-from reranker.errors import DeadlinePassed, InvalidInput, QuotasInfeasible, Violation
+from reranker.engine.select import Selection, select
+from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
+from reranker.quotas.active import Active, active_blocks
+from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
+from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of, status_of
 from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
-from reranker.quotas.tables import Pool, build_tables, hard_columns
-from reranker.slate import Explanation, OutcomeReason, QuotaOutcome, Slate, SlateStatus
-from reranker.strategies import Problem, Strategy, build, normalised
-
-_RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
+from reranker.quotas.pool import Pool, build_pool, hard_columns
+from reranker.quotas.tables import AttributeTable
+from reranker.quotas.wishes import Wishes
+from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, Slate, SlateStatus
+from reranker.strategies import Problem, build, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +66,39 @@ def rerank_traced(
     """
     clock = _Clock()
     check_types(candidates, policy, context)
-    slots = min(_checked_size(slate_size), len(candidates))
+    asked = _checked_size(slate_size)
+    slots = min(asked, len(candidates))
     rules = compiled(policy, slots)
     context = context or Context()
-    check_request(rules, candidates, context)
+    check_request(rules, candidates, context, asked)
     clock.lap("policy")
 
     order = upstream_order(candidates.scores)
     scores = candidates.scores[order]
-    pool = _pool(rules, candidates, order, scores)
-    plan = plan_quotas(build_tables(rules, pool), pool, by_slot=explain)
+    bounded = _bounded(rules, candidates, context, order, scores)
+    pool = bounded.pool
+    plan = plan_quotas(bounded.hard, pool, explain or bounded.has_wishes, bounded.likeness(), rules.max_fall)
     clock.lap("plan")
 
     strategy = build(rules.strategy, _problem(rules, candidates, order, scores), plan.gate)
-    explanations = _select(strategy, plan, pool, explain, deadline)
+    explanations = select(Selection(strategy, plan, pool, bounded.wishes(), deadline), explain)
     picks, gains = plan.gate.picks, plan.gate.gains
     clock.lap("select")
 
-    outcomes = outcomes_of(plan.tables, pool, picks, slate_size)
+    outcomes = bounded.outcomes(picks, asked)
     status = status_of(outcomes, plan.tier)
-    notes: tuple[str, ...] = ()
+    notes = _plan_notes(plan, outcomes)
     if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":
             raise QuotasInfeasible(outcomes)
         notes, status = _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
         gate = upstream_gate(pool)
         strategy = build(rules.strategy, strategy.problem, gate)
-        explanations = _select(strategy, Plan(plan.tier, gate, None, plan.tables, []), pool, explain, deadline)
+        upstream = Plan(plan.tier, gate, None, plan.tables, [])
+        explanations = select(Selection(strategy, upstream, pool, None, deadline), explain)
         picks, gains = gate.picks, gate.gains
-        outcomes = _with_reasons(outcomes_of(plan.tables, pool, picks, slate_size), of=outcomes)
+        outcomes = _with_reasons(bounded.outcomes(picks, asked), of=outcomes)
+    outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
     positions = order[picks]
     report = build_report(
         rules,
@@ -135,12 +142,73 @@ def _checked_size(slate_size: int) -> int:
     return int(slate_size)
 
 
-def _pool(rules: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32], scores: NDArray[np.float64]) -> Pool:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bounded:
+    """The bounds of one request over its candidates; `unit` are embeddings for bounds on likeness."""
+
+    rules: CompiledPolicy
+    pool: Pool
+    active: Active
+    hard: tuple[AttributeTable, ...]
+    soft: tuple[AttributeTable, ...]
+    unit: NDArray[np.float32] | None
+
+    @property
+    def has_wishes(self) -> bool:
+        """Whether anything soft enters the utility."""
+        return bool(self.soft) or any(bound.soft for bound in self.rules.similarity)
+
+    def wishes(self) -> Wishes | None:
+        """The soft part, counted from the first slot."""
+        if not self.has_wishes:
+            return None
+        soft = [bound for bound in self.rules.similarity if bound.soft]
+        return Wishes(self.soft, soft, self.unit, self.pool)
+
+    def likeness(self) -> Likeness | None:
+        """The hard bounds on likeness, counted from the first slot."""
+        hard = [bound for bound in self.rules.similarity if not bound.soft]
+        return Likeness(hard, self.unit, self.pool.slots) if hard and self.unit is not None else None
+
+    def outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
+        """What became of the hard bounds."""
+        found = outcomes_of(self.hard, self.pool, picks, asked, self.rules.max_fall)
+        return found + self._alike(picks, soft=False)
+
+    def soft_outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
+        """What became of the soft ones."""
+        found = outcomes_of(self.soft, self.pool, picks, asked, self.rules.max_fall)
+        return tuple(replace(outcome, soft=True) for outcome in found + self._alike(picks, soft=True))
+
+    def _alike(self, picks: NDArray[np.int32], soft: bool) -> tuple[QuotaOutcome, ...]:
+        unit = self.unit
+        if unit is None:
+            return ()
+        bounds = [bound for bound in self.rules.similarity if bound.soft == soft]
+        return tuple(likeness_outcome(bound, unit, self.pool, picks) for bound in bounds)
+
+
+def _bounded(
+    rules: CompiledPolicy,
+    candidates: Candidates,
+    context: Context,
+    order: NDArray[np.int32],
+    scores: NDArray[np.float64],
+) -> _Bounded:
     columns = hard_columns(rules, candidates, order)
     passes = guard_passes(rules, columns, scores)
-    # Rule 3: an item that fails the guard may not stand above its upstream rank.
-    release = np.where(passes, 1, np.arange(1, len(order) + 1)).astype(np.int32)
-    return Pool(columns, passes, release, rules.keep_top, rules.slots)
+    fixed = fixed_candidates(candidates, context, order, rules.slots) if context.fixed else {}
+    pool = build_pool(rules, columns, passes, fixed)
+    active = active_blocks(rules, pool, context.targets)
+    unit = None
+    if rules.similarity and len(candidates):
+        embedding = main_embedding(candidates)
+        if embedding is None:
+            unit = np.zeros((len(candidates), 1), np.float32)
+        else:
+            unit = unit_rows(embedding.matrix, embedding.norms, order)
+    soft = build_tables(rules, pool, active.soft) if active.soft else ()
+    return _Bounded(rules, pool, active, build_tables(rules, pool, active.hard), soft, unit)
 
 
 def _problem(
@@ -162,41 +230,13 @@ def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
     return column if column is not None and column.norms.any() else None
 
 
-def _select(
-    strategy: Strategy, plan: Plan, pool: Pool, explain: bool, deadline: float | None
-) -> tuple[Explanation, ...]:
-    """Fill the plan's gate: at one go where nothing has to be looked at between slots."""
-    if plan.driver is None and not explain:
-        _select_in_runs(strategy, pool, deadline)
+def _plan_notes(plan: Plan, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:
+    """How sure a heuristic plan is of what it could not keep."""
+    if plan.tier != QuotaTier.HEURISTIC or not _broken(outcomes):
         return ()
-    explainer = Explainer(strategy, plan, pool) if explain else None
-    for slot in range(pool.slots):
-        _check_deadline(deadline, pool.slots, slot)
-        if plan.driver is not None:
-            plan.driver.open(slot)
-        if explainer is not None:
-            explainer.before(slot)
-        strategy.select(slot, slot + 1)
-        if explainer is not None:
-            explainer.after(slot)
-        if plan.driver is not None:
-            plan.driver.commit(slot)
-    return explainer.explanations if explainer is not None else ()
-
-
-def _select_in_runs(strategy: Strategy, pool: Pool, deadline: float | None) -> None:
-    """One kernel call for the slate, or runs of slots short enough to notice a deadline in between."""
-    embedding = strategy.problem.embedding
-    width = 1 if embedding is None else embedding.matrix.shape[1] + pool.slots
-    run = pool.slots if deadline is None else max(1, _RUN // (width * max(1, len(pool))))
-    for first in range(0, pool.slots, max(run, 1)):
-        _check_deadline(deadline, pool.slots, first)
-        strategy.select(first, min(first + run, pool.slots))
-
-
-def _check_deadline(deadline: float | None, slots: int, filled: int) -> None:
-    if deadline is not None and time.perf_counter() > deadline:
-        raise DeadlinePassed(slots, filled)
+    if plan.proven_infeasible:
+        return ("no slate of these candidates keeps every bound: proven",)
+    return ("no slate that keeps every bound was found; whether there is one is not known",)
 
 
 def _broken(outcomes: tuple[QuotaOutcome, ...]) -> bool:

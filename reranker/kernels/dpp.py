@@ -126,6 +126,7 @@ def _least(residual: np.float32, worth: float, slack: float) -> float:
         read_only(f64, 1),
         f64,
         f64,
+        f64,
         i64,
         boolean,
         scratch(f32, 2),
@@ -159,6 +160,7 @@ def select_dpp(
     gains: NDArray[np.float64],
     relevance: NDArray[np.float64],
     worth: NDArray[np.float64],
+    top: float,
     diversity: float,
     slack: float,
     dimension: int,
@@ -179,16 +181,15 @@ def select_dpp(
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i + diversity * log max(d2_i, CLAMP).
 
-    `relevance` is weighted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, where worth is
-    exp((relevance - the best) / diversity), so that its loop takes no logarithms; `slack` covers their rounding. Scan
-    chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen`, `bound` (upper
-    bounds of that) by candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from
-    upstream rank to their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
+    `relevance` is weighted already, `top` its largest. The scan compares exp(utility / diversity) = d2_i * `worth`_i,
+    where worth is exp((relevance - top) / diversity), so that its loop takes no logarithms; `slack` covers their
+    rounding. Scan chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen`,
+    `bound` (upper bounds of that) by candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in,
+    `order` from upstream rank to their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
     Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
     contenders = np.empty(count, np.int32)
-    top = relevance[0] if count else 0.0  # upstream order: nobody's relevance is larger
     for slot in range(first, last):
         pick = forced[slot]
         if pick < 0:

@@ -2,7 +2,7 @@
 
 An entry point is marked `@kernel(signature)` and compiles once, for exactly that signature: in `warm_up()`, or at its
 first call in a notebook. Nothing compiles inside a request of a warm process. A helper that only kernels call is marked
-`@inner`; LLVM links it into each caller.
+`@inner`, and becomes part of each caller, or `@linked`, and is called.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ def read_only(dtype: types.Type, dimensions: int) -> types.Array:
 def scratch(dtype: types.Type, dimensions: int) -> types.Array:
     """A C-contiguous array that the kernel writes."""
     return types.Array(dtype, dimensions, "C")
+
+
+def tuple_of(*members: types.Type) -> Any:
+    """The type of a kernel's several results."""
+    tuples: Any = types.Tuple
+    return tuples(members)
 
 
 class Kernel(Generic[P, R]):
@@ -101,6 +107,11 @@ def kernel(signature: object) -> Callable[[Callable[P, R]], Kernel[P, R]]:
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a helper that kernels call; it is compiled into each of them."""
     return cast("Callable[P, R]", numba.njit(fastmath=set(FASTMATH), nogil=True, inline="always")(function))
+
+
+def linked(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a helper too long to become part of each caller; a call costs the reference counts of its arrays."""
+    return cast("Callable[P, R]", numba.njit(fastmath=set(FASTMATH), nogil=True)(function))
 
 
 def warm_up() -> int:

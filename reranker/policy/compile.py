@@ -1,58 +1,24 @@
-"""A policy as plain arrays and numbers for one slate length: made once, the only form that travels on.
-
-Shares are exact rationals here and integers from here on: a floor of 0.29 x 100 is 29, not 28.
-"""
+"""A policy as plain arrays and numbers for one slate length: made once, the only form that travels on."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reranker.policy import defaults
+from reranker.policy.blocks import (
+    Block,
+    Condition,
+    SimilarityBound,
+    compile_blocks,
+    compile_similarity,
+    intersections,
+)
 from reranker.policy.model import Policy
-from reranker.policy.vocabulary import fraction_of
 from reranker.v1 import policy_pb2 as pb
-
-NO_CAP = np.iinfo(np.int32).max // 4  # an upper bound that nothing reaches; sums of a few of them do not overflow
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PrefixBound:
-    """Least and most of one value in the first t slots: int32 arrays over t = 0..slots; None means no such bound."""
-
-    attribute: str
-    value: str
-    lower: NDArray[np.int32] | None
-    upper: NDArray[np.int32] | None
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class EachBound:
-    """Each of `values` at least once in the first `within` slots; None: each that a guard-passing candidate carries."""
-
-    attribute: str
-    values: tuple[str, ...] | None
-    within: int
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class WindowBound:
-    """No value more than `limit` times in any `window` consecutive slots; 0 is the whole slate."""
-
-    attribute: str
-    limit: int
-    window: int
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +27,18 @@ class Guard:
 
     min_score: float | None
     min_share_of_best: float | None
-    where: tuple[tuple[str, frozenset[str]], ...]
+    where: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """How one attribute's labels count; `domain` is None where the policy declares none."""
+    """How one attribute's labels count; `domain` is None where the policy declares none.
+
+    `unknown` is "neutral", "exclude" or "group" (rule 8).
+    """
 
     threshold: float
+    unknown: str
     domain: tuple[str, ...] | None
     sensitive: bool
 
@@ -88,19 +58,26 @@ class CompiledPolicy:
     score_zero_given: bool
     guard: Guard | None
     keep_top: int
-    prefix_bounds: tuple[PrefixBound, ...]
-    each_bounds: tuple[EachBound, ...]
-    window_bounds: tuple[WindowBound, ...]
+    max_fall: int
+    blocks: tuple[Block, ...]
+    intersections: dict[str, tuple[Condition, ...]]
+    similarity: tuple[SimilarityBound, ...]
     label_rules: dict[str, LabelRule]
     default_label: LabelRule
     mode: str
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
+    @cached_property
+    def plain(self) -> bool:
+        """True when every request meets the same blocks, all of them hard."""
+        return all(block.settled and not block.soft for block in self.blocks)
+
     @property
     def size(self) -> int:
         """Bytes that the bounds take, those in `merged` included."""
-        return 1000 + 16 * (self.slots + 1) * (len(self.prefix_bounds) + len(self.quota_attributes))
+        bounds = sum(len(block.prefix_bounds) for block in self.blocks)
+        return 1000 + 16 * (self.slots + 1) * (bounds + len(self.quota_attributes))
 
     def label_rule(self, attribute: str) -> LabelRule:
         """The rule of one attribute."""
@@ -108,23 +85,25 @@ class CompiledPolicy:
 
     def wanted_values(self) -> dict[str, tuple[str, ...]]:
         """The values that should all be present, by attribute: the declared domain, else those that a quota lists."""
-        wanted = {each.attribute: each.values for each in self.each_bounds if each.values is not None}
+        each_bounds = [block.each for block in self.blocks if block.each is not None]
+        wanted = {each.attribute: each.values for each in each_bounds if each.values is not None}
         wanted.update({name: rule.domain for name, rule in self.label_rules.items() if rule.domain is not None})
         return wanted
 
     @cached_property
     def quota_attributes(self) -> tuple[str, ...]:
-        """The attributes that a quota names, in the policy's order."""
-        names = [bound.attribute for bound in self.prefix_bounds]
-        names += [each.attribute for each in self.each_bounds]
-        names += [window.attribute for window in self.window_bounds]
-        return tuple(dict.fromkeys(names))
+        """What blocks bound, attributes and intersections in words, in the policy's order."""
+        return tuple(dict.fromkeys(block.attribute for block in self.blocks))
 
     @cached_property
     def named_attributes(self) -> tuple[str, ...]:
         """The attributes that quotas, the guard or the labels name."""
-        guard = tuple(name for name, _ in self.guard.where) if self.guard else ()
-        return tuple(dict.fromkeys((*self.quota_attributes, *guard, *self.label_rules)))
+        names: list[str] = []
+        for subject in self.quota_attributes:
+            where = self.intersections.get(subject)
+            names += [subject] if where is None else [attribute for attribute, _ in where]
+        names += [attribute for attribute, _ in self.guard.where] if self.guard else []
+        return tuple(dict.fromkeys((*names, *self.label_rules)))
 
 
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
@@ -171,7 +150,6 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
     spectral = strategy in ("dpp", "ssd")
     if normalisation == "auto":
         normalisation = "zscore" if spectral else "minmax"
-    blocks = list(message.quotas)
     return CompiledPolicy(
         name=policy.name,
         revision=policy.revision,
@@ -184,11 +162,12 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         score_zero_given=objective.HasField("score_zero"),
         guard=_guard(message),
         keep_top=min(defaults.get(message.placement, "keep_top"), slots),
-        prefix_bounds=tuple(bound for block in blocks for bound in _prefix_bounds(block, slots)),
-        each_bounds=tuple(_each_bound(block, slots) for block in blocks if defaults.get(block, "at_least_one_of_each")),
-        window_bounds=tuple(_window_bound(block) for block in blocks if block.HasField("max_per_value")),
+        max_fall=defaults.get(message.placement, "max_fall"),
+        blocks=compile_blocks(message, slots),
+        intersections=intersections(message),
+        similarity=compile_similarity(message),
         label_rules={rule.attribute: _label_rule(message, rule) for rule in labels.attributes},
-        default_label=LabelRule(defaults.get(labels, "threshold"), None, False),
+        default_label=_default_label(labels),
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
     )
 
@@ -209,55 +188,13 @@ def _guard(message: pb.Policy) -> Guard | None:
 
 def _label_rule(message: pb.Policy, rule: pb.AttributeLabels) -> LabelRule:
     threshold = defaults.get_label(message, rule.attribute, "threshold")
-    return LabelRule(threshold, tuple(rule.values) or None, defaults.get(rule, "sensitive"))
+    unknown = _unknown(defaults.get_label(message, rule.attribute, "unknown"))
+    return LabelRule(threshold, unknown, tuple(rule.values) or None, defaults.get(rule, "sensitive"))
 
 
-def _exact(share: pb.Share) -> Fraction:
-    fraction = fraction_of(share)
-    assert fraction is not None, "a Policy's shares have been checked"
-    return fraction
+def _default_label(labels: pb.Labels) -> LabelRule:
+    return LabelRule(defaults.get(labels, "threshold"), _unknown(defaults.get(labels, "unknown")), None, False)
 
 
-def _within(block: pb.Quota, slots: int) -> int:
-    within = defaults.get(block, "within")
-    return min(within, slots) if within else slots
-
-
-def _prefix_bounds(block: pb.Quota, slots: int) -> Iterable[PrefixBound]:
-    within, weight = _within(block, slots), defaults.get(block, "weight")
-    for entry in block.min_share:
-        yield PrefixBound(block.attribute, entry.value, share_floor(_exact(entry.share), within, slots), None, weight)
-    for entry in block.max_share:
-        yield PrefixBound(block.attribute, entry.value, None, share_ceiling(_exact(entry.share), within, slots), weight)
-    for count in block.min_count:
-        lower = np.zeros(slots + 1, np.int32)
-        lower[within:] = count.count
-        yield PrefixBound(block.attribute, count.value, lower, None, weight)
-    for count in block.max_count:
-        upper = np.full(slots + 1, NO_CAP, np.int32)
-        upper[: within + 1] = count.count
-        yield PrefixBound(block.attribute, count.value, None, upper, weight)
-
-
-def share_floor(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
-    """floor(t x share) for prefixes t up to `within`; the last one stays from there on (rule 4)."""
-    prefixes = np.minimum(np.arange(slots + 1), within)
-    return (prefixes * share.numerator // share.denominator).astype(np.int32)
-
-
-def share_ceiling(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
-    """ceil(t x share) for prefixes t up to `within`; the cap ends there (rule 4)."""
-    prefixes = np.arange(slots + 1)
-    counts = -(-prefixes * share.numerator // share.denominator)
-    return np.where(prefixes <= within, counts, NO_CAP).astype(np.int32)
-
-
-def _each_bound(block: pb.Quota, slots: int) -> EachBound:
-    values = tuple(dict.fromkeys(block.values)) or None
-    return EachBound(block.attribute, values, _within(block, slots), defaults.get(block, "weight"))
-
-
-def _window_bound(block: pb.Quota) -> WindowBound:
-    return WindowBound(
-        block.attribute, block.max_per_value, defaults.get(block, "window"), defaults.get(block, "weight")
-    )
+def _unknown(number: int) -> str:
+    return _word(pb.UnknownLabel.Name(number), "UNKNOWN_LABEL_")

@@ -11,7 +11,6 @@ from reranker.v1 import policy_pb2
 
 _STRATEGIES = "relevance, mmr and dpp are available now"
 _PLAIN_BOUNDS = "min_share, max_share, min_count, max_count, at_least_one_of_each and max_per_value are available now"
-_ONE_ATTRIBUTE = f"with attribute, {_PLAIN_BOUNDS}"
 _HARD_LABELS = 'count = "hard" with a threshold is available now'
 _NEUTRAL = "neutral is available now"
 
@@ -30,23 +29,14 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "objective.candidate_window": "0, all candidates, is available now",
     "objective.sample": "the mode of the DPP, sample = false, is available now",
     "similarity_signals": "the first embedding is available now",
-    "placement.max_fall": "keep_top is available now",
-    "quotas.where": _ONE_ATTRIBUTE,
-    "quotas.target": _PLAIN_BOUNDS,
-    "quotas.tolerance": _PLAIN_BOUNDS,
-    "quotas.min_coverage": "quotas without it are available now",
-    "quotas.max_similarity": "max_per_value is available now",
     "quotas.fair_star": _PLAIN_BOUNDS,
     "quotas.generator": _PLAIN_BOUNDS,
-    "quotas.soft": "hard quotas, soft = false, are available now",
     "spacings": "quotas with max_per_value and window are available now",
     "decays": "quotas with max_per_value are available now",
     "calibration": _STRATEGIES,
     "labels.count = expected": _HARD_LABELS,
     "labels.count = confident": _HARD_LABELS,
     "labels.confidence": _HARD_LABELS,
-    "labels.unknown = exclude": _NEUTRAL,
-    "labels.unknown = group": _NEUTRAL,
     "refinement.mode = boost": "filter is available now",
     "refinement.mode = ignore": "filter is available now",
     "signals.unknown_id": _NEUTRAL,
@@ -66,11 +56,8 @@ def refuse_later_words(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
         available = NOT_BUILT_YET.get(word.key) or NOT_BUILT_YET.get(f"{word.key} = {word.value}")
         if available is None or word.value == DEFAULTS.get(word.key):
             continue
-        # One message for a table of values or attributes, however many it names.
-        path = word.path[:3] if word.key in ("quotas.where", "quotas.target") else word.path
-        if path not in refused:
-            mistakes.add(path, f"{_named(word)} comes with a later release; {available}")
-            refused.add(path)
+        mistakes.add(word.path, f"{_named(word)} comes with a later release; {available}")
+        refused.add(word.path)
 
 
 def _named(word: SetWord) -> str:

@@ -70,24 +70,27 @@ def least_ways(
 class LeastGate:
     """Opens a kind while some cheapest way is feasible after it."""
 
-    def __init__(self, ways: Ways, table: AttributeTable, supply: NDArray[np.int32], gate: Gate) -> None:
+    def __init__(self, ways: Ways, table: AttributeTable, supply: NDArray[np.int32], gate: Gate, keep_top: int) -> None:
         self._ways, self._bounds, self._supply, self._gate = ways, table.bounds, supply, gate
+        self._keep_top = keep_top
         self._counts = np.zeros(len(table.values), np.int32)
         self._alive = np.ones(len(ways.excesses), bool)
 
     def open(self, slot: int) -> None:
         """Write which kinds may stand in the slot."""
-        if self._gate.forced[slot] >= 0:
-            return
         open_kinds_least(
             slot, self._counts, self._bounds.lower, self._bounds.upper, self._supply, self._ways.excesses,
             self._ways.shortfalls, self._alive, self._gate.is_open,
         )  # fmt: skip
 
-    def commit(self, slot: int) -> None:
+    def accept(self, slot: int, pick: int) -> bool:
+        """Every open kind can be completed."""
+        return True
+
+    def commit(self, slot: int, pick: int) -> None:
         """Count the slot's pick and forget the ways that it rules out."""
-        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
-        if self._gate.forced[slot] < 0:
+        self._counts[self._gate.kind[pick]] += 1
+        if slot >= self._keep_top:
             keep_feasible(
                 slot + 1, self._counts, self._bounds.lower, self._bounds.upper, self._supply, self._ways.excesses,
                 self._ways.shortfalls, self._alive,

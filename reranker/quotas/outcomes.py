@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn
-from reranker.policy.compile import NO_CAP, WindowBound
+from reranker.policy.blocks import NO_CAP, WindowBound
+from reranker.quotas.pool import Pool
 from reranker.quotas.reasons import Reasons
-from reranker.quotas.tables import AttributeTable, Pool
+from reranker.quotas.tables import AttributeTable
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 
 _FOR_WANT_OF_CANDIDATES = {OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS}
@@ -36,11 +37,21 @@ def slate_counts(table: AttributeTable, picks: NDArray[np.int32]) -> NDArray[np.
     return np.cumsum(counts, axis=1, dtype=np.int32)
 
 
+def _fixed_counts(table: AttributeTable, pool: Pool) -> NDArray[np.int32]:
+    """How many fixed items of each row stand in the first t slots; they never meet a minimum (rule 2)."""
+    counts = np.zeros((len(table.values), pool.slots + 1), np.int32)
+    for slot, candidate in pool.fixed.items():
+        counts[table.rows_of(candidate), slot + 1] = 1
+    return np.cumsum(counts, axis=1, dtype=np.int32)
+
+
 def outcomes_of(
-    tables: Sequence[AttributeTable], pool: Pool, picks: NDArray[np.int32], asked: int
+    tables: Sequence[AttributeTable], pool: Pool, picks: NDArray[np.int32], asked: int, max_fall: int
 ) -> tuple[QuotaOutcome, ...]:
     """One outcome for each bounded value and each bound on every value; `asked` is the request's slate size."""
-    return tuple(outcome for table in tables for outcome in _table_outcomes(table, Reasons(table, pool, asked), picks))
+    return tuple(
+        outcome for table in tables for outcome in _table_outcomes(table, Reasons(table, pool, asked, max_fall), picks)
+    )
 
 
 def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
@@ -56,19 +67,34 @@ def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
 def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:
     found = []
     counts = slate_counts(table, picks)
+    earned = counts - _fixed_counts(table, reasons.pool) if reasons.pool.fixed else counts
+    lower, upper = _as_they_bind(table, picks)
     slots = len(picks)
     for row in range(1, len(table.values)):
         if table.bounds.lower_weight[row] > 0:
-            lacking = _worst(table.lower[row] - counts[row])
+            lacking = _worst(lower[row] - earned[row])
             reason = reasons.lower(row, lacking.units) if lacking.units else None
-            found.append(_outcome(table, row, BoundKind.LOWER, table.lower[row], counts[row], lacking, slots, reason))
-        cap = table.bounds.named_upper[row]
+            outcome = _outcome(table, row, BoundKind.LOWER, lower[row], earned[row], lacking, slots, reason)
+            if reason == OutcomeReason.CROWDING:
+                outcome = replace(outcome, crowded_slots=reasons.crowded_slots(lacking.first))
+            found.append(outcome)
+        cap = upper[row]
         if cap.min() < NO_CAP:
             over = _worst(counts[row] - cap)
             reason = reasons.upper(row, over.units) if over.units else None
             found.append(_outcome(table, row, BoundKind.UPPER, cap, counts[row], over, slots, reason))
     found += [_window_outcome(table, reasons, window, picks) for window in table.windows]
     return found
+
+
+def _as_they_bind(table: AttributeTable, picks: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Floors and named caps by prefix of this slate; where prefixes count labelled items, by how many it has."""
+    if not table.relative:
+        return table.lower, table.bounds.named_upper
+    labelled = np.concatenate([[0], np.cumsum(table.labelled[picks])])
+    lower = table.lower[:, labelled]
+    lower[:, -1] = np.maximum(lower[:, -1], table.bounds.due)
+    return lower, table.bounds.named_upper[:, labelled]
 
 
 def _worst(deficit: NDArray[np.int32]) -> Broken:
@@ -89,7 +115,7 @@ def _outcome(
     last = int(np.flatnonzero(limits < NO_CAP)[-1])
     at = broken.first or last
     required, achieved = int(limits[at]), int(counts[at])
-    value = table.values[row]
+    value = "" if table.is_intersection else table.values[row]
     return QuotaOutcome(
         attribute=table.attribute,
         value=value,

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
-from reranker.policy.compile import NO_CAP
+from reranker.policy.blocks import NO_CAP
 from reranker.quotas.least import Ways, least_ways
-from reranker.quotas.tables import AttributeTable, Pool
+from reranker.quotas.pool import Pool
+from reranker.quotas.tables import AttributeTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +91,13 @@ class PartitionGate:
         """Write which kinds may stand in the slot."""
         open_kinds_now(slot, self._lower, self._upper, self._counts, self._gate.is_open)
 
-    def commit(self, slot: int) -> None:
+    def accept(self, slot: int, pick: int) -> bool:
+        """Every open kind can be completed."""
+        return True
+
+    def commit(self, slot: int, pick: int) -> None:
         """Count the slot's pick."""
-        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
+        self._counts[self._gate.kind[pick]] += 1
 
 
 class CrowdedGate:
@@ -104,7 +109,7 @@ class CrowdedGate:
         self._counts = np.zeros(len(plan.shortfall), np.int32)
         self._incurred = plan.shortfall.copy()
         self._alike = _alike(plan, table.bounds.lower_weight)
-        after_pins = pinned_counts(gate.kind, len(plan.shortfall), keep_top)[:, -1].copy()
+        after_pins = pinned_counts(table.kinds, len(plan.shortfall), keep_top)[:, -1].copy()
         scratch = np.empty(len(plan.shortfall), np.int32)
         self._budget = least_shortfall(
             keep_top, after_pins, plan.lower, plan.upper, plan.shortfall, self._weight, self._by_weight, scratch
@@ -112,16 +117,18 @@ class CrowdedGate:
 
     def open(self, slot: int) -> None:
         """Write which kinds may stand in the slot."""
-        if self._gate.forced[slot] >= 0:
-            return
         open_kinds_crowded(
             slot, self._counts, self._plan.lower, self._plan.upper, self._incurred, self._weight, self._by_weight,
             self._budget, self._alike, self._gate.is_open,
         )  # fmt: skip
 
-    def commit(self, slot: int) -> None:
+    def accept(self, slot: int, pick: int) -> bool:
+        """Every open kind can be completed."""
+        return True
+
+    def commit(self, slot: int, pick: int) -> None:
         """Count the slot's pick and what is owed after it."""
-        self._counts[self._gate.kind[self._gate.picks[slot]]] += 1
+        self._counts[self._gate.kind[pick]] += 1
         np.maximum(self._incurred, self._plan.lower[:, slot + 1] - self._counts, out=self._incurred)
 
 

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.policy.compile import NO_CAP
+from reranker.policy.blocks import NO_CAP
+from reranker.quotas.compress import Compressed, without_fixed
+from reranker.quotas.flow import FlowGate, one_span
 from reranker.quotas.least import LeastGate
-from reranker.quotas.lookahead import Kinds, LookaheadGate
-from reranker.quotas.partition import CrowdedGate, PartitionGate, affordable, plan_partition
-from reranker.quotas.tables import AttributeTable, Pool
+from reranker.quotas.likeness import Likeness
+from reranker.quotas.partition import CrowdedGate, PartitionGate, PartitionPlan, affordable, plan_partition
+from reranker.quotas.pool import Pool
+from reranker.quotas.tables import AttributeTable
+from reranker.quotas.witness import WitnessGate
 from reranker.slate import QuotaTier
 
 
@@ -22,10 +26,13 @@ class Driver(Protocol):
     """Opens kinds slot by slot for tiers that are not linked into the strategies' kernels."""
 
     def open(self, slot: int) -> None:
-        """Write which kinds may stand in the slot."""
+        """Write which kinds may stand in a free slot."""
 
-    def commit(self, slot: int) -> None:
-        """Take note of the slot's pick."""
+    def accept(self, slot: int, pick: int) -> bool:
+        """Whether the pick of a free slot may stay; False leaves everything as it was."""
+
+    def commit(self, slot: int, pick: int) -> None:
+        """Take note of the slot's pick, settled ones included."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +40,7 @@ class Plan:
     """How the quotas of one request are kept: `driver` is None when the kernel needs none.
 
     `kind_rows[kind]` lists the (table, row) pairs that each kind carries; only made slot by slot, for explanations.
+    `likeness` closes candidates that are too alike to recent picks. `proven_infeasible`: no slate keeps every bound.
     """
 
     tier: QuotaTier
@@ -40,75 +48,140 @@ class Plan:
     driver: Driver | None
     tables: tuple[AttributeTable, ...]
     kind_rows: Sequence[Sequence[tuple[int, int]]]
+    likeness: Likeness | None = None
+    proven_infeasible: bool = False
 
 
-def plan_quotas(tables: tuple[AttributeTable, ...], pool: Pool, by_slot: bool) -> Plan:
+def plan_quotas(
+    tables: tuple[AttributeTable, ...], pool: Pool, by_slot: bool, likeness: Likeness | None, max_fall: int
+) -> Plan:
     """The strongest tier for these bounds; `by_slot` asks for a driver even where the kernel could do without one."""
     binding = [index for index, table in enumerate(tables) if len(table.values) > 1]
-    if not binding:
+    if not binding and likeness is None and not max_fall:
         gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
         return Plan(QuotaTier.NONE, gate, None, tables, [[]])
-    only = tables[binding[0]]
-    if len(binding) == 1 and only.is_partition and not only.sliding and affordable(only, pool):
-        exact = _partition_plan(tables, binding[0], pool, by_slot)
-        if exact is not None:
-            return exact
-    return _lookahead_plan(tables, binding, pool, by_slot)
+    exact: Plan | None = None
+    if likeness is None and not max_fall and not any(tables[index].relative for index in binding):
+        if len(binding) == 1 and tables[binding[0]].is_partition and not tables[binding[0]].sliding:
+            exact = _partition_plan(tables, binding[0], pool, by_slot)
+        elif len(binding) == 2 and not pool.fixed:
+            exact = _flow_plan(tables, binding, pool, by_slot)
+    return exact or _witness_plan(tables, binding, pool, by_slot, likeness, max_fall)
 
 
 def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, by_slot: bool) -> Plan | None:
     """The exact plan; None when keeping to the least deficit would cost more than a request can afford."""
     table = tables[index]
-    plan = plan_partition(table, pool)
+    if not affordable(table, pool):
+        return None
     gate = _gate(pool, table.kinds, len(table.values))
+    around = Compressed(table, pool, np.arange(pool.slots, dtype=np.int32))
+    if pool.fixed:
+        compressed = without_fixed(table, pool)
+        if compressed is None:
+            return None
+        around = compressed
+    plan = plan_partition(around.table, around.pool)
     driver: Driver | None = None
     if plan.ways is not None:
-        driver = LeastGate(plan.ways, table, plan.supply, gate)
-    elif plan.crowded and plan.exact:
-        if not affordable(table, pool, looks=pool.slots):
-            return None
-        driver = CrowdedGate(plan, table, gate, pool.keep_top)
+        driver = LeastGate(plan.ways, around.table, plan.supply, gate, around.pool.keep_top)
     elif not plan.exact:
         return None
-    elif by_slot:
+    elif plan.crowded:
+        if not affordable(table, pool, looks=pool.slots):
+            return None
+        driver = CrowdedGate(plan, around.table, gate, around.pool.keep_top)
+    elif by_slot or pool.fixed:
         driver = PartitionGate(plan, gate)
     else:
         gate.bounded = True
         gate.lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
         gate.upper = plan.upper
+    if driver is not None and pool.fixed:
+        driver = _Around(driver, around.slot_of)
     tier = QuotaTier.PARTITION_EXACT if (table.upper < NO_CAP).any() else QuotaTier.LOWER_EXACT
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
-    return Plan(tier, gate, driver, tables, kind_rows)
+    return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=_gives(plan))
 
 
-def _lookahead_plan(tables: tuple[AttributeTable, ...], binding: list[int], pool: Pool, by_slot: bool) -> Plan:
+def _gives(plan: PartitionPlan) -> bool:
+    return plan.ways is not None or plan.crowded or bool(plan.shortfall.any())
+
+
+class _Around:
+    """A driver that knows nothing of fixed items, on the slots that they leave."""
+
+    def __init__(self, driver: Driver, slot_of: NDArray[np.int32]) -> None:
+        self._driver, self._slot_of = driver, slot_of
+
+    def open(self, slot: int) -> None:
+        """Write which kinds may stand in the slot."""
+        self._driver.open(int(self._slot_of[slot]))
+
+    def accept(self, slot: int, pick: int) -> bool:
+        """As the driver says."""
+        return self._driver.accept(int(self._slot_of[slot]), pick)
+
+    def commit(self, slot: int, pick: int) -> None:
+        """Only what fills a slot that was left counts here."""
+        if self._slot_of[slot] >= 0:
+            self._driver.commit(int(self._slot_of[slot]), pick)
+
+
+def _flow_plan(tables: tuple[AttributeTable, ...], binding: list[int], pool: Pool, by_slot: bool) -> Plan | None:
     chosen = [tables[index] for index in binding]
-    kinds = Kinds(chosen)
-    gate = _gate(pool, kinds.of, len(kinds))
+    span = one_span(chosen, pool)
+    if span is None:
+        return None
+    driver = FlowGate(chosen, pool, span)
+    gate = _gate(pool, driver.kind, driver.kinds)
+    driver.attach(gate)
+    columns = len(chosen[1].values)
+    rows = [divmod(cell, columns) for cell in range(driver.kinds)] if by_slot else []
+    kind_rows = [[(index, row) for index, row in zip(binding, pair, strict=True) if row] for pair in rows]
+    infeasible = any(cost > 0 for cost in driver.pair)
+    return Plan(QuotaTier.FLOW_EXACT, gate, driver, tables, kind_rows, proven_infeasible=infeasible)
+
+
+def _witness_plan(
+    tables: tuple[AttributeTable, ...],
+    binding: list[int],
+    pool: Pool,
+    by_slot: bool,
+    likeness: Likeness | None,
+    max_fall: int,
+) -> Plan:
+    chosen = [tables[index] for index in binding]
+    driver = WitnessGate(chosen, pool, likeness, max_fall)
+    gate = _gate(pool, driver.rows.kind, len(driver.rows))
+    if likeness is not None:
+        gate.release = pool.release.copy()  # likeness closes candidates there
+    driver.attach(gate)
     kind_rows: list[list[tuple[int, int]]] = []
     if by_slot:
         numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
-        bounds = zip(kinds.offsets[:-1].tolist(), kinds.offsets[1:].tolist(), strict=True)
-        kind_rows = [[numbered[row] for row in kinds.rows[start:stop].tolist()] for start, stop in bounds]
-    return Plan(QuotaTier.HEURISTIC, gate, LookaheadGate(chosen, pool, kinds, gate), tables, kind_rows)
+        kind_rows = driver.rows.numbered(numbered)
+    tier = QuotaTier.HEURISTIC if binding or likeness is not None else QuotaTier.NONE
+    return Plan(tier, gate, driver, tables, kind_rows, likeness, driver.proven_infeasible)
 
 
 def upstream_gate(pool: Pool) -> Gate:
-    """A gate that settles every slot with the upstream order."""
+    """A gate that settles every slot with the upstream order around fixed items."""
     gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
-    gate.forced = np.arange(pool.slots, dtype=np.int32)
+    fixed = set(pool.fixed.values())
+    others = iter(i for i in range(len(pool)) if i not in fixed)
+    forced = [pool.fixed[slot] if slot in pool.fixed else next(others) for slot in range(pool.slots)]
+    gate.forced = np.array(forced, np.int32)
     return gate
 
 
 def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
     slots = pool.slots
-    forced = np.full(slots, -1, np.int32)
-    forced[: pool.keep_top] = np.arange(pool.keep_top)
     unbounded = np.zeros((kinds, 0), np.int32)
     return Gate(
         kind=np.ascontiguousarray(kind, dtype=np.int32),
         release=pool.release,
-        forced=forced,
+        forced=pool.forced,
         bounded=False,
         lower=unbounded,
         upper=unbounded,

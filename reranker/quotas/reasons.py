@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.policy.compile import WindowBound
-from reranker.quotas.tables import AttributeTable, Pool
+from reranker.policy.blocks import WindowBound
+from reranker.quotas.pool import Pool
+from reranker.quotas.tables import AttributeTable
 from reranker.slate import OutcomeReason
 
 Counts = NDArray[np.int32]
@@ -17,13 +18,13 @@ Counts = NDArray[np.int32]
 class Reasons:
     """The reasons for one attribute; `asked` is the request's slate size. What rows share is worked out once."""
 
-    def __init__(self, table: AttributeTable, pool: Pool, asked: int) -> None:
-        self._table, self._pool, self._asked = table, pool, asked
+    def __init__(self, table: AttributeTable, pool: Pool, asked: int, max_fall: int) -> None:
+        self._table, self.pool, self._asked, self._max_fall = table, pool, asked, max_fall
         self._prefixes = np.arange(pool.slots + 1)
 
     def lower(self, row: int, units: int) -> OutcomeReason:
         """Why a lower bound lacks `units` at its worst prefix."""
-        lower = self._table.lower[row]
+        lower = self._lower_alone(row)
         carried = int(self._standing[1][row, -1])
         standing = self._standing[0][row]
         if units <= _peak(lower - carried):
@@ -31,31 +32,35 @@ class Reasons:
         if units <= _peak(lower - standing):
             return OutcomeReason.GUARD
         if units <= _peak(lower - np.minimum(self._prefixes, standing)):
-            return OutcomeReason.SUPPLY if len(self._pool) < self._asked else OutcomeReason.CROWDING
-        if self._pool.keep_top and units <= _peak(lower - self._with_kept(row)):
+            return OutcomeReason.SUPPLY if len(self.pool) < self._asked else OutcomeReason.CROWDING
+        if self._is_pinned and units <= _peak(lower - self._around_settled(row)):
             return OutcomeReason.PINNED
         if units <= _peak(lower - np.minimum(np.minimum(self._prefixes, standing), self._table.upper[row])):
             return OutcomeReason.CONFLICT
-        return OutcomeReason.CROWDING if self._rows_crowd else OutcomeReason.CONFLICT
+        return OutcomeReason.CROWDING if self._crowds.any() else OutcomeReason.CONFLICT
+
+    def crowded_slots(self, prefix: int) -> tuple[int, int]:
+        """The slots 1..b, b nearest to the prefix, of which the attribute's floors ask for more than there are."""
+        ends = np.flatnonzero(self._crowds)
+        return (1, int(ends[np.abs(ends - prefix).argmin()])) if len(ends) else (0, 0)
 
     def upper(self, row: int, units: int) -> OutcomeReason:
         """Why an upper bound that names its value is exceeded by `units` at its worst prefix."""
         upper = self._table.bounds.named_upper[row]
-        without = np.ones(len(self._pool), bool)
+        without = np.ones(len(self.pool), bool)
         without[self._table.members(row)] = False
         if units <= _peak(self._prefixes - int(without.sum()) - upper):
             return OutcomeReason.SUPPLY
-        if units <= _peak(self._prefixes - _standing(self._pool.release[without], self._pool.slots) - upper):
+        if units <= _peak(self._prefixes - _standing(self.pool.release[without], self.pool.slots) - upper):
             return OutcomeReason.GUARD
-        kept = self._kept[row]
-        if self._pool.keep_top and units <= _peak(kept - upper[: len(kept)]):
+        if self._is_pinned and units <= _peak(self._settled[row] - upper):
             return OutcomeReason.PINNED
         return self._caps_together
 
     def window(self, window: WindowBound, units: int) -> OutcomeReason:
         """Why a bound on every value is exceeded by `units` at its worst."""
-        length = min(window.window or self._pool.slots, self._pool.slots)
-        if self._pool.keep_top and (np.diff(self._kept)[1:, -length:].sum(axis=1) > window.limit).any():
+        length = min(window.window or self.pool.slots, self.pool.slots)
+        if self._is_pinned and (self._settled[1:, length:] - self._settled[1:, :-length] > window.limit).any():
             return OutcomeReason.PINNED
         for standing, reason in zip(reversed(self._standing), (OutcomeReason.SUPPLY, OutcomeReason.GUARD), strict=True):
             if units <= _least_window_excess(standing, window.limit, length):
@@ -65,23 +70,58 @@ class Reasons:
     @cached_property
     def _standing(self) -> tuple[Counts, Counts]:
         """Who of each row may stand in the first t slots, with the guard and without: int32 (rows, slots + 1) each."""
-        everyone = np.ones_like(self._pool.release)
+        everyone = np.ones_like(self.pool.release)
         unguarded = self._table.supply(everyone)
-        return (unguarded if self._pool.passes.all() else self._table.supply(self._pool.release)), unguarded
+        return (unguarded if self.pool.passes.all() else self._table.supply(self.pool.release)), unguarded
+
+    def _lower_alone(self, row: int) -> Counts:
+        """The floor by prefix; where prefixes count labelled items, what no choice of unlabelled ones can avoid."""
+        table = self._table
+        if not table.relative:
+            bound: Counts = table.lower[row]
+            return bound
+        least = max(0, self.pool.slots - int((~table.labelled).sum()))  # labelled items on any slate
+        floor: Counts = np.zeros_like(table.lower[row])
+        floor[-1] = max(int(table.lower[row, least]), int(table.bounds.due[row]))
+        return floor
 
     @cached_property
-    def _kept(self) -> Counts:
-        """Counts of each row over the kept slots, several values an item included: int32 (rows, keep_top + 1)."""
-        counts = np.zeros((len(self._table.values), self._pool.keep_top + 1), np.int32)
-        for slot in range(self._pool.keep_top):
-            counts[self._table.rows_of(slot), slot + 1] = 1
+    def _is_pinned(self) -> bool:
+        """Whether items stand where they stand for a reason that comes before quotas."""
+        return bool((self.pool.forced >= 0).any()) or self._max_fall > 0
+
+    @cached_property
+    def _settled(self) -> Counts:
+        """Counts of each row over settled items, and those that may not fall further: int32 (rows, slots + 1)."""
+        counts = np.zeros((len(self._table.values), self.pool.slots + 1), np.int32)
+        for slot, candidate in enumerate(self.pool.forced.tolist()):
+            if candidate >= 0:
+                counts[self._table.rows_of(candidate), slot + 1] += 1
+        for candidate in self._falling:
+            counts[self._table.rows_of(candidate), candidate + 1 + self._max_fall] += 1
         return np.cumsum(counts, axis=1, dtype=np.int32)
 
-    def _with_kept(self, row: int) -> NDArray[np.int64]:
-        """The most of a row in the first t slots when the first `keep_top` are settled."""
-        kept, keep_top = self._kept[row], self._pool.keep_top
-        free = np.arange(1, self._pool.slots - keep_top + 1)
-        return np.concatenate([kept, np.minimum(kept[-1] + free, self._standing[0][row, keep_top + 1 :])])
+    @cached_property
+    def _falling(self) -> list[int]:
+        """Free items that must be on the slate, in upstream order; candidate r by slot r + 1 + max_fall."""
+        if not self._max_fall:
+            return []
+        settled = set(self.pool.forced.tolist())
+        return [i for i in range(max(0, self.pool.slots - self._max_fall)) if i not in settled]
+
+    def _around_settled(self, row: int) -> NDArray[np.int64]:
+        """The most of a row that counts for a floor in the first t slots, with every settled item in its place."""
+        free = np.concatenate([[0], np.cumsum(self.pool.forced < 0)])
+        for candidate in self._falling:  # whoever has to stand by then takes a slot, unless the row is his
+            if row not in self._table.rows_of(candidate):
+                free[candidate + 1 + self._max_fall :] -= 1
+        kept = np.zeros(self.pool.slots + 1, np.int64)
+        for slot, candidate in enumerate(self.pool.forced.tolist()):
+            if candidate >= 0 and slot not in self.pool.fixed and row in self._table.rows_of(candidate):
+                kept[slot + 1 :] += 1
+        fixed = sum(row in self._table.rows_of(candidate) for candidate in self.pool.fixed.values())
+        most: NDArray[np.int64] = np.minimum(kept + np.maximum(free, 0), self._standing[0][row] - fixed)
+        return most
 
     def _supply_or_labels(self, lower: Counts, supply: int) -> OutcomeReason:
         could = bool((lower <= np.minimum(supply + self._unlabelled, self._prefixes)).all())
@@ -89,13 +129,15 @@ class Reasons:
 
     @cached_property
     def _unlabelled(self) -> NDArray[np.int64]:
-        return _standing(self._pool.release[~self._table.labelled], self._pool.slots)
+        return _standing(self.pool.release[~self._table.labelled], self.pool.slots)
 
     @cached_property
-    def _rows_crowd(self) -> bool:
-        """True when the lower bounds of the attribute, as far as supply goes, owe more than there are slots."""
-        owed = np.minimum(self._table.lower, self._standing[0])[1:].sum(axis=0)
-        return bool((owed > self._prefixes).any())
+    def _crowds(self) -> NDArray[np.bool_]:
+        """At which prefixes the attribute's floors, as far as supply goes, owe more than there are slots."""
+        owed = np.minimum(self._table.lower, self._standing[0])[1:]
+        together = owed.sum(axis=0) if self._table.is_partition else owed.max(axis=0, initial=0)
+        crowds: NDArray[np.bool_] = together > self._prefixes
+        return crowds
 
     @cached_property
     def _caps_together(self) -> OutcomeReason:

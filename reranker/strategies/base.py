@@ -48,14 +48,32 @@ class Strategy(ABC):
     def __init__(self, problem: Problem, gate: Gate) -> None:
         self.problem = problem
         self.gate = gate
+        self.bonus: NDArray[np.float64] | None = None
 
     @abstractmethod
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1 of the gate's picks and gains."""
 
+    def retract(self, slot: int) -> None:
+        """Undo the pick of `slot`, the last one made by a call for that slot alone, so that it can be filled anew."""
+        gate = self.gate
+        pick = gate.picks[slot]
+        gate.taken[pick] = False
+        if gate.bounded:
+            gate.counts[gate.kind[pick]] -= 1
+        gate.picks[slot] = -1
+        gate.gains[slot] = 0.0
+
+    @abstractmethod
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` (float64, N) to every candidate's utility in the slots to come, until the next call. O(N)."""
+
     @abstractmethod
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Relevance and diversity part of every candidate's utility given the first `slot` picks; for explanations."""
+        """Relevance and diversity part of every candidate's utility given the first `slot` picks; for explanations.
+
+        `bonus` comes on top where `adjust` was called.
+        """
 
     def exhausted(self, diversity_part: float) -> bool:
         """True when diversity can no longer tell this candidate apart."""

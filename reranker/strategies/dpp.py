@@ -21,17 +21,12 @@ class DppStrategy(Strategy):
         assert problem.embedding is not None
         count, slots = len(problem.order), problem.slots
         self._relevance = problem.weighted_relevance()
-        # What the grid of utilities and float64 rounding may hide; at a half the bounds are loose but still bounds.
-        hidden = 4e-9 + 1e-15 * float(np.abs(self._relevance).max())
-        self._slack = min(hidden / problem.diversity, 0.5) + 1e-12
-        with np.errstate(over="ignore", under="ignore"):
-            self._worth = np.exp((self._relevance - self._relevance[0]) / problem.diversity)
         self._rows, self._dimension = problem.unit_rows(extra=slots)
         self._scan: tuple[Any, ...] = (
             np.empty((slots, self._rows.shape[1]), np.float32),
             np.ones(count, np.float32),
             np.zeros(count, np.int32),
-            np.maximum(self._worth, TINY) * (1.0 + SCAN_ERROR) * (1.0 + self._slack),
+            np.empty(count, np.float64),
             np.zeros(1, np.int64),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
@@ -42,12 +37,38 @@ class DppStrategy(Strategy):
             np.zeros(count, np.int32),
         )
 
+        self._weigh(self._relevance)
+
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1."""
+        self._length = int(self._scan[4][0])
         select_dpp(
-            first, last, *self.gate.arrays, self._relevance, self._worth, self.problem.diversity, self._slack,
+            first, last, *self.gate.arrays, self._adjusted, self._worth, self._top, self.problem.diversity, self._slack,
             self._dimension, self.problem.shifted, self._rows, *self._scan, *self._inputs, *self._exact,
         )  # fmt: skip
+
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` to every candidate's utility: the scan's bounds are made anew."""
+        self.bonus = bonus
+        self._weigh(self._relevance + bonus)
+
+    def _weigh(self, relevance: NDArray[np.float64]) -> None:
+        """Take `relevance`, weighted and adjusted, into the scan: its worth and the bounds that follow from it."""
+        diversity = self.problem.diversity
+        self._adjusted = relevance
+        self._top = float(relevance.max(initial=-np.inf)) if len(relevance) else 0.0
+        # What the grid of utilities and float64 rounding may hide; at a half the bounds are loose but still bounds.
+        hidden = 4e-9 + 1e-15 * float(np.abs(relevance).max(initial=0.0))
+        self._slack = min(hidden / diversity, 0.5) + 1e-12
+        with np.errstate(over="ignore", under="ignore"):
+            self._worth = np.exp((relevance - self._top) / diversity)
+        most = np.maximum(self._scan[1].astype(np.float64) + SCAN_ERROR, CLAMP)
+        np.multiply(most * np.maximum(self._worth, TINY), 1.0 + self._slack, out=self._scan[3])
+
+    def retract(self, slot: int) -> None:
+        """Undo the pick of `slot`; no residual has seen it yet, as only later slots condition on it."""
+        super().retract(slot)
+        self._scan[4][0] = self._length
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.kernels.relevance import select_relevance
+from reranker.kernels.relevance import select_adjusted, select_relevance
 from reranker.strategies.base import Problem, Strategy
 
 
@@ -44,7 +44,14 @@ class RelevanceStrategy(Strategy):
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1."""
-        select_relevance(first, last, *self.gate.arrays, self._relevance)
+        if self.bonus is None:
+            select_relevance(first, last, *self.gate.arrays, self._relevance)
+        else:
+            select_adjusted(first, last, *self.gate.arrays, self._relevance + self.bonus)
+
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` to every candidate's utility."""
+        self.bonus = bonus
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""

@@ -15,7 +15,7 @@ from reranker.engine import rerank
 from reranker.kernels.dpp import CLAMP, SCAN_ERROR, scan_refresh
 from reranker.policy import Policy
 from reranker.quotas.planner import plan_quotas
-from reranker.quotas.tables import Pool
+from reranker.quotas.pool import Pool
 from reranker.strategies import Problem
 from reranker.strategies.dpp import DppStrategy
 
@@ -137,8 +137,9 @@ def scan_error(rows: NDArray[np.float32], relevance: Floats, slots: int, diversi
     """The largest error of a scan residual, every candidate brought up to date with the whole chain."""
     count = len(rows)
     embedding = Candidates(range(count), np.zeros(count), rows).embeddings[""]
-    everybody = Pool({}, np.ones(count, bool), np.ones(count, np.int32), 0, slots)
-    gate = plan_quotas((), everybody, by_slot=False).gate
+    free = np.full(slots, -1, np.int32)
+    everybody = Pool({}, np.ones(count, bool), np.ones(count, np.int32), 0, slots, free, {})
+    gate = plan_quotas((), everybody, False, None, 0).gate
     order = np.arange(count, dtype=np.int32)
     strategy = DppStrategy(Problem(relevance, diversity, embedding, order, shifted, slots), gate)
     state: Any = strategy._scan

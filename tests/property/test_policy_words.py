@@ -261,7 +261,7 @@ MISTAKES: tuple[tuple[tuple[str | int, ...], Any, str], ...] = (
     (("quotas", 1, "tolerance"), 0.1, "quotas[1].tolerance"),
     (("quotas", 2, "values"), ["coily", "coily"], "quotas[2].values"),
     (("quotas", 2, "window"), 3, "quotas[2].window"),
-    (("quotas", 3, "soft"), True, "quotas[3].soft"),
+    (("quotas", 3, "tolerance"), 2.0, "quotas[3].tolerance"),
     (("quotas", 3, "max_per_value"), 0, "quotas[3].max_per_value"),
     (("labels", "threshold"), -0.5, "labels.threshold"),
     (("labels", "skin_tone", "count"), "soft", "labels.skin_tone.count"),

@@ -62,7 +62,7 @@ def test_infeasible_quotas_say_which_bound_broke_and_why() -> None:
     assert len(BROKEN.outcomes) == 2
     assert str(BROKEN) == (
         "hard quotas cannot all hold: "
-        "tone 5-6: at least 2, has 1 in the first 10 slots: too few candidates for it came in"
+        "tone 5-6: at least 2, has 1 in the first 10 slots: too few candidates for it came in; 1 more of them would do"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
-from reranker.policy.compile import NO_CAP
+from reranker.policy.blocks import NO_CAP
 
 Ints = NDArray[np.int32]
 

@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 
 from reranker.policy import Policy
-from reranker.policy.compile import (
-    NO_CAP,
-    CompiledPolicy,
-    EachBound,
-    Guard,
-    WindowBound,
-    compiled,
-    share_ceiling,
-    share_floor,
-)
+from reranker.policy.blocks import NO_CAP, EachBound, PrefixBound, WindowBound, share_ceiling, share_floor
+from reranker.policy.compile import CompiledPolicy, Guard, compiled
 
 
 def rules(slots: int = 10, *quotas: dict[str, Any], **words: Any) -> CompiledPolicy:
@@ -26,15 +18,19 @@ def rules(slots: int = 10, *quotas: dict[str, Any], **words: Any) -> CompiledPol
     return compiled(Policy.from_dict({"name": "x", "quotas": blocks, **words}), slots)
 
 
+def bounds(*args: Any, **words: Any) -> list[PrefixBound]:
+    return [bound for block in rules(*args, **words).blocks for bound in block.prefix_bounds]
+
+
 def floor_of(share: Any, slots: int, **words: Any) -> list[int]:
-    (bound,) = rules(slots, {"min_share": {"a": share}, **words}).prefix_bounds
+    (bound,) = bounds(slots, {"min_share": {"a": share}, **words})
     assert bound.lower is not None
     assert bound.upper is None
     return [int(count) for count in bound.lower]
 
 
 def ceiling_of(share: Any, slots: int, **words: Any) -> list[int]:
-    (bound,) = rules(slots, {"max_share": {"a": share}, **words}).prefix_bounds
+    (bound,) = bounds(slots, {"max_share": {"a": share}, **words})
     assert bound.upper is not None
     assert bound.lower is None
     return [int(count) for count in bound.upper]
@@ -78,7 +74,7 @@ def test_a_share_binds_at_every_prefix() -> None:
 def test_after_within_a_floor_stays_and_a_cap_ends() -> None:
     assert floor_of(0.5, 6, within=4) == [0, 0, 1, 1, 2, 2, 2]
     assert ceiling_of(0.5, 6, within=4) == [0, 1, 1, 2, 2, NO_CAP, NO_CAP]
-    least, most = rules(6, {"min_count": {"a": 2}, "max_count": {"b": 1}, "within": 4}).prefix_bounds
+    least, most = bounds(6, {"min_count": {"a": 2}, "max_count": {"b": 1}, "within": 4})
     assert least.lower is not None
     assert most.upper is not None
     assert least.lower.tolist() == [0, 0, 0, 0, 2, 2, 2]
@@ -87,7 +83,7 @@ def test_after_within_a_floor_stays_and_a_cap_ends() -> None:
 
 @pytest.mark.parametrize("within", [0, 5, 10, 1000])
 def test_within_is_never_more_than_the_slate(within: int) -> None:
-    least, most = rules(5, {"min_count": {"a": 2}, "max_count": {"b": 1}, "within": within}).prefix_bounds
+    least, most = bounds(5, {"min_count": {"a": 2}, "max_count": {"b": 1}, "within": within})
     assert least.lower is not None
     assert most.upper is not None
     assert least.lower.tolist() == [0, 0, 0, 0, 0, 2]
@@ -114,10 +110,11 @@ def test_other_blocks_keep_their_words() -> None:
         {"max_per_value": 3},
         {"at_least_one_of_each": False, "max_per_value": 9},
     )
-    assert found.each_bounds == (EachBound("tone", None, 4, 3.0), EachBound("tone", ("b", "a", "c"), 10, 1.0))
-    assert found.window_bounds == (
+    each = [block.each for block in found.blocks if block.each is not None]
+    assert each == [EachBound("tone", None, 4, 3.0), EachBound("tone", ("b", "a", "c"), 10, 1.0)]
+    assert [block.window for block in found.blocks if block.window is not None] == [
         WindowBound("tone", 2, 5, 0.5), WindowBound("tone", 3, 0, 1.0), WindowBound("tone", 9, 0, 1.0),
-    )  # fmt: skip
+    ]  # fmt: skip
     assert found.quota_attributes == ("tone",)
 
 

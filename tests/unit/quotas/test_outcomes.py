@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reranker.quotas.outcomes import outcomes_of, slate_counts, status_of
-from reranker.quotas.tables import Pool
+from reranker.quotas.pool import Pool
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 from tests.unit.quotas.test_tables import table
 
@@ -20,8 +20,9 @@ def outcomes(
     """Outcomes of picks from candidates in upstream order, nobody guarded or kept."""
     count, slots = len(tones), len(picks)
     merged = table(tones, *quotas, slots=slots)
-    pool = Pool({}, np.ones(count, bool), np.ones(count, np.int32), 0, slots)
-    return list(outcomes_of((merged,), pool, np.array(picks, np.int32), asked or slots))
+    free = np.full(slots, -1, np.int32)
+    pool = Pool({}, np.ones(count, bool), np.ones(count, np.int32), 0, slots, free, {})
+    return list(outcomes_of((merged,), pool, np.array(picks, np.int32), asked or slots, 0))
 
 
 def numbers(outcome: QuotaOutcome) -> tuple[float, float, int]:

@@ -8,8 +8,11 @@ import numpy as np
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy import Policy
-from reranker.policy.compile import NO_CAP, compiled
-from reranker.quotas.tables import AttributeTable, Pool, build_tables, hard_columns, in_upstream_order
+from reranker.policy.blocks import NO_CAP
+from reranker.policy.compile import compiled
+from reranker.quotas.merge import build_tables
+from reranker.quotas.pool import build_pool, hard_columns, in_upstream_order
+from reranker.quotas.tables import AttributeTable
 
 
 def table(
@@ -22,8 +25,7 @@ def table(
     candidates = Candidates(range(count), np.arange(count, 0, -1.0), None, {"tone": tones})
     columns = hard_columns(rules, candidates, np.arange(count, dtype=np.int32))
     guard = np.ones(count, bool) if passes is None else np.array(passes)
-    release = np.where(guard, 1, np.arange(1, count + 1)).astype(np.int32)
-    (merged,) = build_tables(rules, Pool(columns, guard, release, 0, slots))
+    (merged,) = build_tables(rules, build_pool(rules, columns, guard, {}), rules.blocks)
     return merged
 
 

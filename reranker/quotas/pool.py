@@ -1,0 +1,127 @@
+"""The candidates of one request as quotas see them: hard labels, guard and settled slots, in upstream order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import AttributeColumn, Candidates
+from reranker.policy.compile import CompiledPolicy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The candidates in upstream order.
+
+    `columns` hold hard labels; `passes` bool (N,) is the guard; `release` int32 (N,) the first slot (from 1) in which
+    each may stand; `forced` int32 (slots,) the candidate that a slot is settled for, -1 when free: the first `keep_top`
+    keep their slots, except where one of `fixed`, from slot (from 0) to candidate, stands.
+    """
+
+    columns: dict[str, AttributeColumn]
+    passes: NDArray[np.bool_]
+    release: NDArray[np.int32]
+    keep_top: int
+    slots: int
+    forced: NDArray[np.int32]
+    fixed: Mapping[int, int]
+
+    def __len__(self) -> int:
+        return len(self.passes)
+
+
+def build_pool(
+    rules: CompiledPolicy,
+    columns: dict[str, AttributeColumn],
+    passes: NDArray[np.bool_],
+    fixed: Mapping[int, int],
+) -> Pool:
+    """The pool of one request; `passes` and the candidates of `fixed` are in upstream order."""
+    slots, keep_top = rules.slots, rules.keep_top
+    forced = np.full(slots, -1, np.int32)
+    forced[:keep_top] = np.arange(keep_top)
+    for slot, candidate in fixed.items():
+        forced[forced == candidate] = -1
+        forced[slot] = candidate
+    # Rule 3: an item that fails the guard may not stand above its upstream rank.
+    release = np.where(passes, 1, np.arange(1, len(passes) + 1)).astype(np.int32)
+    if fixed and not passes.all():
+        _fill_holes(release, forced, passes)
+    return Pool(columns, passes, release, keep_top, slots, forced, fixed)
+
+
+def _fill_holes(release: NDArray[np.int32], forced: NDArray[np.int32], passes: NDArray[np.bool_]) -> None:
+    """Where fixed items leave a free slot without anybody, the next failing item in rank order may rise into it."""
+    settled = set(forced[forced >= 0].tolist())
+    waiting = [i for i in np.flatnonzero(~passes).tolist() if i not in settled]
+    ready = sum(1 for i in np.flatnonzero(passes).tolist() if i not in settled)
+    for slot, candidate in enumerate(forced.tolist(), start=1):
+        if candidate >= 0:
+            continue
+        while waiting and release[waiting[0]] <= slot:
+            waiting.pop(0)
+            ready += 1
+        if not ready and waiting:
+            release[waiting.pop(0)] = slot
+            ready += 1
+        ready -= 1
+
+
+def grouped(column: AttributeColumn) -> AttributeColumn:
+    """The column with unknown labels as the value `unknown` (rule 8)."""
+    if UNKNOWN in column.values:
+        values, code = column.values, column.values.index(UNKNOWN) + 1
+    else:
+        values, code = (*column.values, UNKNOWN), len(column.values) + 1
+    if column.offsets is None:
+        return AttributeColumn(values, np.where(column.codes == 0, code, column.codes).astype(np.int32))
+    sizes = np.diff(column.offsets)
+    codes = np.insert(column.codes, column.offsets[:-1][sizes == 0], code).astype(np.int32)
+    offsets = np.zeros(len(column.offsets), np.int32)
+    np.cumsum(np.maximum(sizes, 1), out=offsets[1:])
+    return AttributeColumn(values, codes, offsets)
+
+
+UNKNOWN = "unknown"
+
+
+def is_labelled(column: AttributeColumn) -> NDArray[np.bool_]:
+    """Which candidates have a known value: bool (N,)."""
+    return column.codes > 0 if column.offsets is None else np.diff(column.offsets) > 0
+
+
+def carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:
+    """Which of `count` candidates carry one of the accepted values; unknown ones do not."""
+    if column is None:
+        return np.zeros(count, bool)
+    wanted = np.array([False, *(value in accepted for value in column.values)])
+    hits = wanted[column.codes]
+    if column.offsets is None:
+        return hits
+    return np.bincount(np.repeat(np.arange(count), np.diff(column.offsets)), weights=hits, minlength=count) > 0
+
+
+def in_upstream_order(column: AttributeColumn, order: NDArray[np.int32]) -> AttributeColumn:
+    """The column with candidate i replaced by candidate order[i]."""
+    if column.offsets is None:
+        return AttributeColumn(column.values, column.codes[order])
+    sizes = np.diff(column.offsets)[order]
+    offsets = np.zeros(len(order) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    starts = np.repeat(column.offsets[order] - offsets[:-1], sizes)
+    return AttributeColumn(column.values, column.codes[starts + np.arange(offsets[-1])], offsets)
+
+
+def hard_columns(
+    policy: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32]
+) -> dict[str, AttributeColumn]:
+    """The attributes that the policy names, as hard labels in upstream order."""
+    columns = {}
+    for name in policy.named_attributes:
+        column = candidates.attributes.get(name)
+        if column is not None:
+            columns[name] = in_upstream_order(column.hard(policy.label_rule(name).threshold), order)
+    return columns

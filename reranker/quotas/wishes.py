@@ -1,0 +1,45 @@
+"""Soft quotas as an additive term of the utility (rule 7): they never bind, and never change the status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.policy.blocks import SimilarityBound
+from reranker.quotas.likeness import Likeness
+from reranker.quotas.pool import Pool
+from reranker.quotas.soft import SoftQuotas
+from reranker.quotas.tables import AttributeTable
+
+
+class Wishes:
+    """Everything soft in one policy."""
+
+    def __init__(
+        self,
+        tables: Sequence[AttributeTable],
+        similarity: Sequence[SimilarityBound],
+        unit: NDArray[np.float32] | None,
+        pool: Pool,
+    ) -> None:
+        self._pool = pool
+        self._quotas = SoftQuotas(tables, len(pool), pool.slots) if tables else None
+        self._likeness = [
+            (bound.weight, Likeness([bound], unit, pool.slots)) for bound in similarity if unit is not None
+        ]
+
+    def bonus(self, slot: int) -> NDArray[np.float64]:
+        """What every candidate's utility gains in this slot: float64 (N,)."""
+        bonus = np.zeros(len(self._pool)) if self._quotas is None else self._quotas.bonus(slot)
+        for weight, likeness in self._likeness:
+            bonus = bonus - weight * likeness.conflicts_at(slot)
+        return bonus
+
+    def commit(self, slot: int, pick: int) -> None:
+        """Count the slot's pick."""
+        if self._quotas is not None:
+            self._quotas.commit(slot, pick, fixed=slot in self._pool.fixed)
+        for _, likeness in self._likeness:
+            likeness.commit(slot, pick)
