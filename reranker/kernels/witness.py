@@ -244,7 +244,7 @@ def accept_pick(
     slots = len(kind) - 1
     nearest, partner = _NO_MOVE, 0
     for other in range(slot + 1, slots + 1):
-        if kind[other] == q and not settled[other] and nearest > 0:
+        if kind[other] == q and not settled[other] and nearest > 0 and fits(q, slot, other - 1, avail, used):
             change = exchanging(slot, other, kind_start, kind_series, span, kind, more, less, marked)
             if change < nearest:
                 nearest, partner = change, other

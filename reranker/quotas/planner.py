@@ -178,6 +178,8 @@ def upstream_gate(pool: Pool) -> Gate:
 def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
     slots = pool.slots
     unbounded = np.zeros((kinds, 0), np.int32)
+    taken = np.zeros(len(pool), bool)
+    taken[pool.forced[pool.forced >= 0]] = True  # nobody is picked before the slot that is settled for it
     return Gate(
         kind=np.ascontiguousarray(kind, dtype=np.int32),
         release=pool.release,
@@ -187,7 +189,7 @@ def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
         upper=unbounded,
         counts=np.zeros(kinds, np.int32),
         is_open=np.ones(kinds, bool),
-        taken=np.zeros(len(pool), bool),
+        taken=taken,
         picks=np.full(slots, -1, np.int32),
         gains=np.zeros(slots),
     )

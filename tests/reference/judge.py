@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
+from reranker.context import Context
 from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import BoundKind, OutcomeStatus, Slate
+from tests.reference.naive_bounds import IN
 from tests.reference.naive_quotas import Completions, Instance, Pair, broken
 from tests.reference.naive_strategies import Twin, top_two_margin
 
@@ -28,16 +30,21 @@ class Case:
     columns: dict[str, list[Any]]
     policy: dict[str, Any]
     slate_size: int
+    fixed: dict[int, int] = field(default_factory=dict)
+    targets: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def run(self) -> Slate:
         """The engine's answer."""
         ids = list(range(len(self.scores)))
         candidates = Candidates(ids, self.scores, self.rows, self.columns)
-        return rerank(candidates, Policy.from_dict({"name": "case", **self.policy}), self.slate_size)
+        context = Context(fixed=dict(self.fixed), targets=self.targets) if self.fixed or self.targets else None
+        policy = Policy.from_dict({"name": "case", **self.policy})
+        return rerank(candidates, policy, self.slate_size, context=context)
 
     def instance(self) -> Instance:
         """The request as the naive quotas see it."""
-        return Instance.of(self.policy, self.scores.tolist(), self.columns, self.slate_size)
+        scores = self.scores.tolist()
+        return Instance.of(self.policy, scores, self.columns, self.slate_size, self.fixed, self.targets)
 
     def twin(self) -> Twin:
         """The naive strategy that the policy names."""
@@ -99,9 +106,9 @@ def check_outcomes(case: Case, slate: Slate) -> dict[tuple[str, str, str], int]:
     """
     found = broken(case.instance(), slate.positions.tolist())
     reported = {
-        (o.attribute, o.value, "LOWER" if o.bound is BoundKind.LOWER else "UPPER")
+        (o.attribute, o.value or IN, "LOWER" if o.bound is BoundKind.LOWER else "UPPER")
         for o in slate.report.quotas
-        if o.status is OutcomeStatus.BROKEN
+        if o.status is OutcomeStatus.BROKEN and not o.soft and o.bound is not BoundKind.SIMILARITY
     }
     windows = {o.attribute for o in slate.report.quotas if o.status is OutcomeStatus.BROKEN and o.bound == "WINDOW"}
     assert reported <= set(found), f"reported broken, but holds: {reported - set(found)}"

@@ -1,157 +1,29 @@
 """Slow, obvious twins of the quotas, written from the text of the policy words alone.
 
-Labels are hard and unknown labels neutral. Everything is exact: shares and weights are fractions, deficits are compared
-as pairs of fractions, and the least deficit is searched for over all slates.
+Everything is exact: deficits are compared as pairs of fractions, and the least deficit is searched for over all slates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import permutations
-from math import ceil, floor
 from typing import Any, TypeAlias
 
+from tests.reference.naive_bounds import (
+    Bounds,
+    Value,
+    as_labels,
+    counted_prefixes,
+    guard_mask,
+    read_bounds,
+    read_labels,
+)
 from tests.reference.naive_strategies import Twin, upstream_order
 
-Value: TypeAlias = tuple[str, str]  # attribute, value
-Labels: TypeAlias = Mapping[str, Sequence[frozenset[str]]]  # attribute -> the values of each candidate
 Pair: TypeAlias = tuple[Fraction, Fraction]  # weighted excess, weighted shortfall
-
-
-def exact(number: float | str | int) -> Fraction:
-    """A share or weight as the fraction that rule 4 reads it as."""
-    return Fraction(number) if isinstance(number, str) else Fraction(number).limit_denominator(10**6)
-
-
-def as_labels(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[frozenset[str]]]:
-    """Columns of one value, None or a list of values an item, as sets of values."""
-    return {
-        attribute: [
-            frozenset() if entry is None else frozenset([entry] if isinstance(entry, str) else entry)
-            for entry in column
-        ]
-        for attribute, column in columns.items()
-    }
-
-
-@dataclass
-class Floor:
-    """A merged lower bound: `least[t]` items at least among the first t."""
-
-    least: list[int]
-    weight: Fraction = Fraction(0)
-
-
-@dataclass
-class Cap:
-    """A merged upper bound: `most[t]` items at most among the first t (None: no cap), and caps of windows."""
-
-    most: list[int | None]
-    windows: list[tuple[int, int]] = field(default_factory=list)  # (at most, among this many consecutive slots)
-    weight: Fraction = Fraction(0)
-
-
-@dataclass
-class Bounds:
-    """All bounds of a policy for slates of `length` slots."""
-
-    length: int
-    floors: dict[Value, Floor] = field(default_factory=dict)
-    caps: dict[Value, Cap] = field(default_factory=dict)
-
-    def ask(self, value: Value, weight: Fraction, table: Mapping[int, int]) -> None:
-        """Merge a lower bound in: the larger of two counts the bound."""
-        entry = self.floors.setdefault(value, Floor([0] * (self.length + 1)))
-        entry.weight = max(entry.weight, weight)
-        for prefix, count in table.items():
-            entry.least[prefix] = max(entry.least[prefix], count)
-
-    def limit(self, value: Value, weight: Fraction, table: Mapping[int, int]) -> None:
-        """Merge an upper bound in: the smaller of two counts."""
-        entry = self._cap(value, weight)
-        for prefix, count in table.items():
-            before = entry.most[prefix]
-            entry.most[prefix] = count if before is None else min(before, count)
-
-    def limit_window(self, value: Value, weight: Fraction, most: int, window: int) -> None:
-        """Add the cap of a sliding window."""
-        self._cap(value, weight).windows.append((most, window))
-
-    def _cap(self, value: Value, weight: Fraction) -> Cap:
-        entry = self.caps.setdefault(value, Cap([None] * (self.length + 1)))
-        entry.weight = max(entry.weight, weight)
-        return entry
-
-
-def guard_mask(policy: Mapping[str, Any], scores: Sequence[float], labels: Labels) -> list[bool]:
-    """Which candidates pass `[guard]`; an unknown value fails `where`, best = score_zero passes the share of best."""
-    guard = policy.get("guard", {})
-    zero = float(policy.get("objective", {}).get("score_zero", 0.0))
-    best = max(scores, default=zero)
-    passes = []
-    for position, score in enumerate(scores):
-        good = score >= guard.get("min_score", -float("inf"))
-        if "min_share_of_best" in guard and best != zero:
-            good = good and (score - zero) / (best - zero) >= guard["min_share_of_best"]
-        for attribute, accepted in guard.get("where", {}).items():
-            good = good and attribute in labels and bool(labels[attribute][position] & set(accepted))
-        passes.append(good)
-    return passes
-
-
-def read_bounds(policy: Mapping[str, Any], labels: Labels, guarded: Sequence[bool], length: int) -> Bounds:
-    """The merged bounds of all hard quotas, at prefixes 1 to `length` = min(slate_size, N)."""
-    bounds = Bounds(length)
-    for quota in policy.get("quotas", ()):
-        if quota.get("soft", False):
-            continue
-        attribute, weight = quota["attribute"], exact(quota.get("weight", 1))
-        within = min(quota.get("within", 0) or length, length)
-        minimum, maximum = _shares(quota, labels, guarded)
-        for value, share in minimum.items():  # a floor stays once its prefixes are over
-            table = {t: floor(min(t, within) * share) for t in range(1, length + 1)}
-            bounds.ask((attribute, value), weight, table)
-        for value, share in maximum.items():  # a cap ends with its prefixes
-            bounds.limit((attribute, value), weight, {t: ceil(t * share) for t in range(1, within + 1)})
-        for value, count in quota.get("min_count", {}).items():
-            bounds.ask((attribute, value), weight, dict.fromkeys(range(within, length + 1), count))
-        for value, count in quota.get("max_count", {}).items():
-            bounds.limit((attribute, value), weight, dict.fromkeys(range(1, within + 1), count))
-        if quota.get("at_least_one_of_each", False):
-            for value in quota.get("values") or _carried(labels, attribute, guarded):
-                bounds.ask((attribute, value), weight, dict.fromkeys(range(within, length + 1), 1))
-        if "max_per_value" in quota:
-            window = quota.get("window", 0) or length
-            for value in _carried(labels, attribute, None):
-                bounds.limit_window((attribute, value), weight, quota["max_per_value"], window)
-    return bounds
-
-
-def _shares(
-    quota: Mapping[str, Any], labels: Labels, guarded: Sequence[bool]
-) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
-    minimum = {value: exact(share) for value, share in quota.get("min_share", {}).items()}
-    maximum = {value: exact(share) for value, share in quota.get("max_share", {}).items()}
-    target = quota.get("target")
-    if target is None:
-        return minimum, maximum
-    tolerance = exact(quota.get("tolerance", 0))
-    if target == "pool":
-        column = [row for row, passes in zip(labels[quota["attribute"]], guarded, strict=True) if passes and row]
-        wanted = {value: Fraction(sum(value in row for row in column), len(column)) for row in column for value in row}
-    else:
-        wanted = {value: exact(share) for value, share in target.items()}
-    for value, share in wanted.items():
-        minimum[value] = max(Fraction(0), share - tolerance)
-        maximum[value] = min(Fraction(1), share + tolerance)
-    return minimum, maximum
-
-
-def _carried(labels: Labels, attribute: str, guarded: Sequence[bool] | None) -> list[str]:
-    column = labels.get(attribute, ())
-    return sorted({value for i, row in enumerate(column) if guarded is None or guarded[i] for value in row})
 
 
 @dataclass(frozen=True)
@@ -164,17 +36,34 @@ class Instance:
     keep_top: int
     bounds: Bounds
     order: tuple[int, ...]
+    fixed: Mapping[int, int] = field(default_factory=dict)  # slot (from 1) -> item
+    counted: Mapping[str, Sequence[bool]] = field(default_factory=dict)  # who counts in prefixes, where not everybody
 
     @classmethod
     def of(
-        cls, policy: Mapping[str, Any], scores: Sequence[float], columns: Mapping[str, Any], slate_size: int
+        cls,
+        policy: Mapping[str, Any],
+        scores: Sequence[float],
+        columns: Mapping[str, Any],
+        slate_size: int,
+        fixed: Mapping[int, int] | None = None,
+        targets: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Instance:
         """An instance from the policy's tree and the candidates' columns."""
         labels = as_labels(columns)
         guarded = guard_mask(policy, scores, labels)
-        bounds = read_bounds(policy, labels, guarded, min(slate_size, len(scores)))
+        bounds = read_bounds(policy, labels, guarded, min(slate_size, len(scores)), targets)
         keep_top = policy.get("placement", {}).get("keep_top", 0)
-        return cls(tuple(scores), labels, tuple(guarded), keep_top, bounds, tuple(upstream_order(scores)))
+        return cls(
+            tuple(scores),
+            read_labels(policy, labels),
+            tuple(guarded),
+            keep_top,
+            bounds,
+            tuple(upstream_order(scores)),
+            fixed or {},
+            counted_prefixes(policy, labels),
+        )
 
     def rank(self, item: int) -> int:
         """Upstream rank, from 1."""
@@ -186,19 +75,60 @@ class Instance:
         return column is not None and value[1] in column[item]
 
     def may_stand(self, item: int, slot: int) -> bool:
-        """Rules 2 and 3: the first `keep_top` keep their slots; who fails the guard is never lifted. Slots from 1."""
-        if slot <= self.keep_top or self.rank(item) <= self.keep_top:
-            return self.rank(item) == slot
-        return self.guarded[item] or self.rank(item) <= slot
+        """Rules 2 and 3: fixed items, then the first `keep_top`, keep their slots; who fails the guard is never lifted."""
+        if slot in self.fixed or item in self.fixed.values():
+            return self.fixed.get(slot) == item
+        if self.kept(slot) is not None:
+            return item == self.kept(slot)
+        rank = self.rank(item)
+        if rank <= self.keep_top and self.kept(rank) is not None:
+            return False
+        return self.release[item] <= slot
+
+    @cached_property
+    def release(self) -> dict[int, int]:
+        """The first slot in which each item may stand, as far as the guard goes.
+
+        Where fixed items leave a slot without anybody, the next failing item by rank may stand one slot earlier.
+        """
+        first = {item: 1 if self.guarded[item] else self.rank(item) for item in range(len(self.scores))}
+        settled = {self.fixed.get(slot, self.kept(slot)) for slot in range(1, self.bounds.length + 1)}
+        free = 0
+        for slot in range(1, self.bounds.length + 1):
+            if slot in self.fixed or self.kept(slot) is not None:
+                continue
+            free += 1
+            others = [item for item in self.order if item not in settled]
+            if sum(first[item] <= slot for item in others) < free:
+                first[min((item for item in others if first[item] > slot), key=first.__getitem__)] = slot
+        return first
+
+    def kept(self, slot: int) -> int | None:
+        """The item that keeps this slot, unless a fixed one has taken it or is that item."""
+        if slot > self.keep_top or slot in self.fixed or self.order[slot - 1] in self.fixed.values():
+            return None
+        return self.order[slot - 1]
+
+    def prefix(self, attribute: str, slate: Sequence[int]) -> int:
+        """How long the slate is in the eyes of one attribute's bounds."""
+        counted = self.counted.get(attribute)
+        return len(slate) if counted is None else sum(counted[item] for item in slate)
+
+    def earns(self, item: int, slot: int, value: Value) -> bool:
+        """Whether the item in this slot counts for a minimum: fixed ones never do."""
+        return slot not in self.fixed and self.carries(item, value)
 
 
 def shortfall(instance: Instance, slate: Sequence[int], value: Value) -> int:
     """The largest max(0, L - count) over the prefixes of the slate."""
-    least = instance.bounds.floors[value].least
+    bound = instance.bounds.floors[value]
     worst = count = 0
-    for prefix, item in enumerate(slate, 1):
-        count += instance.carries(item, value)
-        worst = max(worst, least[prefix] - count)
+    for slot, item in enumerate(slate, 1):
+        count += instance.earns(item, slot, value)
+        least = bound.least[instance.prefix(value[0], slate[:slot])]
+        if slot == instance.bounds.length and value[0] in instance.counted:
+            least = max(least, bound.due)
+        worst = max(worst, least - count)
     return worst
 
 
@@ -208,7 +138,7 @@ def excess(instance: Instance, slate: Sequence[int], value: Value) -> int:
     carried = [instance.carries(item, value) for item in slate]
     worst = 0
     for prefix in range(1, len(slate) + 1):
-        most = cap.most[prefix]
+        most = cap.most[instance.prefix(value[0], slate[:prefix])]
         if most is not None:
             worst = max(worst, sum(carried[:prefix]) - most)
         for allowed, window in cap.windows:
@@ -260,15 +190,27 @@ class Completions:
         bounds = instance.bounds
         self.caps = list(bounds.caps.items())
         self.floors = list(bounds.floors.items())
-        tracked = [value for value, _ in self.caps] + [value for value, _ in self.floors]
-        carried = [tuple(instance.carries(item, value) for value in tracked) for item in range(len(instance.scores))]
+        self.counted = list(instance.counted.items())
+        fixed = set(instance.fixed.values())
+        # What an item is to the bounds: what it adds to caps, to floors, to prefixes; fixed items are kinds of their own.
+        carried = [
+            (
+                *(instance.carries(item, value) for value, _ in self.caps),
+                *(item not in fixed and instance.carries(item, value) for value, _ in self.floors),
+                *(who[item] for _, who in self.counted),
+                item if item in fixed else -1,
+            )
+            for item in range(len(instance.scores))
+        ]
         self.kinds = sorted(set(carried))
         self.kind_of = [self.kinds.index(row) for row in carried]
         self.memory = max((w for _, c in self.caps for _, w in c.windows), default=1) - 1
         self.available = [
             [
                 sum(
-                    self.kind_of[item] == kind and (instance.guarded[item] or instance.rank(item) <= slot)
+                    self.kind_of[item] == kind
+                    and item not in fixed
+                    and instance.release[item] <= slot
                     for item in range(len(instance.scores))
                 )
                 for kind in range(len(self.kinds))
@@ -279,18 +221,28 @@ class Completions:
 
     def units(self, placed: Sequence[int]) -> Units:
         """Breaches at the last prefix of a sequence of kinds and in the windows that end there."""
-        prefix = len(placed)
         found = []
-        for column, (_, cap) in enumerate(self.caps):
+        for column, (value, cap) in enumerate(self.caps):
             carried = [self.kinds[kind][column] for kind in placed]
-            most = cap.most[prefix]
+            most = cap.most[self._prefix(value[0], placed)]
             worst = 0 if most is None else max(0, sum(carried) - most)
             for allowed, window in cap.windows:
-                worst = max(worst, sum(carried[max(0, prefix - window) :]) - allowed)
+                worst = max(worst, sum(carried[max(0, len(placed) - window) :]) - allowed)
             found.append(worst)
-        for column, (_, bound) in enumerate(self.floors, len(self.caps)):
-            found.append(max(0, bound.least[prefix] - sum(self.kinds[kind][column] for kind in placed)))
+        for column, (value, bound) in enumerate(self.floors, len(self.caps)):
+            least = bound.least[self._prefix(value[0], placed)]
+            if value[0] in self.instance.counted and len(placed) == self.instance.bounds.length:
+                least = max(least, bound.due)
+            found.append(max(0, least - sum(self.kinds[kind][column] for kind in placed)))
         return tuple(found)
+
+    def _prefix(self, attribute: str, placed: Sequence[int]) -> int:
+        """How long the sequence is in the eyes of one attribute's bounds."""
+        first = len(self.caps) + len(self.floors)
+        for column, (name, _) in enumerate(self.counted, first):
+            if name == attribute:
+                return sum(bool(self.kinds[kind][column]) for kind in placed)
+        return len(placed)
 
     def least(self, prefix: Sequence[int]) -> Pair:
         """The least deficit of all complete slates that begin with these items."""
@@ -333,8 +285,9 @@ class Completions:
         slot = len(placed) + 1
         if slot > self.instance.bounds.length:
             return frozenset([(0,) * (len(self.caps) + len(self.floors))])
-        if slot <= self.instance.keep_top:
-            kinds = [self.kind_of[self.instance.order[slot - 1]]]
+        settled = self.instance.fixed.get(slot, self.instance.kept(slot))
+        if settled is not None:
+            kinds = [self.kind_of[settled]]
         else:
             kinds = [kind for kind, used in enumerate(counts) if used < self.available[slot][kind]]
         found: set[Units] = set()
@@ -367,5 +320,5 @@ def alone(instance: Instance, value: Value, *, with_guard: bool = True) -> int:
     """The least shortfall of one lower bound were it the only bound; `with_guard` False: and the guard not there."""
     bounds = Bounds(instance.bounds.length, floors={value: instance.bounds.floors[value]})
     guarded = instance.guarded if with_guard else (True,) * len(instance.guarded)
-    solo = Instance(instance.scores, instance.labels, guarded, instance.keep_top, bounds, instance.order)
+    solo = replace(instance, guarded=guarded, bounds=bounds)
     return min(units[0] for units in Completions(solo)._suffix([]))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tests.reference import instances
+from tests.reference.naive_bounds import exact
 from tests.reference.naive_quotas import (
     Completions,
     Instance,
     alone,
     broken,
     deficit,
-    exact,
     exhaustive_best,
     naive_rerank,
 )

@@ -1,0 +1,64 @@
+"""Strategies on their own, under a gate that a test drives, and random lists that are hard on them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import Candidates
+from reranker.kernels.gate import Gate
+from reranker.strategies import STRATEGIES, Problem, Strategy
+from tests.reference.naive_strategies import Twin, similarities
+
+Floats = NDArray[np.float64]
+NAMES = ("relevance", "mmr", "dpp")
+
+
+def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
+    """Everybody may stand everywhere until the test says otherwise."""
+    count = len(kind)
+    return Gate(
+        kind=kind,
+        release=np.ones(count, np.int32),
+        forced=np.full(slots, -1, np.int32),
+        bounded=False,
+        lower=np.zeros((kinds, slots + 1), np.int32),
+        upper=np.full((kinds, slots + 1), slots, np.int32),
+        counts=np.zeros(kinds, np.int32),
+        is_open=np.ones(kinds, bool),
+        taken=np.zeros(count, bool),
+        picks=np.full(slots, -1, np.int32),
+        gains=np.zeros(slots),
+    )
+
+
+def bare(
+    name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool, gate: Gate
+) -> Strategy:
+    """The strategy on candidates in upstream order; `relevance` must fall."""
+    embedding = Candidates(range(len(rows)), np.zeros(len(rows)), rows).embeddings[""]
+    order = np.arange(len(rows), dtype=np.int32)
+    return STRATEGIES[name](Problem(relevance, diversity, embedding, order, shifted, len(gate.picks)), gate)
+
+
+def twin_of(name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool) -> Twin:
+    """The slow twin of `bare`; the rank stands in for the score, as the tie rule asks for nothing else."""
+    form = "cosine_shifted" if shifted else "cosine"
+    scores = -np.arange(len(rows), dtype=np.float64)
+    return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, similarities(rows, len(rows), form))
+
+
+def hard_rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """Duplicates, near duplicates, zero vectors, and often fewer dimensions than slots."""
+    width = int(rng.integers(1, 9))
+    centres = rng.normal(size=(int(rng.integers(1, count + 1)), width))
+    rows = centres[rng.integers(len(centres), size=count)]
+    rows = rows + float(rng.choice([0.0, 0.05, 0.5])) * rng.normal(size=(count, width))
+    rows[rng.random(count) < float(rng.choice([0.0, 0.2]))] = 0.0
+    return rows.astype(np.float32)
+
+
+def falling(rng: np.random.Generator, count: int) -> Floats:
+    """Relevance in upstream order, with ties."""
+    values = rng.normal(size=count) if rng.random() < 0.5 else rng.integers(-2, 3, count).astype(np.float64)
+    return np.sort(values)[::-1].copy()
