@@ -17,7 +17,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import GATE, open_kinds
-from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch
+from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
 from reranker.kernels.pick import may_stand, resolve
 from reranker.kernels.rows import exact_similarity
 
@@ -26,6 +26,9 @@ SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/
 SCAN_PIVOT = 0.05  # a pick with a smaller residual would amplify float32 noise beyond that bound
 EXACT_PIVOT = 1e-12  # float64 noise: such a pick is a copy of earlier ones and conditions nothing further
 TINY = 1e-290  # below it a worth has too few digits left to bound anything from below
+HIGHEST = 660.0  # exp of it still has room below infinity for the factors of a bound
+HIDDEN = 4e-9  # how far apart two utilities may be that `resolve` puts on one point of its grid, with room to spare
+ROUNDING = 1e-15  # of the largest relevance: what float64 sums may be off by
 
 
 @inner
@@ -104,17 +107,58 @@ def exact_residual(
 
 
 @inner
-def _most(residual: np.float32, worth: float, slack: float) -> float:
-    """The largest exp(utility / diversity) that a scan residual leaves possible, as a share of the best relevance's."""
-    return max(np.float64(residual) + SCAN_ERROR, CLAMP) * max(worth, TINY) * (1.0 + slack)
+def _most(residual: float, worth: float, grow: float) -> float:
+    """The largest exp(utility / diversity) that a residual leaves possible, as a share of the best relevance's."""
+    return max(residual, CLAMP) * max(worth, TINY) * grow
 
 
 @inner
-def _least(residual: np.float32, worth: float, slack: float) -> float:
-    """The smallest, likewise, when the scan chain holds every pick."""
+def _least(residual: float, worth: float, grow: float) -> float:
+    """The smallest, likewise."""
     if worth < TINY:
         return 0.0
-    return max(np.float64(residual) - SCAN_ERROR, CLAMP) * worth * (1.0 - slack)
+    return max(residual, CLAMP) * worth / grow
+
+
+@kernel(
+    tuple_of(f64, f64)(
+        read_only(f64, 1),
+        read_only(boolean, 1),
+        f64,
+        read_only(f32, 1),
+        read_only(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+    )
+)
+def weigh(
+    relevance: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    diversity: float,
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    bound: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Write `worth` = exp((relevance - top) / diversity) and what it makes of every upper `bound`; O(N).
+
+    Returns `top`, the largest relevance still free, and `grow`, the factor by which the grid of utilities and float64
+    rounding may make two of the compared exponentials look alike. Any residual, scan or exact, that was right once
+    is an upper bound for good.
+    """
+    top, largest = -np.inf, 0.0
+    for i in range(len(relevance)):
+        largest = max(largest, abs(relevance[i]))
+        if not taken[i]:
+            top = max(top, relevance[i])
+    if top == -np.inf:
+        top = 0.0
+    grow = np.exp(min((HIDDEN + ROUNDING * largest) / diversity, HIGHEST)) * (1.0 + 1e-12)
+    for i in range(len(relevance)):
+        # Above the top stands only what is taken, and of that only the last pick can come back.
+        worth[i] = np.exp(min((relevance[i] - top) / diversity, HIGHEST))
+        bound[i] = _most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
+    return top, grow
 
 
 @kernel(
@@ -162,7 +206,7 @@ def select_dpp(
     worth: NDArray[np.float64],
     top: float,
     diversity: float,
-    slack: float,
+    grow: float,
     dimension: int,
     shifted: bool,
     rows: NDArray[np.float32],
@@ -181,11 +225,11 @@ def select_dpp(
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i + diversity * log max(d2_i, CLAMP).
 
-    `relevance` is weighted already, `top` its largest. The scan compares exp(utility / diversity) = d2_i * `worth`_i,
-    where worth is exp((relevance - top) / diversity), so that its loop takes no logarithms; `slack` covers their
-    rounding. Scan chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen`,
-    `bound` (upper bounds of that) by candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in,
-    `order` from upstream rank to their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
+    `relevance` is weighted and adjusted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, so that
+    its loop takes no logarithms; `weigh` gives `top`, `grow`, `worth` and the first `bound`, an upper bound of that by
+    candidate. Scan chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen` by
+    candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
+    their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
     Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
@@ -206,36 +250,36 @@ def select_dpp(
             # decided at once, and the best so far is the bound.
             complete = chain[0] == slot
             scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
-            bound[seed] = _most(residual[seed], worth[seed], slack)
-            low = _least(residual[seed], worth[seed], slack)
+            bound[seed] = _most(np.float64(residual[seed]) + SCAN_ERROR, worth[seed], grow)
+            low = _least(np.float64(residual[seed]) - SCAN_ERROR, worth[seed], grow)
             best = -np.inf
             if not complete:
                 d2 = exact_residual(seed, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
                 best = resolve(relevance[seed] + diversity * np.log(max(d2, CLAMP)))
-                low = np.exp((best - top) / diversity) * (1.0 - slack)
+                low = np.exp((best - top) / diversity) / grow
                 pick = seed
             found = 0
             for i in range(count):
                 if bound[i] < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                     continue
                 if seen[i] < chain[0]:
-                    need = low / (max(worth[i], TINY) * (1.0 + slack)) - SCAN_ERROR
+                    need = low / (max(worth[i], TINY) * grow) - SCAN_ERROR
                     scan_refresh(i, chain[0], dimension, need, rows, pivots, residual, seen)
-                    bound[i] = _most(residual[i], worth[i], slack)
+                    bound[i] = _most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
                     if bound[i] < low or seen[i] < chain[0]:
                         continue
                 if complete:
                     contenders[found] = i
                     found += 1
-                    low = max(low, _least(residual[i], worth[i], slack))
+                    low = max(low, _least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
                     continue
                 d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
                 key = np.exp((utility - top) / diversity)
-                bound[i] = min(bound[i], max(key, TINY) * (1.0 + slack))
+                bound[i] = min(bound[i], max(key, TINY) * grow)
                 if utility > best or (utility == best and i < pick):
                     best = utility
-                    low = key * (1.0 - slack)
+                    low = key / grow
                     pick = i
             for c in range(found):
                 i = contenders[c]

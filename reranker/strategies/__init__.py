@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp import DppStrategy
@@ -10,7 +12,7 @@ from reranker.strategies.relevance import RelevanceStrategy, normalised
 
 __all__ = ["STRATEGIES", "Gate", "Problem", "Strategy", "build", "normalised"]
 
-STRATEGIES: dict[str, type[Strategy]] = {
+STRATEGIES: dict[str, Callable[[Problem, Gate], Strategy]] = {
     "relevance": RelevanceStrategy,
     "mmr": MmrStrategy,
     "dpp": DppStrategy,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
 from reranker.kernels.gate import Gate
+from reranker.kernels.jit import Kernel
 from reranker.kernels.rows import unit_rows
 
 
@@ -43,30 +45,45 @@ class Problem:
 
 
 class Strategy(ABC):
-    """A resumable greedy selection."""
+    """A resumable greedy selection: `kernel` fills slots under `gate`.
 
-    def __init__(self, problem: Problem, gate: Gate) -> None:
+    The gate's arrays may be replaced until the first `select`; from then on only their contents may change.
+    """
+
+    def __init__(self, problem: Problem, gate: Gate, kernel: Kernel[..., None]) -> None:
         self.problem = problem
         self.gate = gate
         self.bonus: NDArray[np.float64] | None = None
+        self._kernel = kernel
+        self._relevance = self._adjusted = problem.weighted_relevance()
+        self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
 
-    @abstractmethod
     def select(self, first: int, last: int) -> None:
-        """Fill slots first..last-1 of the gate's picks and gains."""
+        """Fill slots first..last-1 of the gate's picks and gains; a pick of -1 means that no candidate was open."""
+        if self._arguments is None:
+            self._arguments = (*self.gate.arrays, self._adjusted, *self._state())
+        self._kernel(first, last, *self._arguments)
 
     def retract(self, slot: int) -> None:
-        """Undo the pick of `slot`, the last one made by a call for that slot alone, so that it can be filled anew."""
+        """Undo the pick of `slot`, the last one made, so that it can be filled anew as if for the first time. O(1)."""
         gate = self.gate
         pick = gate.picks[slot]
+        assert pick >= 0, "only a pick can be undone"
         gate.taken[pick] = False
         if gate.bounded:
             gate.counts[gate.kind[pick]] -= 1
         gate.picks[slot] = -1
         gate.gains[slot] = 0.0
 
-    @abstractmethod
     def adjust(self, bonus: NDArray[np.float64]) -> None:
-        """Add `bonus` (float64, N) to every candidate's utility in the slots to come, until the next call. O(N)."""
+        """Add `bonus` (float64, N, upstream order) to every utility in the slots to come, until the next call. O(N)."""
+        self.bonus = bonus
+        self._adjusted = self._relevance + bonus
+        self._arguments = None
+
+    @abstractmethod
+    def _state(self) -> tuple[Any, ...]:
+        """What the kernel takes after the gate and the relevance."""
 
     @abstractmethod
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

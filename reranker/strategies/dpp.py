@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.dpp import CLAMP, SCAN_ERROR, TINY, residual_variances, select_dpp
+from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
 
@@ -17,10 +17,9 @@ class DppStrategy(Strategy):
     """Chen et al. 2018, algorithm 1, in the additive form (rule 1). O(U (D + k)), U <= N k refreshed entries."""
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate)
+        super().__init__(problem, gate, select_dpp)
         assert problem.embedding is not None
         count, slots = len(problem.order), problem.slots
-        self._relevance = problem.weighted_relevance()
         self._rows, self._dimension = problem.unit_rows(extra=slots)
         self._scan: tuple[Any, ...] = (
             np.empty((slots, self._rows.shape[1]), np.float32),
@@ -36,39 +35,34 @@ class DppStrategy(Strategy):
             np.ones(count, np.float64),
             np.zeros(count, np.int32),
         )
-
-        self._weigh(self._relevance)
-
-    def select(self, first: int, last: int) -> None:
-        """Fill slots first..last-1."""
-        self._length = int(self._scan[4][0])
-        select_dpp(
-            first, last, *self.gate.arrays, self._adjusted, self._worth, self._top, self.problem.diversity, self._slack,
-            self._dimension, self.problem.shifted, self._rows, *self._scan, *self._inputs, *self._exact,
-        )  # fmt: skip
-
-    def adjust(self, bonus: NDArray[np.float64]) -> None:
-        """Add `bonus` to every candidate's utility: the scan's bounds are made anew."""
-        self.bonus = bonus
-        self._weigh(self._relevance + bonus)
-
-    def _weigh(self, relevance: NDArray[np.float64]) -> None:
-        """Take `relevance`, weighted and adjusted, into the scan: its worth and the bounds that follow from it."""
-        diversity = self.problem.diversity
-        self._adjusted = relevance
-        self._top = float(relevance.max(initial=-np.inf)) if len(relevance) else 0.0
-        # What the grid of utilities and float64 rounding may hide; at a half the bounds are loose but still bounds.
-        hidden = 4e-9 + 1e-15 * float(np.abs(relevance).max(initial=0.0))
-        self._slack = min(hidden / diversity, 0.5) + 1e-12
-        with np.errstate(over="ignore", under="ignore"):
-            self._worth = np.exp((relevance - self._top) / diversity)
-        most = np.maximum(self._scan[1].astype(np.float64) + SCAN_ERROR, CLAMP)
-        np.multiply(most * np.maximum(self._worth, TINY), 1.0 + self._slack, out=self._scan[3])
+        self._worth = np.empty(count, np.float64)
+        self._weigh()
 
     def retract(self, slot: int) -> None:
         """Undo the pick of `slot`; no residual has seen it yet, as only later slots condition on it."""
+        _, residual, _, _, chain = self._scan
+        if float(residual[self.gate.picks[slot]]) >= SCAN_PIVOT:
+            chain[0] -= 1
         super().retract(slot)
-        self._scan[4][0] = self._length
+
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` to every utility; the scan's bounds are made anew from what is known of the residuals."""
+        super().adjust(bonus)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        _, residual, _, bound, _ = self._scan
+        _, _, variance, _ = self._exact
+        with np.errstate(over="ignore", under="ignore"):  # far below the top nothing is left of a worth
+            self._top, self._grow = weigh(
+                self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound
+            )
+
+    def _state(self) -> tuple[Any, ...]:
+        return (
+            self._worth, self._top, self.problem.diversity, self._grow, self._dimension, self.problem.shifted,
+            self._rows, *self._scan, *self._inputs, *self._exact,
+        )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""

@@ -16,26 +16,16 @@ class MmrStrategy(Strategy):
     """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k compared pairs."""
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate)
+        super().__init__(problem, gate, select_mmr)
         assert problem.embedding is not None
         count = len(problem.order)
-        self._relevance = self._adjusted = problem.weighted_relevance()
         rows, _ = problem.unit_rows()
         self._scan: tuple[Any, ...] = (rows, np.zeros(count, np.float32), np.zeros(count, np.int32))
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (np.zeros(count), np.zeros(count, np.int32))
 
-    def select(self, first: int, last: int) -> None:
-        """Fill slots first..last-1."""
-        select_mmr(
-            first, last, *self.gate.arrays, self._adjusted, self.problem.diversity, self.problem.shifted,
-            *self._scan, *self._inputs, *self._exact,
-        )  # fmt: skip
-
-    def adjust(self, bonus: NDArray[np.float64]) -> None:
-        """Add `bonus` to every candidate's utility."""
-        self.bonus = bonus
-        self._adjusted = self._relevance + bonus
+    def _state(self) -> tuple[Any, ...]:
+        return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs, *self._exact
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""

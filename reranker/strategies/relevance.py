@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,19 +41,15 @@ class RelevanceStrategy(Strategy):
     """Picks by `problem.relevance` alone: the best open candidate. O(N) a slot."""
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate)
-        self._relevance = problem.weighted_relevance()
-
-    def select(self, first: int, last: int) -> None:
-        """Fill slots first..last-1."""
-        if self.bonus is None:
-            select_relevance(first, last, *self.gate.arrays, self._relevance)
-        else:
-            select_adjusted(first, last, *self.gate.arrays, self._relevance + self.bonus)
+        super().__init__(problem, gate, select_relevance)
 
     def adjust(self, bonus: NDArray[np.float64]) -> None:
-        """Add `bonus` to every candidate's utility."""
-        self.bonus = bonus
+        """Add `bonus` to every utility; they no longer follow the upstream order then."""
+        super().adjust(bonus)
+        self._kernel = select_adjusted
+
+    def _state(self) -> tuple[Any, ...]:
+        return ()
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""

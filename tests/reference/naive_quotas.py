@@ -31,7 +31,7 @@ class Instance:
     """One request as the quotas see it."""
 
     scores: tuple[float, ...]
-    labels: dict[str, list[frozenset[str]]]
+    labels: Mapping[str, Sequence[frozenset[str]]]
     guarded: tuple[bool, ...]
     keep_top: int
     bounds: Bounds
@@ -75,7 +75,7 @@ class Instance:
         return column is not None and value[1] in column[item]
 
     def may_stand(self, item: int, slot: int) -> bool:
-        """Rules 2 and 3: fixed items, then the first `keep_top`, keep their slots; who fails the guard is never lifted."""
+        """Rules 2 and 3: fixed items, then the first `keep_top`, keep their slots; the guard lets nobody be lifted."""
         if slot in self.fixed or item in self.fixed.values():
             return self.fixed.get(slot) == item
         if self.kept(slot) is not None:
@@ -192,7 +192,7 @@ class Completions:
         self.floors = list(bounds.floors.items())
         self.counted = list(instance.counted.items())
         fixed = set(instance.fixed.values())
-        # What an item is to the bounds: what it adds to caps, to floors, to prefixes; fixed items are kinds of their own.
+        # What an item adds to caps, to floors, to prefixes; fixed items are kinds of their own.
         carried = [
             (
                 *(instance.carries(item, value) for value, _ in self.caps),
@@ -208,9 +208,7 @@ class Completions:
         self.available = [
             [
                 sum(
-                    self.kind_of[item] == kind
-                    and item not in fixed
-                    and instance.release[item] <= slot
+                    self.kind_of[item] == kind and item not in fixed and instance.release[item] <= slot
                     for item in range(len(instance.scores))
                 )
                 for kind in range(len(self.kinds))

@@ -1,4 +1,4 @@
-"""Random requests in which attributes overlap: every word on bounds, tight and loose, and some that are met by design."""
+"""Random requests in which attributes overlap: every word on bounds, tight and loose; some met by design."""
 
 from __future__ import annotations
 
@@ -134,8 +134,11 @@ def _met_by(
 
 def _most(column: list[Any], slate: list[int], window: int) -> int:
     """The most often that a value stands in so many consecutive slots."""
-    return max(
-        sum(column[item] == value for item in slate[start : start + window])
-        for value in set(column)
-        for start in range(len(slate))
-    ) or 1
+    return (
+        max(
+            sum(column[item] == value for item in slate[start : start + window])
+            for value in set(column)
+            for start in range(len(slate))
+        )
+        or 1
+    )
