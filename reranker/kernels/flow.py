@@ -33,41 +33,6 @@ def _is_less(excess: float, shortfall: float, than_excess: float, than_shortfall
     return shortfall < than_shortfall - _TOLERANCE * scale
 
 
-@linked
-def _reach(
-    column: int,
-    barred: int,
-    flow: NDArray[np.int32],
-    room: NDArray[np.int32],
-    row_from: NDArray[np.int32],
-    column_from: NDArray[np.int32],
-) -> None:
-    """Which rows can give up an item when column `column` does: writes by which column each row is reached, else -1.
-
-    From a column to rows that have items in it, from a row to columns with room in their cell; never through the cell
-    `barred` = a x columns + b. `column_from` is the row by which a column is reached, -2 for the first.
-    """
-    rows, columns = flow.shape
-    row_from[:] = -1
-    column_from[:] = -1
-    queue = np.empty(columns, np.int32)
-    queue[0] = column
-    column_from[column] = -2
-    head, tail = 0, 1
-    while head < tail:
-        b = queue[head]
-        head += 1
-        for a in range(rows):
-            if row_from[a] >= 0 or flow[a, b] <= 0:
-                continue
-            row_from[a] = b
-            for c in range(columns):
-                if column_from[c] == -1 and room[a, c] > flow[a, c] and a * columns + c != barred:
-                    column_from[c] = a
-                    queue[tail] = c
-                    tail += 1
-
-
 @kernel(
     types.void(
         i64, read_only(i32, 2), read_only(i32, 1), read_only(i32, 1), read_only(i32, 2), read_only(i32, 2),
@@ -152,63 +117,79 @@ def least_flow(
         price[1] += column_weights[b, 0] * max(0, column_bounds[b, 0] - by_column[b])
 
 
-@linked
-def _exchange(
-    a: int,
-    b: int,
-    room: NDArray[np.int32],
-    by_row: NDArray[np.int32],
-    by_column: NDArray[np.int32],
-    row_bounds: NDArray[np.int32],
-    column_bounds: NDArray[np.int32],
-    row_weights: NDArray[np.float64],
-    column_weights: NDArray[np.float64],
-    flow: NDArray[np.int32],
-    row_from: NDArray[np.int32],
-    column_from: NDArray[np.int32],
-) -> tuple[int, int]:
-    """A (column, row) that can give up an item for one more in the cell (a, b) at no price; (-1, -1) if none can."""
-    rows, columns = flow.shape
-    scale = max(row_weights.max(), column_weights.max())
-    full = flow[a, b] + 1 >= room[a, b]
-    for column in range(columns):
-        _reach(column, a * columns + b if full else -1, flow, room, row_from, column_from)
-        for row in range(rows):
-            if row_from[row] < 0:
-                continue
-            excess = shortfall = 0.0
-            if row != a:
-                excess += _dearer(by_row[a], 0, row_bounds[a], row_weights[a])
-                excess -= _dearer(by_row[row] - 1, 0, row_bounds[row], row_weights[row])
-                shortfall += _dearer(by_row[a], 1, row_bounds[a], row_weights[a])
-                shortfall -= _dearer(by_row[row] - 1, 1, row_bounds[row], row_weights[row])
-            if column != b:
-                excess += _dearer(by_column[b], 0, column_bounds[b], column_weights[b])
-                excess -= _dearer(by_column[column] - 1, 0, column_bounds[column], column_weights[column])
-                shortfall += _dearer(by_column[b], 1, column_bounds[b], column_weights[b])
-                shortfall -= _dearer(by_column[column] - 1, 1, column_bounds[column], column_weights[column])
-            if not _is_less(0.0, 0.0, excess, shortfall, scale):
-                return column, row
-    return -1, -1
-
-
 _TABLE = (
     read_only(i32, 2), read_only(i32, 1), read_only(i32, 1), read_only(i32, 2), read_only(i32, 2), read_only(f64, 2),
     read_only(f64, 2),
 )  # fmt: skip
 
 
-@inner
-def _sums(
-    flow: NDArray[np.int32], row_count: NDArray[np.int32], column_count: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """What stands and what will, by row and by column."""
-    by_row, by_column = row_count.copy(), column_count.copy()
-    for a in range(flow.shape[0]):
-        for b in range(flow.shape[1]):
-            by_row[a] += flow[a, b]
-            by_column[b] += flow[a, b]
-    return by_row, by_column
+@linked
+def _distances(
+    flow: NDArray[np.int32],
+    room: NDArray[np.int32],
+    row_count: NDArray[np.int32],
+    column_count: NDArray[np.int32],
+    row_bounds: NDArray[np.int32],
+    column_bounds: NDArray[np.int32],
+    row_weights: NDArray[np.float64],
+    column_weights: NDArray[np.float64],
+    excess: NDArray[np.float64],
+    shortfall: NDArray[np.float64],
+    following: NDArray[np.int32],
+) -> None:
+    """All cheapest paths in the residual graph of `flow` (Floyd and Warshall): prices and the next node, -1 for none.
+
+    Nodes: rows, columns, source, sink. Arcs into the table and back are free, those to the source and to the sink cost
+    what a sum of one more or one less changes. A cheapest flow leaves no cycle with a negative price. O(nodes^3).
+    """
+    rows, columns = flow.shape
+    nodes = rows + columns + 2
+    source, sink = rows + columns, rows + columns + 1
+    scale = max(row_weights.max(), column_weights.max())
+    excess[:] = 0.0
+    shortfall[:] = 0.0
+    following[:] = -1
+    for a in range(rows):
+        placed = 0
+        for b in range(columns):
+            placed += flow[a, b]
+            if room[a, b] > flow[a, b]:
+                following[a, rows + b] = rows + b
+            if flow[a, b] > 0:
+                following[rows + b, a] = a
+        stands = row_count[a] + placed
+        following[source, a] = a
+        excess[source, a] = _dearer(stands, 0, row_bounds[a], row_weights[a])
+        shortfall[source, a] = _dearer(stands, 1, row_bounds[a], row_weights[a])
+        if placed > 0:
+            following[a, source] = source
+            excess[a, source] = -_dearer(stands - 1, 0, row_bounds[a], row_weights[a])
+            shortfall[a, source] = -_dearer(stands - 1, 1, row_bounds[a], row_weights[a])
+    for b in range(columns):
+        placed = 0
+        for a in range(rows):
+            placed += flow[a, b]
+        stands = column_count[b] + placed
+        following[rows + b, sink] = sink
+        excess[rows + b, sink] = _dearer(stands, 0, column_bounds[b], column_weights[b])
+        shortfall[rows + b, sink] = _dearer(stands, 1, column_bounds[b], column_weights[b])
+        if placed > 0:
+            following[sink, rows + b] = rows + b
+            excess[sink, rows + b] = -_dearer(stands - 1, 0, column_bounds[b], column_weights[b])
+            shortfall[sink, rows + b] = -_dearer(stands - 1, 1, column_bounds[b], column_weights[b])
+    for via in range(nodes):
+        for start in range(nodes):
+            if following[start, via] < 0 or start == via:
+                continue
+            for end in range(nodes):
+                if following[via, end] < 0 or start == end or via == end:
+                    continue
+                more = excess[start, via] + excess[via, end]
+                less = shortfall[start, via] + shortfall[via, end]
+                if following[start, end] < 0 or _is_less(more, less, excess[start, end], shortfall[start, end], scale):
+                    excess[start, end] = more
+                    shortfall[start, end] = less
+                    following[start, end] = following[start, via]
 
 
 @kernel(types.void(*_TABLE, read_only(i32, 2), scratch(boolean, 1)))
@@ -223,20 +204,24 @@ def open_cells(
     flow: NDArray[np.int32],
     is_open: NDArray[np.bool_],
 ) -> None:
-    """Open the cells a x columns + b from which the next item may come: some cheapest flow has an item in them."""
+    """Open the cells a x columns + b from which the next item may come: some cheapest flow has an item in them.
+
+    One that has none in an open cell is led there along a free path from its column back to its row.
+    """
     rows, columns = flow.shape
-    by_row, by_column = _sums(flow, row_count, column_count)
-    row_from, column_from = np.empty(rows, np.int32), np.empty(columns, np.int32)
+    nodes = rows + columns + 2
+    scale = max(row_weights.max(), column_weights.max())
+    excess, shortfall = np.empty((nodes, nodes)), np.empty((nodes, nodes))
+    following = np.empty((nodes, nodes), np.int32)
+    _distances(
+        flow, room, row_count, column_count, row_bounds, column_bounds, row_weights, column_weights, excess,
+        shortfall, following,
+    )  # fmt: skip
     for a in range(rows):
         for b in range(columns):
-            allowed = flow[a, b] > 0
-            if not allowed and room[a, b] > 0:
-                column, _ = _exchange(
-                    a, b, room, by_row, by_column, row_bounds, column_bounds, row_weights, column_weights, flow,
-                    row_from, column_from,
-                )  # fmt: skip
-                allowed = column >= 0
-            is_open[a * columns + b] = allowed
+            start = rows + b
+            free = following[start, a] >= 0 and not _is_less(0.0, 0.0, excess[start, a], shortfall[start, a], scale)
+            is_open[a * columns + b] = flow[a, b] > 0 or (room[a, b] > 0 and free)
 
 
 @kernel(types.void(i64, i64, *_TABLE, scratch(i32, 2)))
@@ -257,18 +242,18 @@ def take_from_cell(
         flow[a, b] -= 1
         return
     rows, columns = flow.shape
-    by_row, by_column = _sums(flow, row_count, column_count)
-    row_from, column_from = np.empty(rows, np.int32), np.empty(columns, np.int32)
-    column, row = _exchange(
-        a, b, room, by_row, by_column, row_bounds, column_bounds, row_weights, column_weights, flow, row_from,
-        column_from,
+    nodes = rows + columns + 2
+    excess, shortfall = np.empty((nodes, nodes)), np.empty((nodes, nodes))
+    following = np.empty((nodes, nodes), np.int32)
+    _distances(
+        flow, room, row_count, column_count, row_bounds, column_bounds, row_weights, column_weights, excess,
+        shortfall, following,
     )  # fmt: skip
-    if column < 0:
-        return
-    while True:  # from the row back to the column that gives up the item
-        c = row_from[row]
-        flow[row, c] -= 1
-        if c == column:
-            break
-        row = column_from[c]
-        flow[row, c] += 1
+    node = rows + b
+    while node != a:
+        after = following[node, a]
+        if node < rows and after < rows + columns and after >= rows:
+            flow[node, after - rows] += 1
+        elif node >= rows and node < rows + columns and after < rows:
+            flow[after, node - rows] -= 1
+        node = after

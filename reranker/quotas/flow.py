@@ -17,7 +17,7 @@ from reranker.policy.blocks import NO_CAP
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
 
-_STEPS = 20_000_000  # of looking for exchanges in all slots together: some tens of milliseconds
+_STEPS = 10_000_000  # of looking for cheapest paths in all slots together: some tens of milliseconds
 
 
 def one_span(tables: Sequence[AttributeTable], pool: Pool) -> int | None:
@@ -31,7 +31,7 @@ def one_span(tables: Sequence[AttributeTable], pool: Pool) -> int | None:
     if len(prefixes) != 1 or 0 in prefixes:
         return None
     rows, columns = (len(table.values) for table in tables)
-    if rows * rows * columns * columns * columns * pool.slots > _STEPS:
+    if (rows + columns + 2) ** 3 * pool.slots > _STEPS:
         return None
     return prefixes.pop()
 
