@@ -32,7 +32,7 @@ def unavoidable(
     row: NDArray[np.int32],
     series_start: NDArray[np.int32],
     series_kinds: NDArray[np.int32],
-    settled_kind: NDArray[np.int32],
+    first_kinds: NDArray[np.int32],
     avail: NDArray[np.int32],
     settled: NDArray[np.bool_],
     span: NDArray[np.int32],
@@ -45,8 +45,8 @@ def unavoidable(
 ) -> None:
     """Write each row's least `shortfall` and `excess` (rows,), and the `most` of it in the first t slots.
 
-    `settled_kind` (slots + 1,) is the kind of each settled slot. A floor counts as lacking where the row's own cap
-    forbids it. Relative rows are left alone. O(memberships x slots).
+    `first_kinds` (slots + 1,) is the kind of each slot, of which settled ones matter. A floor counts as lacking where
+    the row's own cap forbids it. Relative rows are left alone. O(memberships x slots).
     """
     slots = len(settled) - 1
     shortfall[:] = 0
@@ -70,7 +70,7 @@ def unavoidable(
         for t in range(1, slots + 1):
             if settled[t]:
                 for at in range(series_start[s], series_start[s + 1]):
-                    stands[t] = stands[t] or series_kinds[at] == settled_kind[t]
+                    stands[t] = stands[t] or series_kinds[at] == first_kinds[t]
         kept = free = inside = taken = 0
         for t in range(1, slots + 1):
             if settled[t]:

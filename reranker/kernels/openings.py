@@ -6,47 +6,19 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import boolean, i32, i64, kernel, read_only, scratch
-from reranker.kernels.series import has
+from reranker.kernels.jit import boolean, i64, kernel, linked, scratch
+from reranker.kernels.series import PACKED, Bounds, State, has, unpack
 
 
-@kernel(
-    types.void(
-        i64,
-        read_only(i32, 1),
-        read_only(boolean, 1),
-        read_only(i32, 1),
-        read_only(i32, 1),
-        read_only(boolean, 1),
-        read_only(i32, 1),
-        read_only(i32, 1),
-        read_only(i32, 1),
-        read_only(i32, 2),
-        read_only(i32, 2),
-        read_only(i32, 2),
-        scratch(boolean, 1),
-    )
-)
-def open_for_witness(
-    slot: int,
-    group: NDArray[np.int32],
-    partition: NDArray[np.bool_],
-    kind_start: NDArray[np.int32],
-    kind_series: NDArray[np.int32],
-    settled: NDArray[np.bool_],
-    span: NDArray[np.int32],
-    relative: NDArray[np.int32],
-    kind: NDArray[np.int32],
-    low: NDArray[np.int32],
-    high: NDArray[np.int32],
-    count: NDArray[np.int32],
-    is_open: NDArray[np.bool_],
-) -> None:
+@linked
+def open_kinds_of(slot: int, is_open: NDArray[np.bool_], bounds: Bounds, state: State) -> None:
     """Close the kinds that one attribute by itself forbids in `slot`: caps are full, or floors are owed by others.
 
-    `group` is the attribute of each prefix series, -1 for windows and relative series; `partition` says, by attribute,
-    whether its series exclude each other. What is closed could not have been completed.
+    What is closed could not have been completed.
     """
+    kind_start, kind_series, settled, span = bounds.kind_start, bounds.kind_series, bounds.settled, bounds.span
+    relative, group, partition = bounds.relative, bounds.group, bounds.partition
+    kind, low, high, count = state.kind, state.low, state.high, state.counts
     slots, kinds = len(kind) - 1, len(kind_start) - 1
     closed = np.zeros(len(span), np.bool_)
     for s in range(len(span)):
@@ -57,17 +29,20 @@ def open_for_witness(
             last = slots if span[s] >= slots else slot
             for e in range(slot, last + 1):
                 closed[s] = closed[s] or n >= high[s, e]
+    owed = np.zeros((len(partition), slots + 1), np.int32)
+    for s in range(len(span)):
+        g, n = group[s], count[s, slot - 1]
+        if g < 0 or low[s, slots] <= n:  # floors never fall
+            continue
+        for b in range(slot, slots + 1):
+            debt = max(0, low[s, b] - n)
+            owed[g, b] = owed[g, b] + debt if partition[g] else max(owed[g, b], debt)
     tight = np.zeros(len(partition), np.int32)
     for g in range(len(partition)):
         free = 0
         for b in range(slot, slots + 1):
             free += 0 if settled[b] else 1
-            owed = 0
-            for s in range(len(span)):
-                if group[s] == g and low[s, b] > count[s, slot - 1]:
-                    debt = low[s, b] - count[s, slot - 1]
-                    owed = owed + debt if partition[g] else max(owed, debt)
-            if owed >= free and owed > 0:
+            if owed[g, b] >= free and owed[g, b] > 0:
                 tight[g] = b
                 break
     paid = np.zeros(len(partition), np.bool_)
@@ -83,3 +58,18 @@ def open_for_witness(
         for g in range(len(partition)):
             allowed = allowed and (tight[g] == 0 or paid[g])
         is_open[q] = allowed
+
+
+@kernel(types.void(i64, scratch(boolean, 1), *PACKED))
+def open_for_witness(
+    slot: int,
+    is_open: NDArray[np.bool_],
+    sizes: NDArray[np.int64],
+    ints: NDArray[np.int32],
+    longs: NDArray[np.int64],
+    flags: NDArray[np.bool_],
+    alike: NDArray[np.bool_],
+) -> None:
+    """Write which kinds may stand in `slot` as far as one attribute by itself can say."""
+    bounds, state = unpack(sizes, ints, longs, flags, alike)
+    open_kinds_of(slot, is_open, bounds, state)

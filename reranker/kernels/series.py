@@ -24,8 +24,10 @@ class Bounds(NamedTuple):
     `series_kinds[series_start[s]:series_start[s + 1]]`; `avail` (kinds, slots + 1) candidates of each kind may stand in
     the first t slots; `settled` (slots + 1); `span`, `low_cost`, `high_cost`, `due` by series; `base_low` and
     `base_high` (series, slots + 1) by prefix. `relative[s]` is the series whose count is the prefix that counts for s,
-    -1 where it is the slot itself; `due` is then what the last slot asks for whatever that count. Kinds that are
-    `alike` (kinds, kinds) may not stand fewer than `alike_span` slots apart (0: no such bound).
+    -1 where it is the slot itself; `due` is then what the last slot asks for whatever that count. `group` is the
+    attribute of each prefix series, -1 for windows and relative series; `partition` says, by attribute, whether its
+    series exclude each other. Kinds that are `alike` (kinds, kinds) may not stand fewer than `alike_span` slots apart
+    (0: no such bound).
     """
 
     kind_start: NDArray[np.int32]
@@ -41,6 +43,8 @@ class Bounds(NamedTuple):
     high_cost: NDArray[np.int64]
     relative: NDArray[np.int32]
     due: NDArray[np.int32]
+    group: NDArray[np.int32]
+    partition: NDArray[np.bool_]
     alike: NDArray[np.bool_]
     alike_span: int
 
@@ -67,30 +71,50 @@ class State(NamedTuple):
     marked: NDArray[np.bool_]
 
 
-BOUNDS = (
-    *(read_only(i32, 1) for _ in range(4)),
-    read_only(i32, 2),
-    read_only(boolean, 1),
-    read_only(i32, 1),
-    read_only(i32, 2),
-    read_only(i32, 2),
-    read_only(i64, 1),
-    read_only(i64, 1),
-    read_only(i32, 1),
-    read_only(i32, 1),
-    read_only(boolean, 2),
-    i64,
-)
-STATE = (
-    scratch(i32, 1),
-    *(scratch(i32, 2) for _ in range(4)),
-    scratch(i64, 2),
-    scratch(i64, 2),
-    scratch(i64, 1),
-    scratch(i64, 1),
-    scratch(i32, 2),
-    scratch(boolean, 1),
-)
+# Few arguments, as each array that is handed over costs a quarter of a microsecond in every slot.
+PACKED = (
+    scratch(i64, 1), scratch(i32, 1), scratch(i64, 1), scratch(boolean, 1), read_only(boolean, 2),
+)  # fmt: skip
+KINDS, SERIES, SLOTS, MEMBERS, GROUPS, ALIKE_SPAN = range(6)  # entries of `sizes`
+
+
+@linked
+def unpack(
+    sizes: NDArray[np.int64],
+    ints: NDArray[np.int32],
+    longs: NDArray[np.int64],
+    flags: NDArray[np.bool_],
+    alike: NDArray[np.bool_],
+) -> tuple[Bounds, State]:
+    """Views of the arrays that lie end to end in `ints`, `longs` and `flags`, in the order in which they are cut."""
+    kinds, series, members, groups = sizes[KINDS], sizes[SERIES], sizes[MEMBERS], sizes[GROUPS]
+    width = sizes[SLOTS] + 1
+    by_series, by_kind = series * width, kinds * width
+    kind, ints = ints[:width], ints[width:]
+    low, ints = ints[:by_series].reshape((series, width)), ints[by_series:]
+    high, ints = ints[:by_series].reshape((series, width)), ints[by_series:]
+    counts, ints = ints[:by_series].reshape((series, width)), ints[by_series:]
+    used, ints = ints[:by_kind].reshape((kinds, width)), ints[by_kind:]
+    barred, ints = ints[:by_kind].reshape((width, kinds)), ints[by_kind:]
+    base_low, ints = ints[:by_series].reshape((series, width)), ints[by_series:]
+    base_high, ints = ints[:by_series].reshape((series, width)), ints[by_series:]
+    due, ints = ints[:series], ints[series:]
+    avail, ints = ints[:by_kind].reshape((kinds, width)), ints[by_kind:]
+    kind_start, ints = ints[: kinds + 1], ints[kinds + 1 :]
+    kind_series, ints = ints[:members], ints[members:]
+    series_start, ints = ints[: series + 1], ints[series + 1 :]
+    series_kinds, ints = ints[:members], ints[members:]
+    span, relative, group = ints[:series], ints[series : 2 * series], ints[2 * series : 3 * series]
+    more, longs = longs[:by_series].reshape((series, width)), longs[by_series:]
+    less, longs = longs[:by_series].reshape((series, width)), longs[by_series:]
+    cost, low_cost, high_cost = longs[:series], longs[series : 2 * series], longs[2 * series : 3 * series]
+    numbers = longs[3 * series :]
+    marked, settled, partition = flags[:series], flags[series : series + width], flags[series + width :][:groups]
+    bounds = Bounds(
+        kind_start, kind_series, series_start, series_kinds, avail, settled, span, base_low, base_high, low_cost,
+        high_cost, relative, due, group, partition, alike, sizes[ALIKE_SPAN],
+    )  # fmt: skip
+    return bounds, State(kind, low, high, counts, used, more, less, cost, numbers, barred, marked)
 
 
 @inner

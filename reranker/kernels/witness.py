@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import i64, inner, kernel, linked
+from reranker.kernels.jit import boolean, i64, inner, kernel, linked, scratch
+from reranker.kernels.openings import open_kinds_of
 from reranker.kernels.series import (
     ALIKE_COST,
-    BOUNDS,
-    STATE,
+    PACKED,
     Bounds,
     State,
     alike_to,
@@ -26,6 +26,7 @@ from reranker.kernels.series import (
     put,
     replacing,
     taking_away,
+    unpack,
 )
 
 _NO_MOVE = 1 << 60
@@ -158,89 +159,29 @@ def _restore(kind: NDArray[np.int32], bounds: Bounds, state: State) -> None:
         put(p, kind[p], bounds, state)
 
 
-@kernel(i64(i64, i64, i64, *BOUNDS, *STATE))
+@kernel(i64(i64, i64, i64, *PACKED))
 def find_witness(
     first: int,
     steps: int,
     patience: int,
-    kind_start: NDArray[np.int32],
-    kind_series: NDArray[np.int32],
-    series_start: NDArray[np.int32],
-    series_kinds: NDArray[np.int32],
-    avail: NDArray[np.int32],
-    settled: NDArray[np.bool_],
-    span: NDArray[np.int32],
-    base_low: NDArray[np.int32],
-    base_high: NDArray[np.int32],
-    low_cost: NDArray[np.int64],
-    high_cost: NDArray[np.int64],
-    relative: NDArray[np.int32],
-    due: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    ints: NDArray[np.int32],
+    longs: NDArray[np.int64],
+    flags: NDArray[np.bool_],
     alike: NDArray[np.bool_],
-    alike_span: int,
-    kind: NDArray[np.int32],
-    low: NDArray[np.int32],
-    high: NDArray[np.int32],
-    count: NDArray[np.int32],
-    used: NDArray[np.int32],
-    more: NDArray[np.int64],
-    less: NDArray[np.int64],
-    cost: NDArray[np.int64],
-    numbers: NDArray[np.int64],
-    barred: NDArray[np.int32],
-    marked: NDArray[np.bool_],
 ) -> int:
     """Start from `kind`, count everything, and search slots > `first`; the cost that is left (0: a witness)."""
-    bounds = Bounds(
-        kind_start, kind_series, series_start, series_kinds, avail, settled, span, base_low, base_high, low_cost,
-        high_cost, relative, due, alike, alike_span,
-    )  # fmt: skip
-    state = State(kind, low, high, count, used, more, less, cost, numbers, barred, marked)
+    bounds, state = unpack(sizes, ints, longs, flags, alike)
     count_all(bounds, state)
     return _search(first, steps, patience, bounds, state)
 
 
-@kernel(i64(i64, i64, i64, i64, *BOUNDS, *STATE))
-def accept_pick(
-    slot: int,
-    q: int,
-    steps: int,
-    patience: int,
-    kind_start: NDArray[np.int32],
-    kind_series: NDArray[np.int32],
-    series_start: NDArray[np.int32],
-    series_kinds: NDArray[np.int32],
-    avail: NDArray[np.int32],
-    settled: NDArray[np.bool_],
-    span: NDArray[np.int32],
-    base_low: NDArray[np.int32],
-    base_high: NDArray[np.int32],
-    low_cost: NDArray[np.int64],
-    high_cost: NDArray[np.int64],
-    relative: NDArray[np.int32],
-    due: NDArray[np.int32],
-    alike: NDArray[np.bool_],
-    alike_span: int,
-    kind: NDArray[np.int32],
-    low: NDArray[np.int32],
-    high: NDArray[np.int32],
-    count: NDArray[np.int32],
-    used: NDArray[np.int32],
-    more: NDArray[np.int64],
-    less: NDArray[np.int64],
-    cost: NDArray[np.int64],
-    numbers: NDArray[np.int64],
-    barred: NDArray[np.int32],
-    marked: NDArray[np.bool_],
-) -> int:
-    """1 when a witness with kind q in `slot` is found, and then it is the witness; 0 leaves it as it was."""
-    if kind[slot] == q:
-        return 1
-    bounds = Bounds(
-        kind_start, kind_series, series_start, series_kinds, avail, settled, span, base_low, base_high, low_cost,
-        high_cost, relative, due, alike, alike_span,
-    )  # fmt: skip
-    state = State(kind, low, high, count, used, more, less, cost, numbers, barred, marked)
+@linked
+def _take_in(slot: int, q: int, steps: int, patience: int, bounds: Bounds, state: State) -> bool:
+    """Put kind q into `slot` and mend the slots behind it; False, and nothing changed, where that fails."""
+    kind_start, kind_series, span = bounds.kind_start, bounds.kind_series, bounds.span
+    kind, used, more, less, marked = state.kind, state.used, state.more, state.less, state.marked
+    avail, settled = bounds.avail, bounds.settled
     slots = len(kind) - 1
     nearest, partner = _NO_MOVE, 0
     for other in range(slot + 1, slots + 1):
@@ -255,13 +196,38 @@ def accept_pick(
         replaced = replacing(slot, q, away, kind_start, kind_series, span, more, less, marked)
         mark(kind[slot], False, kind_start, kind_series, marked)
     if min(nearest, replaced) == _NO_MOVE:
-        return 0
+        return False
     before = kind.copy()
     old = kind[slot]
     put(slot, q, bounds, state)
     if nearest <= replaced:
         put(partner, old, bounds, state)
-    if numbers[0] == 0 or _search(slot, steps, patience, bounds, state) == 0:
-        return 1
+    if state.numbers[0] == 0 or _search(slot, steps, patience, bounds, state) == 0:
+        return True
     _restore(before, bounds, state)
-    return 0
+    return False
+
+
+@kernel(i64(i64, i64, i64, i64, scratch(boolean, 1), *PACKED))
+def accept_pick(
+    slot: int,
+    q: int,
+    steps: int,
+    patience: int,
+    is_open: NDArray[np.bool_],
+    sizes: NDArray[np.int64],
+    ints: NDArray[np.int32],
+    longs: NDArray[np.int64],
+    flags: NDArray[np.bool_],
+    alike: NDArray[np.bool_],
+) -> int:
+    """1 when a witness with kind q in `slot` is found: it is the witness then, and kinds are opened for the next slot.
+
+    0 leaves everything as it was.
+    """
+    bounds, state = unpack(sizes, ints, longs, flags, alike)
+    if state.kind[slot] != q and not _take_in(slot, q, steps, patience, bounds, state):
+        return 0
+    if slot < len(state.kind) - 1:
+        open_kinds_of(slot + 1, is_open, bounds, state)
+    return 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn
+from reranker.kernels.tally import tally
 from reranker.policy.blocks import NO_CAP, WindowBound
 from reranker.quotas.pool import Pool
 from reranker.quotas.reasons import Reasons
@@ -16,33 +17,6 @@ from reranker.quotas.tables import AttributeTable
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 
 _FOR_WANT_OF_CANDIDATES = {OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS}
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A bound that fails: by how much at the worst prefix, and at which prefix first."""
-
-    units: int
-    first: int
-
-
-def slate_counts(table: AttributeTable, picks: NDArray[np.int32]) -> NDArray[np.int32]:
-    """How many of each row stand in the first t slots: int32 (rows, slots + 1); row 0 counts the unbounded."""
-    counts = np.zeros((len(table.values), len(picks) + 1), np.int32)
-    if table.is_partition:
-        counts[table.kinds[picks], np.arange(1, len(picks) + 1)] = 1
-    else:
-        for slot, pick in enumerate(picks.tolist()):
-            counts[table.rows_of(pick), slot + 1] = 1
-    return np.cumsum(counts, axis=1, dtype=np.int32)
-
-
-def _fixed_counts(table: AttributeTable, pool: Pool) -> NDArray[np.int32]:
-    """How many fixed items of each row stand in the first t slots; they never meet a minimum (rule 2)."""
-    counts = np.zeros((len(table.values), pool.slots + 1), np.int32)
-    for slot, candidate in pool.fixed.items():
-        counts[table.rows_of(candidate), slot + 1] = 1
-    return np.cumsum(counts, axis=1, dtype=np.int32)
 
 
 def outcomes_of(
@@ -65,26 +39,46 @@ def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
 
 
 def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:
-    found = []
-    counts = slate_counts(table, picks)
-    earned = counts - _fixed_counts(table, reasons.pool) if reasons.pool.fixed else counts
+    found: list[QuotaOutcome] = []
+    if len(table.values) > 1:
+        floors, caps = _tallied(table, picks, reasons.pool)
+        for row in range(1, len(table.values)):
+            if table.bounds.floored[row]:
+                found.append(_lower_outcome(table, reasons, row, floors[row]))
+            if table.bounds.capped[row]:
+                found.append(_upper_outcome(table, reasons, row, caps[row]))
+    return found + [_window_outcome(table, reasons, window, picks) for window in table.windows]
+
+
+def _tallied(table: AttributeTable, picks: NDArray[np.int32], pool: Pool) -> tuple[list[list[int]], list[list[int]]]:
+    """What `tally` writes of floors and caps, by row."""
+    if table.is_partition:
+        start, rows = np.arange(len(picks) + 1, dtype=np.int32), table.kinds[picks]
+    else:
+        by_slot = [table.rows_of(pick) for pick in picks.tolist()]
+        start = np.cumsum([0, *map(len, by_slot)], dtype=np.int32)
+        rows = np.concatenate([*by_slot, np.zeros(0, np.int32)])
+    is_fixed = np.zeros(len(picks), bool)
+    is_fixed[list(pool.fixed)] = True
     lower, upper = _as_they_bind(table, picks)
-    slots = len(picks)
-    for row in range(1, len(table.values)):
-        if table.bounds.lower_weight[row] > 0:
-            lacking = _worst(lower[row] - earned[row])
-            reason = reasons.lower(row, lacking.units) if lacking.units else None
-            outcome = _outcome(table, row, BoundKind.LOWER, lower[row], earned[row], lacking, slots, reason)
-            if reason == OutcomeReason.CROWDING:
-                outcome = replace(outcome, crowded_slots=reasons.crowded_slots(lacking.first))
-            found.append(outcome)
-        cap = upper[row]
-        if cap.min() < NO_CAP:
-            over = _worst(counts[row] - cap)
-            reason = reasons.upper(row, over.units) if over.units else None
-            found.append(_outcome(table, row, BoundKind.UPPER, cap, counts[row], over, slots, reason))
-    found += [_window_outcome(table, reasons, window, picks) for window in table.windows]
-    return found
+    floors, caps = np.empty((2, len(table.values), 5), np.int32)
+    tally(start, rows, is_fixed, lower, upper, NO_CAP, floors, caps)
+    return floors.tolist(), caps.tolist()
+
+
+def _lower_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: list[int]) -> QuotaOutcome:
+    units, first, *_ = tallied
+    if not units:
+        return _outcome(table, BoundKind.LOWER, row, tallied, None)
+    reason = reasons.lower(row, units)
+    outcome = _outcome(table, BoundKind.LOWER, row, tallied, reason)
+    if reason == OutcomeReason.CROWDING:
+        return replace(outcome, crowded_slots=reasons.crowded_slots(first))
+    return outcome
+
+
+def _upper_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: list[int]) -> QuotaOutcome:
+    return _outcome(table, BoundKind.UPPER, row, tallied, reasons.upper(row, tallied[0]) if tallied[0] else None)
 
 
 def _as_they_bind(table: AttributeTable, picks: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -94,39 +88,25 @@ def _as_they_bind(table: AttributeTable, picks: NDArray[np.int32]) -> tuple[NDAr
     labelled = np.concatenate([[0], np.cumsum(table.labelled[picks])])
     lower = table.lower[:, labelled]
     lower[:, -1] = np.maximum(lower[:, -1], table.bounds.due)
-    return lower, table.bounds.named_upper[:, labelled]
-
-
-def _worst(deficit: NDArray[np.int32]) -> Broken:
-    failing = np.flatnonzero(deficit > 0)
-    return Broken(int(deficit.max()), int(failing[0])) if len(failing) else Broken(0, 0)
+    return np.ascontiguousarray(lower), np.ascontiguousarray(table.bounds.named_upper[:, labelled])
 
 
 def _outcome(
-    table: AttributeTable,
-    row: int,
-    bound: BoundKind,
-    limits: NDArray[np.int32],
-    counts: NDArray[np.int32],
-    broken: Broken,
-    slots: int,
-    reason: OutcomeReason | None,
+    table: AttributeTable, bound: BoundKind, row: int, tallied: list[int], reason: OutcomeReason | None
 ) -> QuotaOutcome:
-    last = int(np.flatnonzero(limits < NO_CAP)[-1])
-    at = broken.first or last
-    required, achieved = int(limits[at]), int(counts[at])
-    value = "" if table.is_intersection else table.values[row]
+    units, first, required, achieved, total = tallied
+    slots = table.lower.shape[1] - 1
     return QuotaOutcome(
         attribute=table.attribute,
-        value=value,
+        value="" if table.is_intersection else table.values[row],
         bound=bound,
         required=required,
         achieved=achieved,
-        share=int(counts[slots]) / slots if slots else 0.0,
-        first_failing_prefix=broken.first,
-        status=OutcomeStatus.BROKEN if broken.units else OutcomeStatus.MET,
+        share=total / slots,
+        first_failing_prefix=first,
+        status=OutcomeStatus.BROKEN if units else OutcomeStatus.MET,
         reason=reason,
-        over_fetch=broken.units if reason in _FOR_WANT_OF_CANDIDATES else 0,
+        over_fetch=units if reason in _FOR_WANT_OF_CANDIDATES else 0,
     )
 
 

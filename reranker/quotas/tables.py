@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn
-from reranker.policy.blocks import WindowBound
+from reranker.policy.blocks import NO_CAP, WindowBound
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """Merged bounds on one attribute. Row 0 stands for every candidate without a bounded value and has no bounds.
 
@@ -31,6 +31,16 @@ class Bounds:
     windows: tuple[WindowBound, ...]
     free_row: int
     due: NDArray[np.int32]
+
+    @cached_property
+    def floored(self) -> list[bool]:
+        """Which rows have a lower bound."""
+        return (self.lower_weight > 0).tolist()
+
+    @cached_property
+    def capped(self) -> list[bool]:
+        """Which rows have a cap that names their value."""
+        return (self.named_upper.min(axis=1) < NO_CAP).tolist()
 
 
 @dataclass(frozen=True, eq=False)

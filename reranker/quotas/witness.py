@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,10 @@ from reranker.kernels.witness import accept_pick, find_witness
 from reranker.policy.blocks import NO_CAP
 from reranker.quotas.easing import Eased, ease
 from reranker.quotas.likeness import Likeness
+from reranker.quotas.packed import Packed
 from reranker.quotas.pool import Pool
 from reranker.quotas.rows import Rows
+from reranker.quotas.series import series_of
 from reranker.quotas.tables import AttributeTable
 
 _STEPS_AT_START = 2_000  # of the search for a first witness; each costs some ten microseconds
@@ -22,7 +23,6 @@ _STEPS_A_PICK = 60  # nine in ten picks need none, and 99 in 100 fewer than 50
 _STEPS_IN_ALL = 4_000
 _PATIENCE = 8  # steps without progress until a pick is refused; a search that succeeds rarely waits that long
 _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusing a legal pick is not
-_SEED = 88172645463325252
 
 
 class WitnessGate:
@@ -30,33 +30,12 @@ class WitnessGate:
 
     def __init__(self, tables: Sequence[AttributeTable], pool: Pool, likeness: Likeness | None, max_fall: int) -> None:
         alike, alike_span = likeness.pairs() if likeness is not None else (np.zeros((0, 0), bool), 0)
-        self.rows = Rows(tables, pool, alike_span > 0, max_fall)
-        eased = ease(self.rows, pool)
-        slots, kinds = pool.slots, len(self.rows)
-        series = len(self.rows.row)
-        self._bounds: list[Any] = [
-            *(self.rows.kind_start, self.rows.kind_series, self.rows.series_start, self.rows.series_kinds),
-            *(self.rows.avail, self.rows.settled, self.rows.span, eased.low, eased.high),
-            *(self.rows.low_cost, self.rows.high_cost, self.rows.relative, eased.due),
-            *(alike, alike_span),
-        ]
-        tables_of_slots = [np.empty((series, slots + 1), np.int32) for _ in range(3)]
-        self._state: tuple[Any, ...] = (
-            self.rows.first_kinds.copy(),
-            *tables_of_slots,
-            np.empty((kinds, slots + 1), np.int32),
-            *(np.zeros((series, slots + 1), np.int64) for _ in range(2)),
-            np.zeros(series, np.int64),
-            np.array([0, _SEED, 0, 0]),
-            np.zeros((slots + 1, kinds), np.int32),
-            np.zeros(series, bool),
-        )
-        rows, (kind, low, high, count) = self.rows, self._state[:4]
-        self._openings = (
-            *(rows.group, rows.partition, rows.kind_start, rows.kind_series, rows.settled, rows.span, rows.relative),
-            *(kind, low, high, count),
-        )
-        self._patience = _SHORT_PATIENCE if slots <= _SHORT else _PATIENCE
+        self._series = series_of(tables, pool, max_fall)
+        self.rows = Rows(self._series, tables, pool, alike_span > 0)
+        eased = ease(self._series, self.rows, pool)
+        self._packed = Packed(self._series, self.rows, eased, alike, alike_span)
+        self._opened = -1  # the slot for which the last accepted pick has opened kinds already
+        self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
         left = self._find(_STEPS_AT_START)
         if left and alike_span:
             left = self._without_likeness()
@@ -66,7 +45,7 @@ class WitnessGate:
 
     def _find(self, steps: int) -> int:
         """What the best slate that was found costs; 0 when it keeps every bound."""
-        return int(find_witness(0, steps, steps, *self._bounds, *self._state))
+        return int(find_witness(0, steps, steps, *self._packed.arrays))
 
     def attach(self, gate: Gate) -> None:
         """The gate that this one opens."""
@@ -74,30 +53,38 @@ class WitnessGate:
 
     def open(self, slot: int) -> None:
         """Write which kinds may stand in the slot, as far as one attribute by itself can say."""
-        open_for_witness(slot + 1, *self._openings, self._gate.is_open)
+        if slot != self._opened:
+            open_for_witness(slot + 1, self._gate.is_open, *self._packed.arrays)
+        self._opened = -1  # from here on the slot's proposals may close kinds
 
     def accept(self, slot: int, pick: int) -> bool:
         """Whether the rest of the slate can keep every bound after this pick."""
-        steps = min(_STEPS_A_PICK, max(0, _STEPS_AT_START + _STEPS_IN_ALL - int(self._state[8][2])))
-        return bool(accept_pick(slot + 1, self.rows.kind[pick], steps, self._patience, *self._bounds, *self._state))
+        steps = min(_STEPS_A_PICK, max(0, _STEPS_AT_START + _STEPS_IN_ALL - self._packed.steps))
+        kind = self.rows.kind[pick]
+        accepted = accept_pick(slot + 1, kind, steps, self._patience, self._gate.is_open, *self._packed.arrays)
+        if accepted:
+            self._opened = slot + 1
+        return bool(accepted)
 
     def commit(self, slot: int, pick: int) -> None:
         """The witness holds the pick already."""
 
     def _without_likeness(self) -> int:
         """Too many items are alike for every bound to hold: quotas keep theirs, likeness gives way slot by slot."""
-        self._bounds[-1] = 0
-        self._state[8][2] = 0
-        self._state[9][:] = 0
+        self._packed.without_likeness()
         return self._find(_STEPS_AT_START)
 
     def _relax(self, eased: Eased) -> None:
         """No slate was found that keeps the bounds: ease them to what the best one found keeps."""
-        low, high, count = self._state[1], self._state[2], self._state[3]
-        excess = self.rows.peaks(np.maximum(count - high, 0)[:, 1:].max(axis=1, initial=0))
-        lacking = self.rows.peaks(np.maximum(low - count, 0)[:, 1:].max(axis=1, initial=0))
-        np.maximum(eased.low - lacking[:, None], 0, out=eased.low)
-        np.maximum(eased.due - lacking, 0, out=eased.due)
-        np.add(eased.high, excess[:, None], out=eased.high, where=eased.high < NO_CAP)
-        self._state[8][2] = 0
+        low, high, count = self._packed.low, self._packed.high, self._packed.count
+        excess = self._series.peaks(np.maximum(count - high, 0)[:, 1:].max(axis=1, initial=0))
+        lacking = self._series.peaks(np.maximum(low - count, 0)[:, 1:].max(axis=1, initial=0))
+        self._packed.rebind(
+            Eased(
+                low=np.maximum(eased.low - lacking[:, None], 0),
+                high=np.where(eased.high < NO_CAP, eased.high + excess[:, None], eased.high),
+                due=np.maximum(eased.due - lacking, 0),
+                changed=True,
+            )
+        )
         self._find(0)

@@ -24,33 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17reranker/v1/slate.proto\x12\x0breranker.v1\"\xa4\x02\n\x0cQuotaOutcome\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12%\n\x05\x62ound\x18\x03 \x01(\x0e\x32\x16.reranker.v1.BoundKind\x12\x10\n\x08required\x18\x04 \x01(\x01\x12\x10\n\x08\x61\x63hieved\x18\x05 \x01(\x01\x12\r\n\x05share\x18\x06 \x01(\x01\x12\x1c\n\x14\x66irst_failing_prefix\x18\x07 \x01(\r\x12*\n\x06status\x18\x08 \x01(\x0e\x32\x1a.reranker.v1.OutcomeStatus\x12*\n\x06reason\x18\t \x01(\x0e\x32\x1a.reranker.v1.OutcomeReason\x12\x12\n\nover_fetch\x18\n \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\"\xf2\x02\n\rGroupMeasures\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0e\n\x06shares\x18\x03 \x03(\x01\x12\x18\n\x10reference_shares\x18\x04 \x03(\x01\x12\x1a\n\x12reference_declared\x18\x05 \x01(\x08\x12\x16\n\x0elabel_coverage\x18\x06 \x01(\x01\x12\x10\n\x03\x64iv\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x64iv_ceiling\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x64iv_ceiling_guarded\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08min_skew\x18\n \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08max_skew\x18\x0b \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04ndkl\x18\x0c \x01(\x01H\x05\x88\x01\x01\x42\x06\n\x04_divB\x0e\n\x0c_div_ceilingB\x16\n\x14_div_ceiling_guardedB\x0b\n\t_min_skewB\x0b\n\t_max_skewB\x07\n\x05_ndkl\"\xea\x01\n\x0cListMeasures\x12\x11\n\x04ndcg\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12(\n\x1bintra_list_average_distance\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12(\n\x1bintra_list_minimum_distance\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12*\n\x06groups\x18\x04 \x03(\x0b\x32\x1a.reranker.v1.GroupMeasuresB\x07\n\x05_ndcgB\x1e\n\x1c_intra_list_average_distanceB\x1e\n\x1c_intra_list_minimum_distance\"d\n\rSlateMeasures\x12)\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x19.reranker.v1.ListMeasures\x12(\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x19.reranker.v1.ListMeasures\"j\n\x0eQuotaInfluence\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12%\n\x05\x62ound\x18\x03 \x01(\x0e\x32\x16.reranker.v1.BoundKind\x12\x0f\n\x07\x62locked\x18\x04 \x01(\r\"\xd3\x02\n\x0b\x45xplanation\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04gain\x18\x02 \x01(\x01\x12\x16\n\x0erelevance_part\x18\x03 \x01(\x01\x12\x16\n\x0e\x64iversity_part\x18\x04 \x01(\x01\x12\x15\n\rupstream_rank\x18\x05 \x01(\r\x12\x14\n\x0c\x64isplacement\x18\x06 \x01(\x05\x12\x14\n\x0cnearest_slot\x18\x07 \x01(\r\x12\x1f\n\x12nearest_similarity\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06pinned\x18\t \x01(\x08\x12\x16\n\x0erank_exhausted\x18\n \x01(\x08\x12.\n\tforced_by\x18\x0b \x03(\x0b\x32\x1b.reranker.v1.QuotaInfluence\x12\x17\n\x0finstead_of_rank\x18\x0c \x01(\r\x12\x0c\n\x04text\x18\r \x01(\tB\x15\n\x13_nearest_similarity*\xf2\x01\n\x0bSlateStatus\x12\x1c\n\x18SLATE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SLATE_STATUS_SATISFIED\x10\x01\x12\x1f\n\x1bSLATE_STATUS_SUPPLY_LIMITED\x10\x02\x12 \n\x1cSLATE_STATUS_RELAXED_MINIMAL\x10\x03\x12$\n SLATE_STATUS_RELAXED_BEST_EFFORT\x10\x04\x12 \n\x1cSLATE_STATUS_STRICT_UPSTREAM\x10\x05\x12\x1e\n\x1aSLATE_STATUS_NOT_TRIGGERED\x10\x06*\xad\x01\n\tQuotaTier\x12\x1a\n\x16QUOTA_TIER_UNSPECIFIED\x10\x00\x12\x13\n\x0fQUOTA_TIER_NONE\x10\x01\x12\x1a\n\x16QUOTA_TIER_LOWER_EXACT\x10\x02\x12\x1e\n\x1aQUOTA_TIER_PARTITION_EXACT\x10\x03\x12\x19\n\x15QUOTA_TIER_FLOW_EXACT\x10\x04\x12\x18\n\x14QUOTA_TIER_HEURISTIC\x10\x05*\x85\x01\n\tBoundKind\x12\x1a\n\x16\x42OUND_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42OUND_KIND_LOWER\x10\x01\x12\x14\n\x10\x42OUND_KIND_UPPER\x10\x02\x12\x15\n\x11\x42OUND_KIND_WINDOW\x10\x03\x12\x19\n\x15\x42OUND_KIND_SIMILARITY\x10\x04*\x80\x01\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTCOME_STATUS_MET\x10\x01\x12\x19\n\x15OUTCOME_STATUS_BROKEN\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_SUSPENDED\x10\x03*\xb7\x02\n\rOutcomeReason\x12\x1e\n\x1aOUTCOME_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15OUTCOME_REASON_SUPPLY\x10\x01\x12\x18\n\x14OUTCOME_REASON_GUARD\x10\x02\x12\x1b\n\x17OUTCOME_REASON_CROWDING\x10\x03\x12\x1b\n\x17OUTCOME_REASON_CONFLICT\x10\x04\x12\x19\n\x15OUTCOME_REASON_PINNED\x10\x05\x12!\n\x1dOUTCOME_REASON_UNKNOWN_LABELS\x10\x06\x12\x1f\n\x1bOUTCOME_REASON_LOW_COVERAGE\x10\x07\x12\x1c\n\x18OUTCOME_REASON_NO_TARGET\x10\x08\x12\x1a\n\x16OUTCOME_REASON_REFINED\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17reranker/v1/slate.proto\x12\x0breranker.v1\"\'\n\x08SlotSpan\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\r\"\xe0\x02\n\x0cQuotaOutcome\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12%\n\x05\x62ound\x18\x03 \x01(\x0e\x32\x16.reranker.v1.BoundKind\x12\x10\n\x08required\x18\x04 \x01(\x01\x12\x10\n\x08\x61\x63hieved\x18\x05 \x01(\x01\x12\r\n\x05share\x18\x06 \x01(\x01\x12\x1c\n\x14\x66irst_failing_prefix\x18\x07 \x01(\r\x12*\n\x06status\x18\x08 \x01(\x0e\x32\x1a.reranker.v1.OutcomeStatus\x12*\n\x06reason\x18\t \x01(\x0e\x32\x1a.reranker.v1.OutcomeReason\x12\x12\n\nover_fetch\x18\n \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12,\n\rcrowded_slots\x18\x0c \x01(\x0b\x32\x15.reranker.v1.SlotSpan\x12\x0c\n\x04soft\x18\r \x01(\x08\"\xf2\x02\n\rGroupMeasures\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0e\n\x06shares\x18\x03 \x03(\x01\x12\x18\n\x10reference_shares\x18\x04 \x03(\x01\x12\x1a\n\x12reference_declared\x18\x05 \x01(\x08\x12\x16\n\x0elabel_coverage\x18\x06 \x01(\x01\x12\x10\n\x03\x64iv\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x64iv_ceiling\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x64iv_ceiling_guarded\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08min_skew\x18\n \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08max_skew\x18\x0b \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04ndkl\x18\x0c \x01(\x01H\x05\x88\x01\x01\x42\x06\n\x04_divB\x0e\n\x0c_div_ceilingB\x16\n\x14_div_ceiling_guardedB\x0b\n\t_min_skewB\x0b\n\t_max_skewB\x07\n\x05_ndkl\"\xea\x01\n\x0cListMeasures\x12\x11\n\x04ndcg\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12(\n\x1bintra_list_average_distance\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12(\n\x1bintra_list_minimum_distance\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12*\n\x06groups\x18\x04 \x03(\x0b\x32\x1a.reranker.v1.GroupMeasuresB\x07\n\x05_ndcgB\x1e\n\x1c_intra_list_average_distanceB\x1e\n\x1c_intra_list_minimum_distance\"d\n\rSlateMeasures\x12)\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x19.reranker.v1.ListMeasures\x12(\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x19.reranker.v1.ListMeasures\"j\n\x0eQuotaInfluence\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12%\n\x05\x62ound\x18\x03 \x01(\x0e\x32\x16.reranker.v1.BoundKind\x12\x0f\n\x07\x62locked\x18\x04 \x01(\r\"\xf9\x02\n\x0b\x45xplanation\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0c\n\x04gain\x18\x02 \x01(\x01\x12\x16\n\x0erelevance_part\x18\x03 \x01(\x01\x12\x16\n\x0e\x64iversity_part\x18\x04 \x01(\x01\x12\x15\n\rupstream_rank\x18\x05 \x01(\r\x12\x14\n\x0c\x64isplacement\x18\x06 \x01(\x05\x12\x14\n\x0cnearest_slot\x18\x07 \x01(\r\x12\x1f\n\x12nearest_similarity\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06pinned\x18\t \x01(\x08\x12\x16\n\x0erank_exhausted\x18\n \x01(\x08\x12.\n\tforced_by\x18\x0b \x03(\x0b\x32\x1b.reranker.v1.QuotaInfluence\x12\x17\n\x0finstead_of_rank\x18\x0c \x01(\r\x12\x0c\n\x04text\x18\r \x01(\t\x12\x16\n\tsoft_part\x18\x0e \x01(\x01H\x01\x88\x01\x01\x42\x15\n\x13_nearest_similarityB\x0c\n\n_soft_part*\xf2\x01\n\x0bSlateStatus\x12\x1c\n\x18SLATE_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SLATE_STATUS_SATISFIED\x10\x01\x12\x1f\n\x1bSLATE_STATUS_SUPPLY_LIMITED\x10\x02\x12 \n\x1cSLATE_STATUS_RELAXED_MINIMAL\x10\x03\x12$\n SLATE_STATUS_RELAXED_BEST_EFFORT\x10\x04\x12 \n\x1cSLATE_STATUS_STRICT_UPSTREAM\x10\x05\x12\x1e\n\x1aSLATE_STATUS_NOT_TRIGGERED\x10\x06*\xad\x01\n\tQuotaTier\x12\x1a\n\x16QUOTA_TIER_UNSPECIFIED\x10\x00\x12\x13\n\x0fQUOTA_TIER_NONE\x10\x01\x12\x1a\n\x16QUOTA_TIER_LOWER_EXACT\x10\x02\x12\x1e\n\x1aQUOTA_TIER_PARTITION_EXACT\x10\x03\x12\x19\n\x15QUOTA_TIER_FLOW_EXACT\x10\x04\x12\x18\n\x14QUOTA_TIER_HEURISTIC\x10\x05*\x85\x01\n\tBoundKind\x12\x1a\n\x16\x42OUND_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42OUND_KIND_LOWER\x10\x01\x12\x14\n\x10\x42OUND_KIND_UPPER\x10\x02\x12\x15\n\x11\x42OUND_KIND_WINDOW\x10\x03\x12\x19\n\x15\x42OUND_KIND_SIMILARITY\x10\x04*\x80\x01\n\rOutcomeStatus\x12\x1e\n\x1aOUTCOME_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12OUTCOME_STATUS_MET\x10\x01\x12\x19\n\x15OUTCOME_STATUS_BROKEN\x10\x02\x12\x1c\n\x18OUTCOME_STATUS_SUSPENDED\x10\x03*\xb7\x02\n\rOutcomeReason\x12\x1e\n\x1aOUTCOME_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15OUTCOME_REASON_SUPPLY\x10\x01\x12\x18\n\x14OUTCOME_REASON_GUARD\x10\x02\x12\x1b\n\x17OUTCOME_REASON_CROWDING\x10\x03\x12\x1b\n\x17OUTCOME_REASON_CONFLICT\x10\x04\x12\x19\n\x15OUTCOME_REASON_PINNED\x10\x05\x12!\n\x1dOUTCOME_REASON_UNKNOWN_LABELS\x10\x06\x12\x1f\n\x1bOUTCOME_REASON_LOW_COVERAGE\x10\x07\x12\x1c\n\x18OUTCOME_REASON_NO_TARGET\x10\x08\x12\x1a\n\x16OUTCOME_REASON_REFINED\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reranker.v1.slate_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SLATESTATUS']._serialized_start=1498
-  _globals['_SLATESTATUS']._serialized_end=1740
-  _globals['_QUOTATIER']._serialized_start=1743
-  _globals['_QUOTATIER']._serialized_end=1916
-  _globals['_BOUNDKIND']._serialized_start=1919
-  _globals['_BOUNDKIND']._serialized_end=2052
-  _globals['_OUTCOMESTATUS']._serialized_start=2055
-  _globals['_OUTCOMESTATUS']._serialized_end=2183
-  _globals['_OUTCOMEREASON']._serialized_start=2186
-  _globals['_OUTCOMEREASON']._serialized_end=2497
-  _globals['_QUOTAOUTCOME']._serialized_start=41
-  _globals['_QUOTAOUTCOME']._serialized_end=333
-  _globals['_GROUPMEASURES']._serialized_start=336
-  _globals['_GROUPMEASURES']._serialized_end=706
-  _globals['_LISTMEASURES']._serialized_start=709
-  _globals['_LISTMEASURES']._serialized_end=943
-  _globals['_SLATEMEASURES']._serialized_start=945
-  _globals['_SLATEMEASURES']._serialized_end=1045
-  _globals['_QUOTAINFLUENCE']._serialized_start=1047
-  _globals['_QUOTAINFLUENCE']._serialized_end=1153
-  _globals['_EXPLANATION']._serialized_start=1156
-  _globals['_EXPLANATION']._serialized_end=1495
+  _globals['_SLATESTATUS']._serialized_start=1637
+  _globals['_SLATESTATUS']._serialized_end=1879
+  _globals['_QUOTATIER']._serialized_start=1882
+  _globals['_QUOTATIER']._serialized_end=2055
+  _globals['_BOUNDKIND']._serialized_start=2058
+  _globals['_BOUNDKIND']._serialized_end=2191
+  _globals['_OUTCOMESTATUS']._serialized_start=2194
+  _globals['_OUTCOMESTATUS']._serialized_end=2322
+  _globals['_OUTCOMEREASON']._serialized_start=2325
+  _globals['_OUTCOMEREASON']._serialized_end=2636
+  _globals['_SLOTSPAN']._serialized_start=40
+  _globals['_SLOTSPAN']._serialized_end=79
+  _globals['_QUOTAOUTCOME']._serialized_start=82
+  _globals['_QUOTAOUTCOME']._serialized_end=434
+  _globals['_GROUPMEASURES']._serialized_start=437
+  _globals['_GROUPMEASURES']._serialized_end=807
+  _globals['_LISTMEASURES']._serialized_start=810
+  _globals['_LISTMEASURES']._serialized_end=1044
+  _globals['_SLATEMEASURES']._serialized_start=1046
+  _globals['_SLATEMEASURES']._serialized_end=1146
+  _globals['_QUOTAINFLUENCE']._serialized_start=1148
+  _globals['_QUOTAINFLUENCE']._serialized_end=1254
+  _globals['_EXPLANATION']._serialized_start=1257
+  _globals['_EXPLANATION']._serialized_end=1634
 # @@protoc_insertion_point(module_scope)

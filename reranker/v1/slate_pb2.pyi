@@ -86,8 +86,16 @@ OUTCOME_REASON_LOW_COVERAGE: OutcomeReason
 OUTCOME_REASON_NO_TARGET: OutcomeReason
 OUTCOME_REASON_REFINED: OutcomeReason
 
+class SlotSpan(_message.Message):
+    __slots__ = ("first", "last")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
 class QuotaOutcome(_message.Message):
-    __slots__ = ("attribute", "value", "bound", "required", "achieved", "share", "first_failing_prefix", "status", "reason", "over_fetch", "detail")
+    __slots__ = ("attribute", "value", "bound", "required", "achieved", "share", "first_failing_prefix", "status", "reason", "over_fetch", "detail", "crowded_slots", "soft")
     ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     BOUND_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +107,8 @@ class QuotaOutcome(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     OVER_FETCH_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CROWDED_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
     attribute: str
     value: str
     bound: BoundKind
@@ -110,7 +120,9 @@ class QuotaOutcome(_message.Message):
     reason: OutcomeReason
     over_fetch: int
     detail: str
-    def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., bound: _Optional[_Union[BoundKind, str]] = ..., required: _Optional[float] = ..., achieved: _Optional[float] = ..., share: _Optional[float] = ..., first_failing_prefix: _Optional[int] = ..., status: _Optional[_Union[OutcomeStatus, str]] = ..., reason: _Optional[_Union[OutcomeReason, str]] = ..., over_fetch: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+    crowded_slots: SlotSpan
+    soft: bool
+    def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., bound: _Optional[_Union[BoundKind, str]] = ..., required: _Optional[float] = ..., achieved: _Optional[float] = ..., share: _Optional[float] = ..., first_failing_prefix: _Optional[int] = ..., status: _Optional[_Union[OutcomeStatus, str]] = ..., reason: _Optional[_Union[OutcomeReason, str]] = ..., over_fetch: _Optional[int] = ..., detail: _Optional[str] = ..., crowded_slots: _Optional[_Union[SlotSpan, _Mapping]] = ..., soft: bool = ...) -> None: ...
 
 class GroupMeasures(_message.Message):
     __slots__ = ("attribute", "values", "shares", "reference_shares", "reference_declared", "label_coverage", "div", "div_ceiling", "div_ceiling_guarded", "min_skew", "max_skew", "ndkl")
@@ -173,7 +185,7 @@ class QuotaInfluence(_message.Message):
     def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., bound: _Optional[_Union[BoundKind, str]] = ..., blocked: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("slot", "gain", "relevance_part", "diversity_part", "upstream_rank", "displacement", "nearest_slot", "nearest_similarity", "pinned", "rank_exhausted", "forced_by", "instead_of_rank", "text")
+    __slots__ = ("slot", "gain", "relevance_part", "diversity_part", "upstream_rank", "displacement", "nearest_slot", "nearest_similarity", "pinned", "rank_exhausted", "forced_by", "instead_of_rank", "text", "soft_part")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     GAIN_FIELD_NUMBER: _ClassVar[int]
     RELEVANCE_PART_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +199,7 @@ class Explanation(_message.Message):
     FORCED_BY_FIELD_NUMBER: _ClassVar[int]
     INSTEAD_OF_RANK_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    SOFT_PART_FIELD_NUMBER: _ClassVar[int]
     slot: int
     gain: float
     relevance_part: float
@@ -200,4 +213,5 @@ class Explanation(_message.Message):
     forced_by: _containers.RepeatedCompositeFieldContainer[QuotaInfluence]
     instead_of_rank: int
     text: str
-    def __init__(self, slot: _Optional[int] = ..., gain: _Optional[float] = ..., relevance_part: _Optional[float] = ..., diversity_part: _Optional[float] = ..., upstream_rank: _Optional[int] = ..., displacement: _Optional[int] = ..., nearest_slot: _Optional[int] = ..., nearest_similarity: _Optional[float] = ..., pinned: bool = ..., rank_exhausted: bool = ..., forced_by: _Optional[_Iterable[_Union[QuotaInfluence, _Mapping]]] = ..., instead_of_rank: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+    soft_part: float
+    def __init__(self, slot: _Optional[int] = ..., gain: _Optional[float] = ..., relevance_part: _Optional[float] = ..., diversity_part: _Optional[float] = ..., upstream_rank: _Optional[int] = ..., displacement: _Optional[int] = ..., nearest_slot: _Optional[int] = ..., nearest_similarity: _Optional[float] = ..., pinned: bool = ..., rank_exhausted: bool = ..., forced_by: _Optional[_Iterable[_Union[QuotaInfluence, _Mapping]]] = ..., instead_of_rank: _Optional[int] = ..., text: _Optional[str] = ..., soft_part: _Optional[float] = ...) -> None: ...

@@ -9,15 +9,14 @@ import numpy as np
 
 from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
 from reranker.context import Context
-from reranker.errors import InvalidInput, Violation
+from reranker.errors import Violation
 from reranker.service.codec.arrays import check_texts, repeated
 from reranker.service.codec.attributes import decode_attributes
+from reranker.service.codec.context import decode_context
 from reranker.service.codec.embeddings import decode_embeddings
 from reranker.service.limits import Limits
-from reranker.v1 import candidates_pb2, context_pb2, reranker_service_pb2
+from reranker.v1 import candidates_pb2, reranker_service_pb2
 
-_LATER = ("recent", "cursor", "refinement", "fixed")  # words of the context without an algorithm yet
-_TEXTS = ("surface", "language", "country", "intent", "unit")
 _EMPTY = Candidates.from_columns([], np.zeros(0), {}, {})
 
 
@@ -43,7 +42,8 @@ def decode_request(
         reason = f"must be from 0 to {limits.slate_size}, is {message.slate_size}"
         found.append(Violation("slate_size", reason))
     candidates = decode_candidates(message.candidates, limits, found)
-    context = decode_context(message, limits, found)
+    ids = None if candidates is _EMPTY else candidates.ids  # a list that was not read can not be searched
+    context = decode_context(message, ids, limits, found)
     return DecodedRequest(candidates, context, message.slate_size)
 
 
@@ -66,54 +66,3 @@ def decode_candidates(message: candidates_pb2.CandidateList, limits: Limits, fou
     embeddings = decode_embeddings(message, count, limits, found)
     attributes = decode_attributes(message, count, limits, found)
     return Candidates.from_columns(ids, scores, embeddings, attributes)
-
-
-def decode_context(message: reranker_service_pb2.RerankRequest, limits: Limits, found: list[Violation]) -> Context:
-    """The request's context with the overriding seed, if any; words without an algorithm yet are violations."""
-    sent = message.context
-    found += [Violation(f"context.{word}", "comes with a later release") for word in _LATER if _is_set(sent, word)]
-    too_long = f"must have at most {limits.text_length} characters"
-    found += [
-        Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
-    ]
-    seed = sent.seed if sent.HasField("seed") else None
-    if message.overrides.HasField("seed"):
-        seed = message.overrides.seed
-    try:
-        return Context(
-            surface=sent.surface,
-            language=sent.language,
-            country=sent.country,
-            intent=sent.intent,
-            unit=sent.unit,
-            targets=_targets(sent, limits, found),
-            without_profiling=sent.without_profiling,
-            seed=seed,
-        )
-    except InvalidInput as error:
-        found.extend(error.violations)
-        return Context()
-
-
-def _is_set(context: context_pb2.Context, word: str) -> bool:
-    return context.HasField("recent") if word == "recent" else len(getattr(context, word)) > 0
-
-
-def _targets(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> dict[str, dict[str, float]]:
-    if len(context.targets) > limits.attributes:
-        reason = f"must be for at most {limits.attributes} attributes, are for {len(context.targets)}"
-        found.append(Violation("context.targets", reason))
-        return {}
-    targets: dict[str, dict[str, float]] = {}
-    for i, target in enumerate(context.targets):
-        path = f"context.targets[{i}]"
-        if not 1 <= len(target.attribute) <= limits.text_length:
-            found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
-        if target.attribute in targets:
-            found.append(Violation(f"{path}.attribute", "must be unique among the targets"))
-        check_texts(f"{path}.shares", [share.value for share in target.shares], limits.text_length, found)
-        shares = {share.value: share.share for share in target.shares}
-        if len(shares) < len(target.shares):
-            found.append(Violation(f"{path}.shares", "must be for distinct values"))
-        targets[target.attribute] = shares
-    return targets

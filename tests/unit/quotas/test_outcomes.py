@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reranker.quotas.outcomes import outcomes_of, slate_counts, status_of
+from reranker.quotas.outcomes import outcomes_of, status_of
 from reranker.quotas.pool import Pool
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 from tests.unit.quotas.test_tables import table
@@ -27,15 +27,6 @@ def outcomes(
 
 def numbers(outcome: QuotaOutcome) -> tuple[float, float, int]:
     return outcome.required, outcome.achieved, outcome.first_failing_prefix
-
-
-@pytest.mark.parametrize("tones", [list("abca"), [["a"], ["b"], ["c", "a"], ["a"]]])
-def test_counts_grow_with_the_prefix(tones: list[Any]) -> None:
-    merged = table(tones, {"min_count": {"a": 1, "b": 1}})
-    counts = slate_counts(merged, np.array([3, 1, 2, 0], np.int32))
-    expected = [0, 1, 1, 1, 2] if tones[2] == "c" else [0, 1, 1, 2, 3]
-    assert counts[1].tolist() == expected
-    assert counts[2].tolist() == [0, 0, 1, 1, 1]
 
 
 def test_a_bound_that_holds_reports_the_last_prefix_at_which_it_binds() -> None:

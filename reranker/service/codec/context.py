@@ -1,0 +1,74 @@
+"""The context of a request as the engine's own type; every violation has its path on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reranker.candidates import Id
+from reranker.context import Context
+from reranker.errors import InvalidInput, Violation
+from reranker.service.codec.arrays import check_texts
+from reranker.service.codec.fixed import decode_fixed
+from reranker.service.limits import Limits
+from reranker.v1 import context_pb2, reranker_service_pb2
+
+_LATER = ("recent", "cursor", "refinement")  # words of the context without an algorithm yet
+_TEXTS = ("surface", "language", "country", "intent", "unit")
+
+
+def decode_context(
+    message: reranker_service_pb2.RerankRequest, ids: Sequence[Id] | None, limits: Limits, found: list[Violation]
+) -> Context:
+    """The request's context with the overriding seed, if any; words without an algorithm yet are violations.
+
+    `ids` are the candidates', None when they could not be read. Violations are added to `found`, and then the result
+    must not be used. Complexity O(context), and O(candidates) when items are fixed.
+    """
+    sent = message.context
+    found += [Violation(f"context.{word}", "comes with a later release") for word in _LATER if _is_set(sent, word)]
+    too_long = f"must have at most {limits.text_length} characters"
+    found += [
+        Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
+    ]
+    seed = sent.seed if sent.HasField("seed") else None
+    if message.overrides.HasField("seed"):
+        seed = message.overrides.seed
+    try:
+        return Context(
+            surface=sent.surface,
+            language=sent.language,
+            country=sent.country,
+            intent=sent.intent,
+            unit=sent.unit,
+            fixed=decode_fixed(message, ids, limits, found) if sent.fixed else {},
+            targets=_targets(sent, limits, found),
+            without_profiling=sent.without_profiling,
+            seed=seed,
+        )
+    except InvalidInput as error:
+        found.extend(error.violations)
+        return Context()
+
+
+def _is_set(context: context_pb2.Context, word: str) -> bool:
+    return context.HasField("recent") if word == "recent" else len(getattr(context, word)) > 0
+
+
+def _targets(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> dict[str, dict[str, float]]:
+    if len(context.targets) > limits.attributes:
+        reason = f"must be for at most {limits.attributes} attributes, are for {len(context.targets)}"
+        found.append(Violation("context.targets", reason))
+        return {}
+    targets: dict[str, dict[str, float]] = {}
+    for i, target in enumerate(context.targets):
+        path = f"context.targets[{i}]"
+        if not 1 <= len(target.attribute) <= limits.text_length:
+            found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
+        if target.attribute in targets:
+            found.append(Violation(f"{path}.attribute", "must be unique among the targets"))
+        check_texts(f"{path}.shares", [share.value for share in target.shares], limits.text_length, found)
+        shares = {share.value: share.share for share in target.shares}
+        if len(shares) < len(target.shares):
+            found.append(Violation(f"{path}.shares", "must be for distinct values"))
+        targets[target.attribute] = shares
+    return targets
