@@ -9,7 +9,7 @@ LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench lint format proto lock data clean
+.PHONY: help setup demo test coverage serve bench bench-quotas lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -35,6 +35,9 @@ serve: $(READY) ## the server in the foreground, LISTEN=127.0.0.1:50051 ADMIN=12
 
 bench: $(READY) ## our call beside the peers', same input, one run
 	@$(BIN)/python -m benchmarks.run
+
+bench-quotas: $(READY) ## what quotas add to a call, by tier
+	@$(BIN)/python -m benchmarks.quotas
 
 lint: $(READY) $(PROTO_READY) ## ruff, mypy (strict), import contracts, buf, stubs current
 	$(BIN)/ruff check

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-# Before NumPy loads: several BLAS threads would time the machine's idle cores, not the algorithm.
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
 import json
+import os
 import platform
 import sys
 import time

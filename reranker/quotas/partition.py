@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
-from reranker.policy.blocks import NO_CAP
 from reranker.quotas.least import Ways, least_ways
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
@@ -36,6 +35,13 @@ class PartitionPlan:
     ways: Ways | None
     exact: bool
 
+    def eased_lower(self) -> NDArray[np.int32]:
+        """Lower bounds less what no slate can avoid lacking."""
+        if not self.shortfall.any():
+            return self.lower
+        eased: NDArray[np.int32] = np.maximum(self.lower - self.shortfall[:, None], 0).astype(np.int32)
+        return eased
+
 
 _ADDITIONS = 20_000_000  # what planning, or looking ahead in all slots together, may cost
 
@@ -46,8 +52,10 @@ def affordable(table: AttributeTable, pool: Pool, looks: int = 1) -> bool:
     One check is O(rows x slots), and O(rows x slots^2) when caps or a guard let supply grow from slot to slot.
     """
     rows, prefixes = table.lower.shape
-    grows = not pool.passes.all() or bool((table.upper < NO_CAP).any())
-    return int(looks * rows * prefixes * (prefixes if grows else 1)) <= _ADDITIONS
+    looked_at = looks * rows * prefixes
+    if looked_at * prefixes <= _ADDITIONS:
+        return True
+    return not table.bounds.has_caps and looked_at <= _ADDITIONS and bool(pool.passes.all())
 
 
 def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
@@ -58,9 +66,8 @@ def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     shortfall = np.empty(shape[0], np.int32)
     inputs = (table.kinds, pool.release, pool.keep_top, table.lower, table.upper)
     unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
-    capped = bool((table.upper < NO_CAP).any())
     ways, exact = None, True
-    if unfilled or (conflict and capped):
+    if unfilled or (conflict and table.bounds.has_caps):
         ways = _ways(table, pool, supply, excess)
         exact = ways is not None
     return PartitionPlan(table.lower, upper, supply, shortfall, conflict > 0, ways, exact)
@@ -83,8 +90,7 @@ class PartitionGate:
     """Drives the exact look-ahead from outside a strategy's loop, slot by slot; for explanations."""
 
     def __init__(self, plan: PartitionPlan, gate: Gate) -> None:
-        self._lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
-        self._upper, self._gate = plan.upper, gate
+        self._lower, self._upper, self._gate = plan.eased_lower(), plan.upper, gate
         self._counts = np.zeros(len(plan.shortfall), np.int32)
 
     def open(self, slot: int) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.policy.blocks import NO_CAP
-from reranker.quotas.compress import Compressed, without_fixed
+from reranker.quotas.compress import without_fixed
 from reranker.quotas.flow import FlowGate, one_span
 from reranker.quotas.least import LeastGate
 from reranker.quotas.likeness import Likeness
@@ -75,31 +74,31 @@ def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, 
     if not affordable(table, pool):
         return None
     gate = _gate(pool, table.kinds, len(table.values))
-    around = Compressed(table, pool, np.arange(pool.slots, dtype=np.int32))
+    slot_of: NDArray[np.int32] | None = None
+    around = pool
     if pool.fixed:
         compressed = without_fixed(table, pool)
         if compressed is None:
             return None
-        around = compressed
-    plan = plan_partition(around.table, around.pool)
+        slot_of, around, table = compressed.slot_of, compressed.pool, compressed.table
+    plan = plan_partition(table, around)
     driver: Driver | None = None
     if plan.ways is not None:
-        driver = LeastGate(plan.ways, around.table, plan.supply, gate, around.pool.keep_top)
+        driver = LeastGate(plan.ways, table, plan.supply, gate, around.keep_top)
     elif not plan.exact:
         return None
     elif plan.crowded:
         if not affordable(table, pool, looks=pool.slots):
             return None
-        driver = CrowdedGate(plan, around.table, gate, around.pool.keep_top)
+        driver = CrowdedGate(plan, table, gate, around.keep_top)
     elif by_slot or pool.fixed:
         driver = PartitionGate(plan, gate)
     else:
         gate.bounded = True
-        gate.lower = np.maximum(plan.lower - plan.shortfall[:, None], 0).astype(np.int32)
-        gate.upper = plan.upper
-    if driver is not None and pool.fixed:
-        driver = _Around(driver, around.slot_of)
-    tier = QuotaTier.PARTITION_EXACT if (table.upper < NO_CAP).any() else QuotaTier.LOWER_EXACT
+        gate.lower, gate.upper = plan.eased_lower(), plan.upper
+    if driver is not None and slot_of is not None:
+        driver = _Around(driver, slot_of)
+    tier = QuotaTier.PARTITION_EXACT if tables[index].bounds.has_caps else QuotaTier.LOWER_EXACT
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
     return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=_gives(plan))
 
@@ -179,7 +178,8 @@ def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
     slots = pool.slots
     unbounded = np.zeros((kinds, 0), np.int32)
     taken = np.zeros(len(pool), bool)
-    taken[pool.forced[pool.forced >= 0]] = True  # nobody is picked before the slot that is settled for it
+    if pool.keep_top or pool.fixed:  # nobody is picked before the slot that is settled for it
+        taken[pool.forced[pool.forced >= 0]] = True
     return Gate(
         kind=np.ascontiguousarray(kind, dtype=np.int32),
         release=pool.release,

@@ -47,9 +47,11 @@ def build_pool(
         forced[forced == candidate] = -1
         forced[slot] = candidate
     # Rule 3: an item that fails the guard may not stand above its upstream rank.
-    release = np.where(passes, 1, np.arange(1, len(passes) + 1)).astype(np.int32)
-    if fixed and not passes.all():
-        _fill_holes(release, forced, passes)
+    release = np.ones(len(passes), np.int32)
+    if not passes.all():
+        release[~passes] += np.flatnonzero(~passes).astype(np.int32)
+        if fixed:
+            _fill_holes(release, forced, passes)
     return Pool(columns, passes, release, keep_top, slots, forced, fixed)
 
 

@@ -101,9 +101,9 @@ def _series(
     group = np.concatenate([np.repeat(np.arange(len(parts)), sizes), np.full(extra, -1)]).astype(np.int32)
     group[first_falling:] = len(parts)
     relative, due = np.full(len(low), -1, np.int32), np.zeros(len(low), np.int32)
-    for index, row in labelled.items():
+    for index, counting in labelled.items():
         mine = slice(base[index], base[index + 1])
-        relative[mine] = relative[row] = row
+        relative[mine] = relative[counting] = counting
         due[mine] = parts[index][0].due[1:]
         group[mine] = -1
     partition = np.array([*(is_partition for _, is_partition, _ in parts), True])

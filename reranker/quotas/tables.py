@@ -33,14 +33,19 @@ class Bounds:
     due: NDArray[np.int32]
 
     @cached_property
+    def has_caps(self) -> bool:
+        """Whether anything bounds a row from above."""
+        return bool((self.upper < NO_CAP).any())
+
+    @cached_property
     def floored(self) -> list[bool]:
         """Which rows have a lower bound."""
-        return (self.lower_weight > 0).tolist()
+        return [weight > 0 for weight in self.lower_weight.tolist()]
 
     @cached_property
     def capped(self) -> list[bool]:
         """Which rows have a cap that names their value."""
-        return (self.named_upper.min(axis=1) < NO_CAP).tolist()
+        return [bool((cap < NO_CAP).any()) for cap in self.named_upper]
 
 
 @dataclass(frozen=True, eq=False)
