@@ -1,12 +1,22 @@
-"""What a pipeline imports: a client that falls back to the upstream order, and builders of candidate lists.
+"""What a pipeline imports: a client that falls back to the upstream order, and builders of what it sends.
 
 Imports gRPC, NumPy and the generated messages; never Numba.
 """
 
 from reranker.client.client import Client, OnError
 from reranker.client.columns import from_columns
+from reranker.client.context import request_context
 from reranker.client.failures import ServerError
 from reranker.client.rows import CandidateBuilder, from_rows
 from reranker.client.slate import ClientSlate
 
-__all__ = ["CandidateBuilder", "Client", "ClientSlate", "OnError", "ServerError", "from_columns", "from_rows"]
+__all__ = [
+    "CandidateBuilder",
+    "Client",
+    "ClientSlate",
+    "OnError",
+    "ServerError",
+    "from_columns",
+    "from_rows",
+    "request_context",
+]

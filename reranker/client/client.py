@@ -59,10 +59,10 @@ class Client:
     """Asks a server for slates; safe to use from many threads, cheap to keep, made once a process.
 
     `deadline` is in seconds and covers one call. With `on_error="upstream"`, `rerank` never raises for what the server
-    or the network did: the page gets the upstream order, flagged `CLIENT_FALLBACK`. Such answers are counted by gRPC
-    code: in `fallbacks` where the server or the network failed, in `rejections` where the request itself is wrong and
-    will be refused every time; of those, the first of each code is logged as a warning. With `"raise"`, `rerank` raises
-    `InvalidInput`, `UnknownPolicy` or `ServerError`.
+    or the network did: the page gets the upstream order around the items that the request fixes, flagged
+    `CLIENT_FALLBACK`. Such answers are counted by gRPC code: in `fallbacks` where the server or the network failed, in
+    `rejections` where the request itself is wrong and will be refused every time; of those, the first of each code is
+    logged as a warning. With `"raise"`, `rerank` raises `InvalidInput`, `UnknownPolicy` or `ServerError`.
 
     `credentials` are gRPC channel credentials (`grpc.ssl_channel_credentials(...)`); without them the channel is plain
     text. `metadata` goes with every call; `options` are further gRPC channel options.
@@ -110,8 +110,9 @@ class Client:
     ) -> ClientSlate:
         """One slate of `candidates` by `policy`: a name, a message sent along, or None for the server's `default`.
 
-        `explain` and `measures` ask for explanations and measures, which are in the slate's `response`. `deadline`
-        replaces the client's for this call. `ValueError` when a number does not fit into its field.
+        `explain` and `measures` ask for explanations and measures, which are in the slate's `response`. `context` is
+        what `request_context` makes. `deadline` replaces the client's for this call. `ValueError` when a number does
+        not fit into its field.
         """
         request = RerankRequest(
             request_id=request_id,
@@ -133,7 +134,7 @@ class Client:
             if self._on_error == "raise":
                 raise failure from error
             self._count(error.code(), failure)
-            return upstream(candidates, slate_size, failure)
+            return upstream(candidates, slate_size, failure, context)
         return from_response(candidates, response)
 
     def wait_until_ready(self, timeout: float) -> bool:

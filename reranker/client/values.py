@@ -24,7 +24,7 @@ def is_several(value: Any) -> bool:
 def as_text(value: Any) -> str:
     """A value as policies compare it: True is "true", 3 is "3", 3.0 is "3.0"; empty when it has no text."""
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # str() of an enum that is text would be the name of its member
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):

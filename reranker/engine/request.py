@@ -17,6 +17,7 @@ from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
 from reranker.quotas.active import Active, active_blocks
+from reranker.quotas.budget import Budget
 from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
 from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of, status_of
@@ -77,7 +78,9 @@ def rerank_traced(
     scores = candidates.scores[order]
     bounded = _bounded(rules, candidates, context, order, scores)
     pool = bounded.pool
-    plan = plan_quotas(bounded.hard, pool, explain or bounded.has_wishes, bounded.likeness(), rules.max_fall)
+    plan = plan_quotas(
+        bounded.hard, pool, Budget.until(deadline), explain or bounded.has_wishes, bounded.likeness(), rules.max_fall
+    )
     clock.lap("plan")
 
     strategy = build(rules.strategy, _problem(rules, candidates, order, scores), plan.gate)

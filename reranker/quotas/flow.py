@@ -14,13 +14,12 @@ import numpy as np
 from reranker.kernels.flow import least_flow, open_cells, take_from_cell
 from reranker.kernels.gate import Gate
 from reranker.policy.blocks import NO_CAP
+from reranker.quotas.budget import Budget
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
 
-_STEPS = 10_000_000  # of looking for cheapest paths in all slots together: some tens of milliseconds
 
-
-def one_span(tables: Sequence[AttributeTable], pool: Pool) -> int | None:
+def one_span(tables: Sequence[AttributeTable], pool: Pool, budget: Budget) -> int | None:
     """The prefix at which all bounds of two partitions end; None where there is none, or where it costs too much.
 
     A floor that stays is met when it is met there, as counts never fall; a cap that is the same up to there likewise.
@@ -31,7 +30,7 @@ def one_span(tables: Sequence[AttributeTable], pool: Pool) -> int | None:
     if len(prefixes) != 1 or 0 in prefixes:
         return None
     rows, columns = (len(table.values) for table in tables)
-    if (rows + columns + 2) ** 3 * pool.slots > _STEPS:
+    if 2 * (rows + columns + 2) ** 3 * pool.slots > budget.additions:
         return None
     return prefixes.pop()
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
 from reranker.kernels.least import keep_feasible, least_excesses, least_shortfalls, open_kinds_least
+from reranker.quotas.budget import Budget
 from reranker.quotas.tables import AttributeTable
 
-_STEPS = 4000  # of the search at the most, and no more than these additions: what a request can afford
-_ADDITIONS = 20_000_000
-_WAYS = 2048
+_STEPS, _WAYS = 4000, 2048  # of the search, at the most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +34,7 @@ def least_ways(
     keep_top: int,
     excess_floor: NDArray[np.int32],
     shortfall_floor: NDArray[np.int32],
+    budget: Budget,
 ) -> Ways | None:
     """All cheapest ways from the state after `keep_top` settled slots with counts `settled`; None beyond the budget.
 
@@ -43,9 +43,9 @@ def least_ways(
     bounds = table.bounds
     rows, prefixes = bounds.lower.shape
     effort = rows * prefixes * prefixes
-    if rows * prefixes * effort > 4 * _ADDITIONS:  # looking ahead in every slot would cost more than the search
+    if rows * prefixes * effort > 4 * budget.additions:  # looking ahead in every slot would cost more than the search
         return None
-    steps = min(_STEPS, _ADDITIONS // effort)
+    steps = min(_STEPS, budget.additions // effort)
     most_ways = max(1, min(_WAYS, steps))
     excesses = np.empty((most_ways, rows), np.int32)
     count = least_excesses(keep_top, settled, bounds.upper, supply, bounds.upper_weight, excess_floor, steps, excesses)

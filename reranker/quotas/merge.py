@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ class _Merge:
     """Collects the bounds of one attribute by value."""
 
     def __init__(self, slots: int, start: Bounds | None = None) -> None:
-        self._slots = slots
+        self._slots, self._owned = slots, False
         self._row_of = {value: row for row, value in enumerate(start.values)} if start else {"": 0}
         self._lower = start.lower if start else np.zeros((1, slots + 1), np.int32)
         self._upper = start.upper if start else np.full((1, slots + 1), NO_CAP, np.int32)
@@ -160,7 +161,6 @@ class _Merge:
         """
         self._rows(values)
         rows = np.array([row for value, row in self._row_of.items() if row and value != free], np.intp)
-        self._upper, self._upper_weight = self._upper.copy(), self._upper_weight.copy()
         if not 0 < window.window < self._slots:
             self._upper[rows] = np.minimum(self._upper[rows], window.limit)
         self._upper_weight[rows] = np.maximum(self._upper_weight[rows], window.weight)
@@ -183,13 +183,21 @@ class _Merge:
         """The values' rows, made where there is none yet; from here on the arrays are this object's own."""
         rows = [self._row_of.setdefault(value, len(self._row_of)) for value in values]
         fresh = len(self._row_of) - len(self._lower)
-        self._lower = np.pad(self._lower, ((0, fresh), (0, 0)))
-        self._upper = np.pad(self._upper, ((0, fresh), (0, 0)), constant_values=NO_CAP)
-        self._named = np.pad(self._named, ((0, fresh), (0, 0)), constant_values=NO_CAP)
-        self._lower_weight = np.pad(self._lower_weight, (0, fresh))
-        self._upper_weight = np.pad(self._upper_weight, (0, fresh))
-        self._due = np.pad(self._due, (0, fresh))
+        if fresh or not self._owned:
+            self._owned = True
+            self._lower = _grown(self._lower, fresh, 0)
+            self._upper, self._named = _grown(self._upper, fresh, NO_CAP), _grown(self._named, fresh, NO_CAP)
+            self._lower_weight = _grown(self._lower_weight, fresh, 0)
+            self._upper_weight = _grown(self._upper_weight, fresh, 0)
+            self._due = _grown(self._due, fresh, 0)
         return rows
+
+
+def _grown(array: NDArray[Any], fresh: int, fill: int) -> NDArray[Any]:
+    """A copy with so many rows more."""
+    grown = np.full((len(array) + fresh, *array.shape[1:]), fill, array.dtype)
+    grown[: len(array)] = array
+    return grown
 
 
 def _carried(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, ...]:

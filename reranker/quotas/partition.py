@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate, least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
+from reranker.quotas.budget import Budget
 from reranker.quotas.least import Ways, least_ways
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
@@ -43,22 +44,19 @@ class PartitionPlan:
         return eased
 
 
-_ADDITIONS = 20_000_000  # what planning, or looking ahead in all slots together, may cost
-
-
-def affordable(table: AttributeTable, pool: Pool, looks: int = 1) -> bool:
-    """Whether `looks` exact checks of the bounds stay within a few tens of milliseconds.
+def affordable(table: AttributeTable, pool: Pool, budget: Budget, looks: int = 1) -> bool:
+    """Whether `looks` exact checks of the bounds stay within the budget.
 
     One check is O(rows x slots), and O(rows x slots^2) when caps or a guard let supply grow from slot to slot.
     """
     rows, prefixes = table.lower.shape
     looked_at = looks * rows * prefixes
-    if looked_at * prefixes <= _ADDITIONS:
+    if looked_at * prefixes <= budget.additions:
         return True
-    return not table.bounds.has_caps and looked_at <= _ADDITIONS and bool(pool.passes.all())
+    return not table.bounds.has_caps and looked_at <= budget.additions and bool(pool.passes.all())
 
 
-def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
+def plan_partition(table: AttributeTable, pool: Pool, budget: Budget) -> PartitionPlan:
     """Least excess, then each row's unavoidable shortfall. O(N + rows x slots), more with a guard or caps."""
     shape = table.lower.shape
     excess = np.zeros(shape[0], np.int32)
@@ -68,15 +66,17 @@ def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
     ways, exact = None, True
     if unfilled or (conflict and table.bounds.has_caps):
-        ways = _ways(table, pool, supply, excess)
+        ways = _ways(table, pool, supply, excess, budget)
         exact = ways is not None
     return PartitionPlan(table.lower, upper, supply, shortfall, conflict > 0, ways, exact)
 
 
-def _ways(table: AttributeTable, pool: Pool, supply: NDArray[np.int32], excess: NDArray[np.int32]) -> Ways | None:
+def _ways(
+    table: AttributeTable, pool: Pool, supply: NDArray[np.int32], excess: NDArray[np.int32], budget: Budget
+) -> Ways | None:
     pinned = pinned_counts(table.kinds, len(table.values), pool.keep_top)
     lacking = np.maximum(table.lower[:, : pool.keep_top + 1] - pinned, 0).max(axis=1).astype(np.int32)
-    return least_ways(table, supply, pinned[:, -1].copy(), pool.keep_top, excess.copy(), lacking)
+    return least_ways(table, supply, pinned[:, -1].copy(), pool.keep_top, excess.copy(), lacking, budget)
 
 
 def pinned_counts(kinds: NDArray[np.int32], rows: int, keep_top: int) -> NDArray[np.int32]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
+from reranker.quotas.budget import Budget
 from reranker.quotas.compress import without_fixed
 from reranker.quotas.flow import FlowGate, one_span
 from reranker.quotas.least import LeastGate
@@ -52,7 +53,12 @@ class Plan:
 
 
 def plan_quotas(
-    tables: tuple[AttributeTable, ...], pool: Pool, by_slot: bool, likeness: Likeness | None, max_fall: int
+    tables: tuple[AttributeTable, ...],
+    pool: Pool,
+    budget: Budget,
+    by_slot: bool,
+    likeness: Likeness | None,
+    max_fall: int,
 ) -> Plan:
     """The strongest tier for these bounds; `by_slot` asks for a driver even where the kernel could do without one."""
     binding = [index for index, table in enumerate(tables) if len(table.values) > 1]
@@ -62,16 +68,18 @@ def plan_quotas(
     exact: Plan | None = None
     if likeness is None and not max_fall and not any(tables[index].relative for index in binding):
         if len(binding) == 1 and tables[binding[0]].is_partition and not tables[binding[0]].sliding:
-            exact = _partition_plan(tables, binding[0], pool, by_slot)
+            exact = _partition_plan(tables, binding[0], pool, budget, by_slot)
         elif len(binding) == 2 and not pool.fixed:
-            exact = _flow_plan(tables, binding, pool, by_slot)
-    return exact or _witness_plan(tables, binding, pool, by_slot, likeness, max_fall)
+            exact = _flow_plan(tables, binding, pool, budget, by_slot)
+    return exact or _witness_plan(tables, binding, pool, budget, by_slot, likeness, max_fall)
 
 
-def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, by_slot: bool) -> Plan | None:
+def _partition_plan(
+    tables: tuple[AttributeTable, ...], index: int, pool: Pool, budget: Budget, by_slot: bool
+) -> Plan | None:
     """The exact plan; None when keeping to the least deficit would cost more than a request can afford."""
     table = tables[index]
-    if not affordable(table, pool):
+    if not affordable(table, pool, budget):
         return None
     gate = _gate(pool, table.kinds, len(table.values))
     slot_of: NDArray[np.int32] | None = None
@@ -81,14 +89,14 @@ def _partition_plan(tables: tuple[AttributeTable, ...], index: int, pool: Pool, 
         if compressed is None:
             return None
         slot_of, around, table = compressed.slot_of, compressed.pool, compressed.table
-    plan = plan_partition(table, around)
+    plan = plan_partition(table, around, budget)
     driver: Driver | None = None
     if plan.ways is not None:
         driver = LeastGate(plan.ways, table, plan.supply, gate, around.keep_top)
     elif not plan.exact:
         return None
     elif plan.crowded:
-        if not affordable(table, pool, looks=pool.slots):
+        if not affordable(table, pool, budget, looks=pool.slots):
             return None
         driver = CrowdedGate(plan, table, gate, around.keep_top)
     elif by_slot or pool.fixed:
@@ -127,9 +135,11 @@ class _Around:
             self._driver.commit(int(self._slot_of[slot]), pick)
 
 
-def _flow_plan(tables: tuple[AttributeTable, ...], binding: list[int], pool: Pool, by_slot: bool) -> Plan | None:
+def _flow_plan(
+    tables: tuple[AttributeTable, ...], binding: list[int], pool: Pool, budget: Budget, by_slot: bool
+) -> Plan | None:
     chosen = [tables[index] for index in binding]
-    span = one_span(chosen, pool)
+    span = one_span(chosen, pool, budget)
     if span is None:
         return None
     driver = FlowGate(chosen, pool, span)
@@ -146,12 +156,13 @@ def _witness_plan(
     tables: tuple[AttributeTable, ...],
     binding: list[int],
     pool: Pool,
+    budget: Budget,
     by_slot: bool,
     likeness: Likeness | None,
     max_fall: int,
 ) -> Plan:
     chosen = [tables[index] for index in binding]
-    driver = WitnessGate(chosen, pool, likeness, max_fall)
+    driver = WitnessGate(chosen, pool, budget, likeness, max_fall)
     gate = _gate(pool, driver.rows.kind, len(driver.rows))
     if likeness is not None:
         gate.release = pool.release.copy()  # likeness closes candidates there

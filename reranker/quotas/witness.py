@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reranker.kernels.exhaustive import FOUND, NONE, search_everything
 from reranker.kernels.gate import Gate
 from reranker.kernels.openings import open_for_witness
 from reranker.kernels.witness import accept_pick, find_witness
 from reranker.policy.blocks import NO_CAP
+from reranker.quotas.budget import Budget
 from reranker.quotas.easing import Eased, ease
 from reranker.quotas.likeness import Likeness
 from reranker.quotas.packed import Packed
@@ -18,9 +20,11 @@ from reranker.quotas.rows import Rows
 from reranker.quotas.series import series_of
 from reranker.quotas.tables import AttributeTable
 
-_STEPS_AT_START = 2_000  # of the search for a first witness; each costs some ten microseconds
+_STEPS_AT_START = 2_000  # of the search for a first witness
 _STEPS_A_PICK = 60  # nine in ten picks need none, and 99 in 100 fewer than 50
 _STEPS_IN_ALL = 4_000
+_FEWEST = 20  # steps that even a list too long for the budget is given
+_TRIED_TO_THE_END = 16  # slots: on longer slates, too many slates are left to be tried one by one
 _PATIENCE = 8  # steps without progress until a pick is refused; a search that succeeds rarely waits that long
 _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusing a legal pick is not
 
@@ -28,18 +32,30 @@ _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusin
 class WitnessGate:
     """Opens the kinds that no single attribute forbids, and accepts a pick when the witness can take it in."""
 
-    def __init__(self, tables: Sequence[AttributeTable], pool: Pool, likeness: Likeness | None, max_fall: int) -> None:
+    def __init__(
+        self,
+        tables: Sequence[AttributeTable],
+        pool: Pool,
+        budget: Budget,
+        likeness: Likeness | None,
+        max_fall: int,
+    ) -> None:
         alike, alike_span = likeness.pairs() if likeness is not None else (np.zeros((0, 0), bool), 0)
         self._series = series_of(tables, pool, max_fall)
         self.rows = Rows(self._series, tables, pool, alike_span > 0)
         eased = ease(self._series, self.rows, pool)
         self._packed = Packed(self._series, self.rows, eased, alike, alike_span)
         self._opened = -1  # the slot for which the last accepted pick has opened kinds already
+        self._slots = pool.slots
         self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
-        left = self._find(_STEPS_AT_START)
+        affordable = max(_FEWEST, 3 * budget.additions // (1_000 + 3 * len(self.rows) * pool.slots))
+        self._at_start, self._in_all = min(_STEPS_AT_START, affordable // 2), min(_STEPS_IN_ALL, affordable)
+        left = self._find(self._at_start)
+        self.proven_infeasible = eased.changed
+        if left and not eased.changed and pool.slots <= _TRIED_TO_THE_END:
+            left = self._try_everything(budget, left)
         if left and alike_span:
             left = self._without_likeness()
-        self.proven_infeasible = eased.changed
         if left:
             self._relax(eased)
 
@@ -59,7 +75,7 @@ class WitnessGate:
 
     def accept(self, slot: int, pick: int) -> bool:
         """Whether the rest of the slate can keep every bound after this pick."""
-        steps = min(_STEPS_A_PICK, max(0, _STEPS_AT_START + _STEPS_IN_ALL - self._packed.steps))
+        steps = min(_STEPS_A_PICK, max(0, self._in_all - self._packed.steps))
         kind = self.rows.kind[pick]
         accepted = accept_pick(slot + 1, kind, steps, self._patience, self._gate.is_open, *self._packed.arrays)
         if accepted:
@@ -69,10 +85,17 @@ class WitnessGate:
     def commit(self, slot: int, pick: int) -> None:
         """The witness holds the pick already."""
 
+    def _try_everything(self, budget: Budget, left: int) -> int:
+        """`left`, or 0 when a slate that keeps every bound is found after all; notes when there is proof of none."""
+        a_node = 600 + 4 * len(self._series.row) * self._slots + 16 * len(self.rows)
+        verdict = search_everything(budget.additions // a_node, *self._packed.arrays)
+        self.proven_infeasible = verdict == NONE
+        return 0 if verdict == FOUND else left
+
     def _without_likeness(self) -> int:
         """Too many items are alike for every bound to hold: quotas keep theirs, likeness gives way slot by slot."""
         self._packed.without_likeness()
-        return self._find(_STEPS_AT_START)
+        return self._find(self._at_start)
 
     def _relax(self, eased: Eased) -> None:
         """No slate was found that keeps the bounds: ease them to what the best one found keeps."""

@@ -214,11 +214,39 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "recent": (lambda r: r.context.recent.item_ids.append("a"), "context.recent"),
     "cursor": (lambda r: setattr(r.context, "cursor", b"x"), "context.cursor"),
     "refinement": (lambda r: r.context.refinement.add(attribute="tone"), "context.refinement"),
-    "fixed": (lambda r: r.context.fixed.add(slot=1, item_id="a"), "context.fixed"),
+    "fixed in slot 0": (lambda r: r.context.fixed.add(item_id="a"), "context.fixed[0].slot"),
+    "fixed beyond the slate": (lambda r: r.context.fixed.add(slot=4, item_id="a"), "context.fixed[0].slot"),
+    "slot fixed twice": (
+        lambda r: [r.context.fixed.add(slot=1, item_id=item) for item in ("a", "b")],
+        "context.fixed[1].slot",
+    ),
+    "item fixed twice": (
+        lambda r: [r.context.fixed.add(slot=slot, item_id="a") for slot in (1, 2)],
+        "context.fixed[1].item_id",
+    ),
+    "nobody fixed": (lambda r: r.context.fixed.add(slot=1), "context.fixed[0]"),
+    "unknown item fixed": (lambda r: r.context.fixed.add(slot=1, item_id="z"), "context.fixed[0].item_id"),
+    "long id fixed": (lambda r: r.context.fixed.add(slot=1, item_id="i" * 1025), "context.fixed[0].item_id"),
+    "number fixed among texts": (
+        lambda r: r.context.fixed.add(slot=1, item_number=1),
+        "context.fixed[0].item_number",
+    ),
+    "many fixed items": (
+        lambda r: [r.context.fixed.add(slot=i, item_id="a") for i in range(1001)],
+        "context.fixed",
+    ),
     "long surface": (lambda r: setattr(r.context, "surface", "s" * 1025), "context.surface"),
     "target above 1": (
         lambda r: r.context.targets.add(attribute="tone").shares.add(value="dark", share=1.5),
         "context.targets['tone']",
+    ),
+    "value with two targets": (
+        lambda r: r.context.targets.add(attribute="tone", shares=[{"value": "dark"}] * 2),
+        "context.targets[0].shares",
+    ),
+    "too many shares": (
+        lambda r: r.context.targets.add(attribute="tone", shares=[{"value": str(i)} for i in range(65_537)]),
+        "context.targets[0].shares",
     ),
     "target twice": (
         lambda r: [r.context.targets.add(attribute="tone") for _ in range(2)],

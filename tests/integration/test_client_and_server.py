@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from reranker import Candidates, Policy, rerank
-from reranker.client import Client, ServerError, from_columns
+from reranker import Candidates, Context, Policy, rerank
+from reranker.client import Client, ServerError, from_columns, request_context
 from reranker.errors import InvalidInput, UnknownPolicy
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
@@ -61,6 +62,30 @@ def test_half_precision_loses_nothing_that_matters(client: Client) -> None:
 def test_overrides_reach_the_policy(client: Client) -> None:
     slate = client.rerank(CANDIDATES, 10, overrides=PolicyOverrides(diversity=0.0))
     assert slate.positions.tolist() == np.argsort(-SCORES, kind="stable")[:10].tolist()
+
+
+def test_fixed_items_stand_in_their_slots_whoever_answers(server: Server, client: Client) -> None:
+    context = request_context(fixed={2: "p7", 5: "p70"})
+    with Client(server.address, deadline=10.0) as refused:
+        for slate in (
+            client.rerank(CANDIDATES, 8, "tones", context=context),
+            refused.rerank(CANDIDATES, 8, "demanding", context=context),
+        ):
+            assert (slate.ids[1], slate.ids[4]) == ("p7", "p70")
+            assert len(set(slate.ids)) == 8
+        assert refused.rejections == {"FAILED_PRECONDITION": 1}
+    assert slate.degraded == "CLIENT_FALLBACK"
+
+
+def test_fixed_items_and_targets_reach_the_policy(client: Client) -> None:
+    policy = Policy.from_dict({"quotas": [{"attribute": "tone", "target": "request", "tolerance": 0.1}]})
+    words: dict[str, Any] = {"fixed": {3: "p3"}, "targets": {"tone": {"dark": 0.5, "light": 0.25}}}
+    slate = client.rerank(CANDIDATES, 15, policy.to_proto(), context=request_context(**words))
+    candidates = Candidates(IDS, SCORES, VECTORS, {"tone": TONES})
+    expected = rerank(candidates, policy, 15, context=Context(**words))
+    assert slate.positions.tobytes() == expected.positions.tobytes()
+    assert slate.status == expected.report.status
+    assert {outcome.status for outcome in expected.report.quotas} == {"MET"}
 
 
 def test_refusals_become_the_exceptions_of_the_call_in_process(strict_client: Client) -> None:

@@ -14,6 +14,7 @@ from reranker.candidates import Candidates
 from reranker.engine import rerank
 from reranker.kernels.dpp import CLAMP, SCAN_ERROR, scan_refresh
 from reranker.policy import Policy
+from reranker.quotas.budget import Budget
 from reranker.quotas.planner import plan_quotas
 from reranker.quotas.pool import Pool
 from reranker.strategies import Problem
@@ -139,7 +140,7 @@ def scan_error(rows: NDArray[np.float32], relevance: Floats, slots: int, diversi
     embedding = Candidates(range(count), np.zeros(count), rows).embeddings[""]
     free = np.full(slots, -1, np.int32)
     everybody = Pool({}, np.ones(count, bool), np.ones(count, np.int32), 0, slots, free, {})
-    gate = plan_quotas((), everybody, False, None, 0).gate
+    gate = plan_quotas((), everybody, Budget(), False, None, 0).gate
     order = np.arange(count, dtype=np.int32)
     strategy = DppStrategy(Problem(relevance, diversity, embedding, order, shifted, slots), gate)
     state: Any = strategy._scan

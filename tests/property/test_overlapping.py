@@ -39,6 +39,9 @@ def searched(case: Case) -> bool:
         assert found == least
     if slate.report.tier in EXACT:
         check_picks(case, picks, least)
+    claims = [note for note in slate.report.notes if note.startswith("no slate")]
+    assert bool(claims) == (slate.report.tier is QuotaTier.HEURISTIC and least != NOTHING)
+    assert all(note.endswith(": proven") for note in claims), "lists as short as these are tried to the end"
     return least == NOTHING
 
 

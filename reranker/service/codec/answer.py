@@ -55,6 +55,7 @@ def _fill_signals(message: reranker_service_pb2.SignalCounts, signals: SignalCou
 
 
 def _outcome(outcome: QuotaOutcome) -> slate_pb2.QuotaOutcome:
+    first, last = outcome.crowded_slots
     return slate_pb2.QuotaOutcome(
         attribute=outcome.attribute,
         value=outcome.value,
@@ -67,6 +68,8 @@ def _outcome(outcome: QuotaOutcome) -> slate_pb2.QuotaOutcome:
         reason=f"OUTCOME_REASON_{outcome.reason}" if outcome.reason else None,
         over_fetch=outcome.over_fetch,
         detail=outcome.detail,
+        crowded_slots=slate_pb2.SlotSpan(first=first, last=last) if last else None,
+        soft=outcome.soft,
     )
 
 
@@ -90,6 +93,7 @@ def _explanation(explanation: Explanation) -> slate_pb2.Explanation:
         ],
         instead_of_rank=explanation.instead_of_rank,
         text=explanation.text,
+        soft_part=explanation.soft_part,
     )
 
 

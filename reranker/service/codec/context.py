@@ -66,6 +66,10 @@ def _targets(context: context_pb2.Context, limits: Limits, found: list[Violation
             found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
         if target.attribute in targets:
             found.append(Violation(f"{path}.attribute", "must be unique among the targets"))
+        if len(target.shares) > limits.dictionary:
+            reason = f"must be for at most {limits.dictionary} values, are for {len(target.shares)}"
+            found.append(Violation(f"{path}.shares", reason))
+            continue
         check_texts(f"{path}.shares", [share.value for share in target.shares], limits.text_length, found)
         shares = {share.value: share.share for share in target.shares}
         if len(shares) < len(target.shares):

@@ -78,8 +78,8 @@ class _Reader:
             return f"must have at most {self.text_length} characters"
         if item_id in self._ids_seen:
             return "an item can be fixed in one slot only"
-        if not self.known or item_id in self.known:
-            return "names an item that is not among the candidates" if self.known is not None and not self.known else ""
-        if self.numbers == isinstance(item_id, str):
-            return f"must be {'item_number' if self.numbers else 'item_id'}, as the candidates' ids are"
+        if self.known is None or item_id in self.known:
+            return ""
+        if self.known and self.numbers == isinstance(item_id, str):
+            return f"must be given as {'item_number' if self.numbers else 'item_id'}, as the candidates' ids are"
         return "names an item that is not among the candidates"

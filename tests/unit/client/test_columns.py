@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from reranker.client.values import as_text
 from reranker.errors import InvalidInput
 from reranker.service.codec.request import decode_candidates
 from reranker.service.limits import Limits
+
+# Text whose str() is the member's name, as of every enum that is not a StrEnum.
+Tone = Enum("Tone", {"DARK": "dark"}, type=str)
 
 
 def paths(*arguments: Any, **more: Any) -> list[str]:
@@ -127,7 +131,22 @@ def test_many_mistakes_of_one_kind_are_counted() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["x", "", True, np.False_, 3, np.int64(-4), 2.5, 3.0, np.float32(0.1), float("inf"), float("nan"), b"x", object()],
+    [
+        "x",
+        Tone.DARK,
+        "",
+        True,
+        np.False_,
+        3,
+        np.int64(-4),
+        2.5,
+        3.0,
+        np.float32(0.1),
+        float("inf"),
+        float("nan"),
+        b"x",
+        object(),
+    ],
 )
 def test_values_have_the_same_text_on_both_sides(value: object) -> None:
     assert as_text(value) == attribute_text(value)

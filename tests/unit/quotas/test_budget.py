@@ -1,0 +1,72 @@
+"""A deadline that comes near makes searches give up; the answer is a full slate and says what is not known."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from reranker.candidates import Candidates
+from reranker.engine.request import rerank_traced
+from reranker.errors import DeadlinePassed
+from reranker.policy import Policy
+from reranker.quotas.budget import Budget
+from reranker.slate import QuotaTier, SlateStatus
+
+
+def test_a_distant_deadline_leaves_the_whole_budget() -> None:
+    assert Budget.until(None) == Budget.until(time.perf_counter() + 10.0) == Budget()
+
+
+def test_less_time_left_means_less_to_spend() -> None:
+    near, nearer = (Budget.until(time.perf_counter() + left) for left in (0.02, 0.005))
+    assert 0 < nearer.additions < near.additions < Budget().additions
+    assert Budget.until(time.perf_counter() - 1.0) == Budget(0)
+
+
+def hard_request() -> tuple[Candidates, Policy]:
+    """Ten slots of which two attributes ask for more than fits, in a way that no single one shows."""
+    numbers = np.random.default_rng(5)
+    tones = numbers.choice(list("abcd"), 40).tolist()
+    bodies = ["x" if tone in "ab" else "y" for tone in tones]
+    policy = Policy.from_dict(
+        {
+            "objective": {"strategy": "relevance"},
+            "quotas": [
+                {"attribute": "tone", "min_share": {"a": 0.3, "b": 0.3}, "max_per_value": 2, "window": 4},
+                {"attribute": "body", "min_share": {"y": 0.5}},
+            ],
+        }
+    )
+    return Candidates(list(range(40)), numbers.random(40), attributes={"tone": tones, "body": bodies}), policy
+
+
+def test_what_is_proven_with_time_is_unknown_without() -> None:
+    candidates, policy = hard_request()
+    slate = rerank_traced(candidates, policy, 10)[0]
+    assert slate.report.tier is QuotaTier.HEURISTIC
+    assert slate.report.status is SlateStatus.RELAXED_BEST_EFFORT
+    assert "no slate of these candidates keeps every bound: proven" in slate.report.notes
+
+
+def test_a_near_deadline_is_kept_or_said_to_have_passed() -> None:
+    candidates, policy = hard_request()
+    rerank_traced(candidates, policy, 10)
+    for left in (0.0005, 0.002, 0.01):
+        try:
+            slate = rerank_traced(candidates, policy, 10, deadline=time.perf_counter() + left)[0]
+        except DeadlinePassed:
+            continue
+        assert sorted(set(slate.positions.tolist())) == sorted(slate.positions.tolist())
+        assert len(slate.positions) == 10
+        assert any(note.startswith("no slate") for note in slate.report.notes)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_whole_budget_gives_one_answer(seed: int) -> None:
+    candidates, policy = hard_request()
+    first = rerank_traced(candidates, policy, 6 + seed % 5)[0]
+    again = rerank_traced(candidates, policy, 6 + seed % 5, deadline=time.perf_counter() + 60.0)[0]
+    assert first.positions.tolist() == again.positions.tolist()
+    assert first.report == again.report
