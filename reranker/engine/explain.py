@@ -114,9 +114,9 @@ class Explainer:
             table = self._plan.tables[index]
             if self._counts[index][row] >= table.upper[row, slot + 1]:
                 named = self._counts[index][row] >= table.bounds.named_upper[row, slot + 1]
-                found.append((table.attribute, table.values[row], BoundKind.UPPER if named else BoundKind.WINDOW))
+                found.append((table.attribute, _value(table, row), BoundKind.UPPER if named else BoundKind.WINDOW))
             elif any(self._recent(table, row, slot, window.window) >= window.limit for window in table.sliding):
-                found.append((table.attribute, table.values[row], BoundKind.WINDOW))
+                found.append((table.attribute, _value(table, row), BoundKind.WINDOW))
         return found
 
     def _recent(self, table: AttributeTable, row: int, slot: int, window: int) -> int:
@@ -130,7 +130,7 @@ class Explainer:
         for table, counts in zip(self._plan.tables, self._counts, strict=True):
             rows = set(table.rows_of(pick).tolist())
             for row in np.flatnonzero(table.lower[:, -1] > counts).tolist():
-                reason = (table.attribute, table.values[row], BoundKind.LOWER)
+                reason = (table.attribute, _value(table, row), BoundKind.LOWER)
                 (paid if row in rows else owed).append(reason)
         return paid or owed
 
@@ -145,14 +145,13 @@ class Explainer:
     ) -> str:
         place = f"upstream rank {pick + 1}, slot {slot + 1}"
         if pinned:
-            return f"{place}: kept in its place by the policy"
+            by = "the request fixed it there" if slot in self._pool.fixed else "kept in its place by the policy"
+            return f"{place}: {by}"
         if influences:
             first = influences[0]
-            words = {
-                BoundKind.LOWER: f"{first.attribute} {first.value} was owed by this slot",
-                BoundKind.UPPER: f"{first.attribute} {first.value} had reached its most",
-            }
-            why = words.get(first.bound, f"{first.attribute} {first.value} had filled its window")
+            who = f"{first.attribute} {first.value}".rstrip()
+            words = {BoundKind.LOWER: "was owed by this slot", BoundKind.UPPER: "had reached its most"}
+            why = f"{who} {words.get(first.bound, 'had filled its window')}"
             candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"
             return f"{place}: {why}, which kept {candidates} back, first of them upstream rank {instead}"
         if exhausted:
@@ -160,6 +159,8 @@ class Explainer:
         if pick == slot:
             return f"{place}: best of what was left, where upstream had it"
         varied = self._strategy.problem.diversity > 0 and self._unit is not None
+        if pick > slot and self._bonus[pick] > 0:
+            return f"{place}: lifted, because a soft bound asks for it"
         if pick > slot:
             why = "it differs more from what stands above it" if varied else "better candidates may not rise this far"
             return f"{place}: lifted, because {why}"
@@ -167,6 +168,10 @@ class Explainer:
         if not varied or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"
         return f"{place}: lower than upstream had it, because items above it are worth more or less alike"
+
+
+def _value(table: AttributeTable, row: int) -> str:
+    return "" if table.is_intersection else table.values[row]
 
 
 def _resolved(utility: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -91,6 +91,7 @@ def _suspended(block: Block, reason: OutcomeReason) -> list[QuotaOutcome]:
             status=OutcomeStatus.SUSPENDED,
             reason=reason,
             over_fetch=0,
+            soft=block.soft,
         )
         for value, bound in dict.fromkeys(named) or [("", BoundKind.LOWER)]
     ]
