@@ -201,13 +201,22 @@ def _grown(array: NDArray[Any], fresh: int, fill: int) -> NDArray[Any]:
 
 
 def _carried(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Values that a chosen candidate carries, in dictionary order."""
+    """Values that a chosen candidate carries, as they first occur."""
     owners = chosen if column.offsets is None else np.repeat(chosen, np.diff(column.offsets))
-    present = np.bincount(column.codes[owners], minlength=len(column.values) + 1)
-    return tuple(value for value, count in zip(column.values, present[1:].tolist(), strict=True) if count)
+    present = np.bincount(column.codes[owners], minlength=len(column.values) + 1)[1:]
+    return _as_they_occur(column, present > 0)
 
 
 def _more_than(column: AttributeColumn, limit: int) -> tuple[str, ...]:
-    """Values that more than `limit` candidates carry: rarer ones cannot break a window."""
+    """Values that more than `limit` candidates carry, as they first occur: rarer ones cannot break a window."""
     counts = np.bincount(column.codes, minlength=len(column.values) + 1)[1:]
-    return tuple(column.values[i] for i in np.flatnonzero(counts > limit).tolist())
+    return _as_they_occur(column, counts > limit)
+
+
+def _as_they_occur(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    """The chosen values by their first item upstream, whatever their names and the order in which they came in."""
+    count = len(column.codes)
+    first = np.full(len(column.values) + 1, count)
+    first[column.codes[::-1]] = np.arange(count - 1, -1, -1)
+    picked = np.flatnonzero(chosen)
+    return tuple(column.values[i] for i in picked[np.argsort(first[picked + 1], kind="stable")].tolist())
