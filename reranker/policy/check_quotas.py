@@ -38,8 +38,8 @@ def check_quota(policy: policy_pb2.Policy, quota: policy_pb2.Quota, path: KeyPat
 
 
 def bounds_of(quota: policy_pb2.Quota) -> int:
-    """How many values a block names with a bound."""
-    shares = len(quota.min_share) + len(quota.max_share)
+    """How many bounds a block names; a target share is two."""
+    shares = len(quota.min_share) + len(quota.max_share) + 2 * len(quota.target)
     return shares + len(quota.min_count) + len(quota.max_count) + len(quota.values)
 
 

@@ -1,16 +1,15 @@
-"""What a policy will do, in words and in numbers: for the people who own it."""
+"""What a policy will do, in plain sentences: for the people who own it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 
 from reranker.policy import defaults
+from reranker.policy.binding import exact, shares_of, subject
 from reranker.policy.model import Policy
-from reranker.policy.vocabulary import enum_word, fraction_of
+from reranker.policy.vocabulary import enum_word
 from reranker.v1 import policy_pb2 as pb
 
-_AT = (10, 25, 50)  # slate lengths at which counts are printed
 _STRATEGY = {
     "relevance": "keeps to upstream relevance",
     "mmr": "weighs relevance against likeness to what stands above (MMR)",
@@ -31,44 +30,10 @@ def described(policy: Policy) -> list[str]:
         *_about(message.about),
         _objective(message.objective),
         *_rails(message),
-        *(sentence for quota in message.quotas for sentence in _sentences(quota)),
+        *(sentence for quota in message.quotas for sentence in _quota(quota)),
+        *_labels(message.labels),
         f"When the bounds cannot all hold, it {_MODES[_word(message.on_infeasible, 'mode')]}.",
     ]
-
-
-def numbers(policy: Policy) -> list[str]:
-    """Of each share: the first slot at which it binds, and the counts it asks for at 10, 25 and 50 slots."""
-    lines = []
-    for index, quota in enumerate(policy.message.quotas):
-        rows = [_row("at least", entry, first_floor, _floor) for entry in quota.min_share]
-        rows += [_row("at most", entry, first_ceiling, _ceiling) for entry in quota.max_share]
-        if rows:
-            columns = "".join(f"{f'at {slots}':>8}" for slots in _AT)
-            lines.append(f"{f'quotas[{index}] {quota.attribute}':<36}{'binds from':>12}{columns}")
-            lines += rows
-    return lines
-
-
-def warnings(policy: Policy) -> list[str]:
-    """Bounds that can never bind."""
-    return [
-        f"quotas[{index}] {quota.attribute}: {reason}"
-        for index, quota in enumerate(policy.message.quotas)
-        for reason in _vacuous(quota)
-    ]
-
-
-def first_floor(share: Fraction) -> int:
-    """The first prefix j with floor(j x share) > 0; 0 when there is none."""
-    return -(-share.denominator // share.numerator) if share > 0 else 0
-
-
-def first_ceiling(share: Fraction) -> int:
-    """The first prefix j with ceil(j x share) < j; 0 when there is none."""
-    if share >= 1:
-        return 0
-    # ceil(j p) < j exactly when j (1 - p) >= 1.
-    return first_floor(1 - share)
 
 
 def _about(about: pb.About) -> list[str]:
@@ -101,73 +66,95 @@ def _rails(message: pb.Policy) -> Iterator[str]:
     keep_top = defaults.get(message.placement, "keep_top")
     if keep_top:
         yield f"The first {'item keeps its slot' if keep_top == 1 else f'{keep_top} items keep their slots'}."
+    max_fall = defaults.get(message.placement, "max_fall")
+    if max_fall:
+        yield f"No item falls more than {max_fall} {_plural('slot', max_fall)} below its upstream rank."
 
 
-def _sentences(quota: pb.Quota) -> Iterator[str]:
-    within = defaults.get(quota, "within")
-    span = f"the first {within} slots" if within else "the slate"
-    name = quota.attribute
-    everywhere = f"at every prefix of {span}"
+def _quota(quota: pb.Quota) -> Iterator[str]:
+    """The block's sentences; what holds for all of them is said once, after the last."""
+    yield from _likeness(quota)
+    yield from _shares(quota)
+    yield from _counts(quota)
+    coverage = defaults.get(quota, "min_coverage")
+    if coverage:
+        yield f"  It applies where at least {coverage:.4g} of the candidates have a known {quota.attribute}."
+    weight = defaults.get(quota, "weight")
+    if defaults.get(quota, "soft"):
+        yield f"  It is soft: each unit weighs {weight:g} beside relevance and variety; the status never depends on it."
+    elif weight != 1:
+        yield f"  Where something has to give, one unit of it counts {weight:g}."
+
+
+def _likeness(quota: pb.Quota) -> Iterator[str]:
+    if quota.HasField("max_similarity"):
+        window = defaults.get(quota, "window")
+        where = f"fewer than {window} slots apart" if window else "of the slate"
+        yield f"No two items {where} have embeddings with a cosine above {quota.max_similarity:g}."
+
+
+def _shares(quota: pb.Quota) -> Iterator[str]:
+    name, everywhere = subject(quota), f"at every prefix of {_span(quota)}"
     for entry in quota.min_share:
-        yield f"{name} {entry.value}: at least {_exact(entry.share)} {everywhere}."
+        yield f"{f'{name} {entry.value}'.rstrip()}: at least {exact(entry.share)} {everywhere}."
     for entry in quota.max_share:
-        yield f"{name} {entry.value}: at most {_exact(entry.share)} {everywhere}."
+        yield f"{f'{name} {entry.value}'.rstrip()}: at most {exact(entry.share)} {everywhere}."
+    targets = [bound for bound in shares_of(quota) if bound.key == "target"]
+    for low, high in zip(targets[::2], targets[1::2], strict=True):
+        yield f"{name} {low.value}: at least {low.share} and at most {high.share} {everywhere}."
+    sources = {
+        pb.TARGET_SOURCE_REQUEST: "that the request names, and nothing where it names none",
+        pb.TARGET_SOURCE_POOL: "among the labelled candidates that pass the guard",
+    }
+    if quota.target_source in sources:
+        tolerance = defaults.get(quota, "tolerance")
+        near = f"within {tolerance:g} of the shares" if tolerance else "the shares"
+        yield f"{name}: each value {near} {sources[quota.target_source]}, {everywhere}."
+
+
+def _counts(quota: pb.Quota) -> Iterator[str]:
+    name, span = subject(quota), _span(quota)
     for count in quota.min_count:
-        yield f"{name} {count.value}: at least {count.count} in {span}."
+        yield f"{f'{name} {count.value}'.rstrip()}: at least {count.count} in {span}."
     for count in quota.max_count:
-        yield f"{name} {count.value}: at most {count.count} in {span}."
+        yield f"{f'{name} {count.value}'.rstrip()}: at most {count.count} in {span}."
     if defaults.get(quota, "at_least_one_of_each"):
         values = ", ".join(quota.values) or "every value that a guard-passing candidate carries"
         yield f"{name}: at least one each of {values} in {span}."
     if quota.HasField("max_per_value"):
         window = defaults.get(quota, "window")
         where = f"any {window} slots in a row" if window else "the slate"
-        yield f"{name}: no value more than {quota.max_per_value} times in {where}."
+        times = "once" if quota.max_per_value == 1 else f"{quota.max_per_value} times"
+        yield f"{name}: no value more than {times} in {where}."
 
 
-def _vacuous(quota: pb.Quota) -> Iterator[str]:
+def _labels(labels: pb.Labels) -> Iterator[str]:
+    """How unknown labels count, where it is not the default."""
+    yield from _unknown(_word(labels, "unknown"), "")
+    for own in labels.attributes:
+        if own.HasField("unknown"):
+            yield from _unknown(_word(own, "unknown"), f" of {own.attribute}")
+        if own.sensitive:
+            yield f"Values of {own.attribute} are sensitive: never logged or shown without permission."
+
+
+def _unknown(rule: str, whose: str) -> Iterator[str]:
+    if rule == "exclude":
+        yield f"Items without a label{whose} are not counted in prefixes: shares are of labelled items."
+    elif rule == "group":
+        yield f"Items without a label{whose} are a group of their own, called unknown."
+
+
+def _span(quota: pb.Quota) -> str:
     within = defaults.get(quota, "within")
-    for entry in quota.min_share:
-        first = first_floor(_exact(entry.share))
-        if not first or (within and first > within):
-            yield f"min_share of {entry.value} asks for nothing{f' within {within} slots' if first else ''}"
-    for entry in quota.max_share:
-        first = first_ceiling(_exact(entry.share))
-        if not first or (within and first > within):
-            yield f"max_share of {entry.value} forbids nothing{f' within {within} slots' if first else ''}"
-    for count in quota.min_count:
-        if not count.count:
-            yield f"min_count of {count.value} asks for nothing"
-    for count in quota.max_count:
-        if within and count.count >= within:
-            yield f"max_count of {count.value} forbids nothing within {within} slots"
-    window = defaults.get(quota, "window")
-    if quota.HasField("max_per_value") and window and quota.max_per_value >= window:
-        yield f"max_per_value forbids nothing in {window} slots"
+    return f"the first {within} {_plural('slot', within)}" if within else "the slate"
 
 
-def _row(
-    bound: str, entry: pb.ValueShare, first: Callable[[Fraction], int], count: Callable[[Fraction, int], int]
-) -> str:
-    share = _exact(entry.share)
-    binds = f"slot {first(share)}" if first(share) else "never"
-    counts = "".join(f"{count(share, slots):>8}" for slots in _AT)
-    return f"  {entry.value:<14.14} {bound:<9}{share!s:<10}{binds:>12}{counts}"
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
 
 
-def _floor(share: Fraction, slots: int) -> int:
-    return slots * share.numerator // share.denominator
-
-
-def _ceiling(share: Fraction, slots: int) -> int:
-    return -(-slots * share.numerator // share.denominator)
-
-
-def _exact(share: pb.Share) -> Fraction:
-    return fraction_of(share) or Fraction(0)
-
-
-def _word(block: pb.Objective | pb.OnInfeasible, name: str) -> str:
+def _word(block: pb.Objective | pb.OnInfeasible | pb.Labels | pb.AttributeLabels, name: str) -> str:
     field = block.DESCRIPTOR.fields_by_name[name]
     assert field.enum_type is not None
     return enum_word(field.enum_type, defaults.get(block, name)) or ""

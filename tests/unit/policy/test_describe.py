@@ -7,7 +7,8 @@ import pytest
 
 from reranker.cli import main
 from reranker.policy import Policy
-from reranker.policy.describe import described, first_ceiling, first_floor, numbers, warnings
+from reranker.policy.binding import first_ceiling, first_floor, numbers, warnings
+from reranker.policy.describe import described
 
 POLICIES = sorted((Path(__file__).parents[3] / "policies").glob("*.toml"))
 SHARES = [Fraction(p, q) for q in range(1, 13) for p in range(q + 1)]
@@ -90,3 +91,67 @@ def test_mistakes_are_named_with_file_and_line(tmp_path: Path, capsys: pytest.Ca
     assert "wrong.toml" in error
     assert "line 3" in error
     assert "line 4" in error
+
+
+def test_every_word_on_bounds_has_its_sentence() -> None:
+    told = described(
+        Policy.from_dict(
+            {
+                "placement": {"max_fall": 5},
+                "quotas": [
+                    {"where": {"tone": ["5-6", "7-8"], "body": ["plus"]}, "min_share": 0.1, "weight": 2.0},
+                    {"attribute": "gender", "target": {"woman": 0.45}, "tolerance": 0.05, "min_coverage": 0.8},
+                    {"attribute": "gender", "target": "request", "within": 10},
+                    {"attribute": "tone", "target": "pool", "tolerance": 0.1},
+                    {"max_similarity": 0.95, "window": 4},
+                    {"attribute": "maker", "max_per_value": 1, "soft": True, "weight": 0.5},
+                ],
+                "labels": {"unknown": "exclude", "gender": {"unknown": "group", "sensitive": True}},
+            }
+        )
+    )
+    assert told[2:-1] == [
+        "No item falls more than 5 slots below its upstream rank.",
+        "tone 5-6 or 7-8 and body plus: at least 1/10 at every prefix of the slate.",
+        "  Where something has to give, one unit of it counts 2.",
+        "gender woman: at least 2/5 and at most 1/2 at every prefix of the slate.",
+        "  It applies where at least 0.8 of the candidates have a known gender.",
+        "gender: each value the shares that the request names, and nothing where it names none, "
+        "at every prefix of the first 10 slots.",
+        "tone: each value within 0.1 of the shares among the labelled candidates that pass the guard, "
+        "at every prefix of the slate.",
+        "No two items fewer than 4 slots apart have embeddings with a cosine above 0.95.",
+        "maker: no value more than once in the slate.",
+        "  It is soft: each unit weighs 0.5 beside relevance and variety; the status never depends on it.",
+        "Items without a label are not counted in prefixes: shares are of labelled items.",
+        "Items without a label of gender are a group of their own, called unknown.",
+        "Values of gender are sensitive: never logged or shown without permission.",
+    ]
+
+
+def test_targets_and_intersections_have_numbers_too() -> None:
+    quotas = [
+        {"attribute": "gender", "target": {"woman": 0.45}, "tolerance": 0.05},
+        {"where": {"tone": ["dark"], "body": ["plus"]}, "min_share": "1/8"},
+    ]
+    lines = [line.split() for line in numbers(Policy.from_dict({"quotas": quotas}))]
+    assert lines[1] == ["woman", "at", "least", "2/5", "slot", "3", "4", "10", "20"]
+    assert lines[2] == ["woman", "at", "most", "1/2", "slot", "2", "5", "13", "25"]
+    assert lines[3][:6] == ["quotas[1]", "tone", "dark", "and", "body", "plus"]
+    assert lines[4] == ["at", "least", "1/8", "slot", "8", "1", "3", "6"]
+
+
+def test_shares_that_contradict_each_other_are_warned_of() -> None:
+    quotas = [
+        {"attribute": "tone", "min_share": {"a": 0.6, "b": 0.5}},
+        {"attribute": "tone", "max_share": {"a": 0.4}},
+        {"attribute": "size", "min_share": {"s": 0.9, "l": 0.9}, "soft": True},
+        {"attribute": "size", "target": {"s": 0.5}, "tolerance": 0.5},
+        {"max_similarity": 1.0},
+    ]
+    assert warnings(Policy.from_dict({"quotas": quotas})) == [
+        "quotas[3] size: target of s asks for and forbids nothing",
+        "quotas[4] similarity: max_similarity forbids nothing",
+        "tone: least shares add up to 1.1, which only items with several values can meet",
+        "tone a: the least share, 3/5, is above the most, 2/5",
+    ]

@@ -1,0 +1,121 @@
+"""The command line; each command imports what it needs when it runs, so that help and mistakes are quick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reranker.cli import inputs
+from reranker.errors import RerankerError
+
+_BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 an unforeseen failure, 2 bad input or settings.
+
+    `check-policy` returns 3 for a sound policy of which a hard bound does not hold on the given candidates.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (RerankerError, OSError) as error:
+        print(f"reranker {options.command}: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    from reranker.runtime.settings import add_flags
+
+    parser = argparse.ArgumentParser(prog="reranker", description="Diverse, representative slates under quotas.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    serve = commands.add_parser(
+        "serve", help="serve slates over gRPC", description="Serve slates over gRPC.", epilog=_PRECEDENCE
+    )
+    add_flags(serve)
+    serve.add_argument("--check", action="store_true", help="validate settings and policies, warm up and exit")
+    serve.set_defaults(run=_serve)
+
+    rerank = commands.add_parser("rerank", help="re-rank one list from a file", description=_RERANK)
+    rerank.add_argument("--policy", required=True, metavar="FILE", help="a policy as TOML")
+    rerank.add_argument(
+        "--candidates", required=True, metavar="FILE", help="candidates as JSON; - reads standard input"
+    )
+    inputs.add_context_flags(rerank)
+    rerank.add_argument("--explain", action="store_true", help="say why each item stands where it stands")
+    rerank.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    rerank.set_defaults(run=_rerank)
+
+    check = commands.add_parser(
+        "check-policy", help="name every mistake of a policy, and try it on a list", description=_CHECK
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    check.add_argument("--candidates", metavar="FILE", help="a list to try it on, as JSON; - reads standard input")
+    inputs.add_context_flags(check)
+    check.set_defaults(run=_check_policy)
+
+    describe = commands.add_parser("describe", help="say in plain words what a policy does")
+    describe.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    describe.set_defaults(run=_describe)
+    return parser
+
+
+_PRECEDENCE = "Each flag has a variable: --worker-threads is RERANKER_WORKER_THREADS. A flag wins over its variable."
+_RERANK = f"Re-rank one list, in this process. {inputs.FORMAT}"
+_CHECK = (
+    "Name every mistake of a policy with its line and key, say when its shares begin to bind and which never do. "
+    "With candidates, also say whether every bound holds, what that costs in relevance and whom the guard takes away; "
+    f"the exit code is {_BROKEN} when a hard bound does not hold. {inputs.FORMAT}"
+)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from reranker.runtime.settings import resolve
+
+    settings = resolve(vars(options))
+    from reranker.runtime.process import check_only, serve
+
+    return check_only(settings) if options.check else serve(settings)
+
+
+def _rerank(options: argparse.Namespace) -> int:
+    from reranker.cli.show import as_json, as_text
+    from reranker.engine import rerank
+    from reranker.policy import Policy
+
+    policy = Policy.from_toml(Path(options.policy))
+    candidates = inputs.read_candidates(options.candidates)
+    context = inputs.context_of(options, candidates)
+    slate = rerank(candidates, policy, options.slate_size, explain=options.explain, context=context)
+    print(json.dumps(as_json(slate)) if options.json else as_text(candidates, slate))
+    return 0
+
+
+def _check_policy(options: argparse.Namespace) -> int:
+    from reranker.policy import Policy, binding
+
+    policy = Policy.from_toml(options.file)
+    print(f"{options.file}: sound, revision {policy.revision}", *binding.numbers(policy), sep="\n")
+    for text in binding.warnings(policy):
+        print(f"warning: {text}")
+    if options.candidates is None:
+        return 0
+    from reranker.cli.show import trial_as_text
+    from reranker.engine.trial import try_policy
+
+    candidates = inputs.read_candidates(options.candidates)
+    trial = try_policy(policy, candidates, options.slate_size, inputs.context_of(options, candidates))
+    print(trial_as_text(trial))
+    return _BROKEN if trial.broken else 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from reranker.policy import Policy, describe
+
+    print(*describe.described(Policy.from_toml(options.file)), sep="\n")
+    return 0
