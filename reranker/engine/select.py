@@ -65,16 +65,11 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
     strategy.select(slot, slot + 1)
     if not free or driver is None:
         return
-    eased = False
     while gate.picks[slot] < 0 or not driver.accept(slot, int(gate.picks[slot])):
         if gate.picks[slot] >= 0:
             gate.is_open[gate.kind[gate.picks[slot]]] = False
             strategy.retract(slot)
-        elif likeness is not None and not eased:  # what quotas allow is too alike: likeness gives way
-            eased = True
-            driver.open(slot)
-            likeness.ease(slot, pool, gate)
-        else:
+        elif likeness is None or not likeness.ease(slot, pool, gate):
             raise AssertionError(f"no candidate may stand in slot {slot + 1}")
         strategy.select(slot, slot + 1)
     if explainer is not None:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
 from reranker.policy.blocks import SimilarityBound
+from reranker.quotas.budget import Budget
 from reranker.quotas.pool import Pool
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome
 
 TOLERANCE = 1e-6  # of a cosine in float32: two copies of one vector are not above a limit of 1
-_ALL_PAIRS = 400_000_000  # multiply-adds that comparing every candidate with every other may take
+_VECTORISED = 8  # multiply-adds of a matrix product in the time of one addition elsewhere
 _NEVER = np.iinfo(np.int32).max // 2
 
 
@@ -26,10 +27,10 @@ class Likeness:
         self._conflicts = np.zeros(len(unit), np.int32)
         self._leaving: list[list[NDArray[np.bool_]]] = [[] for _ in range(slots + 1)]
 
-    def pairs(self) -> tuple[NDArray[np.bool_], int]:
+    def pairs(self, budget: Budget) -> tuple[NDArray[np.bool_], int]:
         """Who is too alike to whom, bool (N, N), and within how many slots; (0, 0) and 0 where that costs too much."""
         count, width = self._unit.shape
-        if len(self.bounds) != 1 or count * count * width > _ALL_PAIRS:
+        if len(self.bounds) != 1 or count * count * width > _VECTORISED * budget.additions:
             return np.zeros((0, 0), bool), 0
         alike = self._unit @ self._unit.T > self.bounds[0].limit + TOLERANCE
         np.fill_diagonal(alike, False)
@@ -39,11 +40,15 @@ class Likeness:
         """Let nobody stand in `slot` who is too alike to an item before it."""
         gate.release[:] = np.where(self.conflicts_at(slot) > 0, _NEVER, pool.release)
 
-    def ease(self, slot: int, pool: Pool, gate: Gate) -> None:
-        """Nobody could stand in `slot`: let those in whom the fewest items resemble."""
+    def ease(self, slot: int, pool: Pool, gate: Gate) -> bool:
+        """What quotas allow in `slot` is too alike: let in whom the fewest items resemble; False if nobody is left.
+
+        Kinds that were refused stay closed, so that asking again lets more in.
+        """
         standing = ~gate.taken & gate.is_open[gate.kind] & (pool.release <= slot + 1)
         fewest = int(self._conflicts[standing].min(initial=_NEVER))
         gate.release[:] = np.where(self._conflicts <= fewest, pool.release, _NEVER)
+        return bool(standing.any())
 
     def commit(self, slot: int, pick: int) -> None:
         """Count who is too alike to the slot's pick."""

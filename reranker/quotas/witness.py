@@ -40,7 +40,7 @@ class WitnessGate:
         likeness: Likeness | None,
         max_fall: int,
     ) -> None:
-        alike, alike_span = likeness.pairs() if likeness is not None else (np.zeros((0, 0), bool), 0)
+        alike, alike_span = likeness.pairs(budget) if likeness is not None else (np.zeros((0, 0), bool), 0)
         self._series = series_of(tables, pool, max_fall)
         self.rows = Rows(self._series, tables, pool, alike_span > 0)
         eased = ease(self._series, self.rows, pool)
