@@ -30,13 +30,16 @@ def open_kinds_of(slot: int, is_open: NDArray[np.bool_], bounds: Bounds, state: 
             for e in range(slot, last + 1):
                 closed[s] = closed[s] or n >= high[s, e]
     owed = np.zeros((len(partition), slots + 1), np.int32)
+    debt = np.zeros((len(span), slots + 1), np.int32)  # what free slots have to pay, as settled ones pay too
     for s in range(len(span)):
         g, n = group[s], count[s, slot - 1]
         if g < 0 or low[s, slots] <= n:  # floors never fall
             continue
         for b in range(slot, slots + 1):
-            debt = max(0, low[s, b] - n)
-            owed[g, b] = owed[g, b] + debt if partition[g] else max(owed[g, b], debt)
+            if settled[b] and has(kind[b], s, kind_start, kind_series):
+                n += 1
+            debt[s, b] = max(0, low[s, b] - n)
+            owed[g, b] = owed[g, b] + debt[s, b] if partition[g] else max(owed[g, b], debt[s, b])
     tight = np.zeros(len(partition), np.int32)
     for g in range(len(partition)):
         free = 0
@@ -53,7 +56,7 @@ def open_kinds_of(slot: int, is_open: NDArray[np.bool_], bounds: Bounds, state: 
             s = kind_series[at]
             allowed = allowed and not closed[s]
             g = group[s]
-            if g >= 0 and tight[g] > 0 and low[s, tight[g]] > count[s, slot - 1]:
+            if g >= 0 and tight[g] > 0 and debt[s, tight[g]] > 0:
                 paid[g] = True
         for g in range(len(partition)):
             allowed = allowed and (tight[g] == 0 or paid[g])

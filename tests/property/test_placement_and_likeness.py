@@ -132,3 +132,19 @@ def test_a_fixed_item_fills_no_floor_and_uses_up_a_cap() -> None:
     assert listed({"quotas": [cap]}, fixed).run().positions.tolist() == [4, 0, 1, 2]
     slate = listed({"quotas": [floor, cap]}, fixed).run()
     assert slate.report.status is not SlateStatus.SATISFIED
+
+
+def test_a_kept_item_behind_a_free_slot_pays_what_the_free_slot_then_does_not_owe() -> None:
+    """The item of rank 2 is fixed further down: slot 2 is free, slot 3 keeps its item, which meets the floor."""
+    columns = {"tone": list("aabaab"), "creator": list("ABCDEF")}
+    policy = {
+        "objective": {"strategy": "relevance"},
+        "placement": {"keep_top": 3},
+        "quotas": [
+            {"attribute": "tone", "min_count": {"b": 1}, "within": 3},
+            {"attribute": "creator", "max_per_value": 1, "window": 2},
+        ],
+    }
+    slate = Case(np.arange(6, 0, -1).astype(float), None, columns, policy, 5, {5: 1}).run()
+    assert slate.positions.tolist() == [0, 3, 2, 4, 1]
+    assert slate.report.status is SlateStatus.SATISFIED

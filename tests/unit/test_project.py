@@ -124,6 +124,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"reranker"}
-    assert {"reranker/py.typed", "reranker/cli.py", "reranker/v1/policy_pb2.pyi"} <= set(names)
+    assert {"reranker/py.typed", "reranker/cli/__init__.py", "reranker/v1/policy_pb2.pyi"} <= set(names)
     scripts = next(name for name in names if name.endswith("entry_points.txt"))
     assert "reranker = reranker.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
