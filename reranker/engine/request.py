@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.candidates import Candidates, EmbeddingColumn
+from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.checks import check_request, check_types, fixed_candidates, guard_passes
+from reranker.engine.problem import build_problem, main_embedding
 from reranker.engine.report import build_report
 from reranker.engine.select import Selection, select
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
@@ -26,7 +27,7 @@ from reranker.quotas.pool import Pool, build_pool, hard_columns
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.wishes import Wishes
 from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, Slate, SlateStatus
-from reranker.strategies import Problem, build, normalised
+from reranker.strategies import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def rerank_traced(
     )
     clock.lap("plan")
 
-    strategy = build(rules.strategy, _problem(rules, candidates, order, scores), plan.gate)
+    strategy = build(rules.strategy, build_problem(rules, candidates, context, order, scores), plan.gate)
     explanations = select(Selection(strategy, plan, pool, bounded.wishes(), deadline), explain)
     picks, gains = plan.gate.picks, plan.gate.gains
     clock.lap("select")
@@ -212,25 +213,6 @@ def _bounded(
             unit = unit_rows(embedding.matrix, embedding.norms, order)
     soft = build_tables(rules, pool, active.soft) if active.soft else ()
     return _Bounded(rules, pool, active, build_tables(rules, pool, active.hard), soft, unit)
-
-
-def _problem(
-    rules: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32], scores: NDArray[np.float64]
-) -> Problem:
-    return Problem(
-        relevance=normalised(scores, rules.normalisation),
-        diversity=0.0 if rules.strategy == "relevance" else rules.diversity,
-        embedding=main_embedding(candidates),
-        order=order,
-        shifted=rules.shifted,
-        slots=rules.slots,
-    )
-
-
-def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
-    """The embedding that strategies use: the first one, if any candidate has it."""
-    column = next(iter(candidates.embeddings.values()), None)
-    return column if column is not None and column.norms.any() else None
 
 
 def _plan_notes(plan: Plan, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:

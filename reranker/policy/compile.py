@@ -52,6 +52,10 @@ class CompiledPolicy:
     slots: int
     strategy: str
     diversity: float
+    window: int
+    sample: bool
+    relevance_floor: float | None
+    candidate_window: int
     normalisation: str
     shifted: bool
     score_zero: float
@@ -156,6 +160,10 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         slots=slots,
         strategy=strategy,
         diversity=defaults.get(objective, "diversity"),
+        window=defaults.get(objective, "window"),
+        sample=defaults.get(objective, "sample"),
+        relevance_floor=defaults.get(objective, "relevance_floor"),
+        candidate_window=defaults.get(objective, "candidate_window"),
         normalisation=normalisation,
         shifted=spectral if similarity == "auto" else similarity == "cosine_shifted",
         score_zero=defaults.get(objective, "score_zero"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp import DppStrategy
@@ -12,7 +10,7 @@ from reranker.strategies.relevance import RelevanceStrategy, normalised
 
 __all__ = ["STRATEGIES", "Gate", "Problem", "Strategy", "build", "normalised"]
 
-STRATEGIES: dict[str, Callable[[Problem, Gate], Strategy]] = {
+STRATEGIES: dict[str, type[Strategy]] = {
     "relevance": RelevanceStrategy,
     "mmr": MmrStrategy,
     "dpp": DppStrategy,
@@ -20,7 +18,8 @@ STRATEGIES: dict[str, Callable[[Problem, Gate], Strategy]] = {
 
 
 def build(name: str, problem: Problem, gate: Gate) -> Strategy:
-    """The strategy called `name`; without embeddings or at diversity 0 every one of them is relevance."""
-    if problem.embedding is None or problem.diversity == 0.0:
+    """The strategy called `name`; at diversity 0, or without what it looks at, every one of them is relevance."""
+    chosen = STRATEGIES[name]
+    if problem.diversity == 0.0 or not chosen.applies(problem):
         return RelevanceStrategy(problem, gate)
-    return STRATEGIES[name](problem, gate)
+    return chosen(problem, gate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ class Problem:
     """What is maximised over candidates in upstream order.
 
     `relevance` float64 (N,), `diversity` 0..1, `embedding` in input order (None: there is none), `order` int32 (N,)
-    from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2.
+    from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2. `window` 0 is the whole slate; w
+    looks at the last w - 1 picks alone, or holds w bases (ssd). `sample`: draw from the DPP with `seed`, for its mode.
     """
 
     relevance: NDArray[np.float64]
@@ -29,6 +30,9 @@ class Problem:
     order: NDArray[np.int32]
     shifted: bool
     slots: int
+    window: int = 0
+    sample: bool = False
+    seed: int = 0
 
     def weighted_relevance(self) -> NDArray[np.float64]:
         """(1 - diversity) x relevance."""
@@ -50,11 +54,18 @@ class Strategy(ABC):
     The gate's arrays may be replaced until the first `select`; from then on only their contents may change.
     """
 
-    def __init__(self, problem: Problem, gate: Gate, kernel: Kernel[..., None]) -> None:
+    kernel: ClassVar[Kernel[..., None]]
+
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Whether the problem has what the strategy looks at; otherwise relevance decides alone."""
+        return problem.embedding is not None
+
+    def __init__(self, problem: Problem, gate: Gate) -> None:
         self.problem = problem
         self.gate = gate
         self.bonus: NDArray[np.float64] | None = None
-        self._kernel = kernel
+        self._kernel = self.kernel
         self._relevance = self._adjusted = problem.weighted_relevance()
         self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
 

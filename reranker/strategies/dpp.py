@@ -16,8 +16,10 @@ from reranker.strategies.base import Problem, Strategy
 class DppStrategy(Strategy):
     """Chen et al. 2018, algorithm 1, in the additive form (rule 1). O(U (D + k)), U <= N k refreshed entries."""
 
+    kernel = select_dpp
+
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate, select_dpp)
+        super().__init__(problem, gate)
         assert problem.embedding is not None
         count, slots = len(problem.order), problem.slots
         self._rows, self._dimension = problem.unit_rows(extra=slots)

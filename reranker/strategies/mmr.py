@@ -15,8 +15,10 @@ from reranker.strategies.base import Problem, Strategy
 class MmrStrategy(Strategy):
     """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k compared pairs."""
 
+    kernel = select_mmr
+
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate, select_mmr)
+        super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
         rows, _ = problem.unit_rows()

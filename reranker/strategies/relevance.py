@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.gate import Gate
 from reranker.kernels.relevance import select_adjusted, select_relevance
 from reranker.strategies.base import Problem, Strategy
 
@@ -40,8 +39,12 @@ def normalised(scores: NDArray[np.float64], method: str) -> NDArray[np.float64]:
 class RelevanceStrategy(Strategy):
     """Picks by `problem.relevance` alone: the best open candidate. O(N) a slot."""
 
-    def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate, select_relevance)
+    kernel = select_relevance
+
+    @classmethod
+    def applies(cls, problem: Problem) -> bool:
+        """Always: it looks at relevance alone."""
+        return True
 
     def adjust(self, bonus: NDArray[np.float64]) -> None:
         """Add `bonus` to every utility; they no longer follow the upstream order then."""
