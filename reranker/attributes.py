@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,25 @@ class AttributeColumn:
             top = self.probabilities[np.arange(len(best)), best]
             known = (top >= np.float32(threshold)) & (top > 0)
         return AttributeColumn(self.values, np.where(known, best + 1, 0).astype(np.int32))
+
+    def take(self, rows: NDArray[np.integer]) -> AttributeColumn:
+        """The column of the candidates in `rows`, in that order. O(rows)."""
+        if self.probabilities is not None:
+            return AttributeColumn(self.values, self.codes, None, self.probabilities[rows])
+        if self.offsets is None:
+            return AttributeColumn(self.values, self.codes[rows])
+        sizes = np.diff(self.offsets)[rows]
+        offsets = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum(sizes, out=offsets[1:])
+        starts = np.repeat(self.offsets[rows] - offsets[:-1], sizes)
+        return AttributeColumn(self.values, self.codes[starts + np.arange(offsets[-1])], offsets)
+
+    def listed(self) -> list[list[str]]:
+        """The values of every item; none where they are unknown. Not for probabilities."""
+        if self.offsets is None:
+            return [[self.values[code - 1]] if code else [] for code in self.codes.tolist()]
+        codes, offsets = self.codes.tolist(), self.offsets.tolist()
+        return [[self.values[code - 1] for code in codes[a:b]] for a, b in pairwise(offsets)]
 
 
 def attribute_text(value: Any) -> str:

@@ -101,6 +101,15 @@ class Candidates:
         self.ids, self.scores, self.embeddings, self.attributes = ids, scores, embeddings, attributes
         return self
 
+    def take(self, rows: NDArray[np.integer]) -> Candidates:
+        """The candidates in `rows`, in that order. O(rows x (D + attributes))."""
+        return Candidates.from_columns(
+            [self.ids[row] for row in rows.tolist()],
+            self.scores[rows],
+            {name: EmbeddingColumn(own.matrix[rows], own.norms[rows]) for name, own in self.embeddings.items()},
+            {name: column.take(rows) for name, column in self.attributes.items()},
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 

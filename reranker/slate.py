@@ -202,6 +202,19 @@ class SignalCounts:
     unknown_values: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class RelevanceFloor:
+    """What a relevance floor came to.
+
+    `required` is the share of the best slate's relevance to keep, `diversity` the most diversity that does,
+    `best_retained` the share of the upstream top's relevance that the best slate under the same quotas keeps.
+    """
+
+    required: float
+    diversity: float
+    best_retained: float | None
+
+
 @dataclass(frozen=True)
 class Report:
     """How the slate meets its policy. `measures` are computed on first access, from the arrays of this request."""
@@ -215,6 +228,7 @@ class Report:
     policy_name: str
     policy_revision: str
     measure: Callable[[], SlateMeasures] = field(repr=False, compare=False)
+    floor: RelevanceFloor | None = None
 
     @cached_property
     def measures(self) -> SlateMeasures:
@@ -242,7 +256,8 @@ class Slate:
     """The answer.
 
     `positions` (int32) index into the candidates in slate order without duplicates; `gains` (float64) are the utilities
-    at each pick; `explanations` has one entry a slot when they were asked for, else none.
+    at each pick; `explanations` has one entry a slot when they were asked for, else none. `cursor`, made on first
+    access, continues the slate on the next page.
     """
 
     positions: NDArray[np.int32]
@@ -250,6 +265,17 @@ class Slate:
     report: Report
     explanations: tuple[Explanation, ...]
     candidate_ids: Sequence[str | int] = field(repr=False, compare=False)
+    make_cursor: Callable[[], bytes] = field(default=bytes, repr=False, compare=False)
+
+    @cached_property
+    def cursor(self) -> bytes:
+        """What the next page's context has to carry: `Context(cursor=slate.cursor)`."""
+        return self.make_cursor()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: the cursor, made now, in place of the request that it comes from."""
+        cursor = self.cursor
+        return {**self.__dict__, "cursor": cursor, "make_cursor": bytes}
 
     @cached_property
     def ids(self) -> list[str | int]:

@@ -13,12 +13,6 @@ from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import carries
 
-_LATER = {
-    "recent": "recently shown items come with a later release",
-    "cursor": "cursors come with a later release",
-    "refinement": "user refinement comes with a later release",
-}
-
 
 def check_types(candidates: object, policy: object, context: object) -> None:
     """Raise `InvalidInput` for arguments of `rerank` that are something else altogether."""
@@ -36,7 +30,7 @@ def check_types(candidates: object, policy: object, context: object) -> None:
 
 def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int) -> None:
     """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size."""
-    found = [Violation(f"context.{word}", reason) for word, reason in _LATER.items() if len(getattr(context, word))]
+    found: list[Violation] = []
     if context.fixed:
         found += _fixed_violations(candidates, context, asked)
     for attribute, rule in rules.label_rules.items():
@@ -45,7 +39,9 @@ def check_request(rules: CompiledPolicy, candidates: Candidates, context: Contex
             reason = "has values outside the domain that the policy declares in labels"
             found.append(Violation(f"candidates.attributes[{attribute!r}]", reason))
     if rules.guard is not None and rules.guard.min_share_of_best is not None:
-        found += _share_of_best_violations(rules, candidates)
+        found += _zero_violations(rules, candidates, "guard.min_share_of_best")
+    if rules.relevance_floor is not None:
+        found += _zero_violations(rules, candidates, "objective.relevance_floor")
     if found:
         raise InvalidInput(found)
 
@@ -74,11 +70,11 @@ def fixed_candidates(candidates: Candidates, context: Context, order: NDArray[np
     return dict(sorted(placed.items()))
 
 
-def _share_of_best_violations(rules: CompiledPolicy, candidates: Candidates) -> list[Violation]:
-    """A share of the best score means nothing when scores have no zero (rule 10)."""
+def _zero_violations(rules: CompiledPolicy, candidates: Candidates, word: str) -> list[Violation]:
+    """A share of relevance means nothing when scores have no zero (rule 10)."""
     if rules.score_zero_given or not len(candidates) or candidates.scores.min() >= 0:
         return []
-    reason = "has negative scores, so guard.min_share_of_best needs the policy to set objective.score_zero"
+    reason = f"has negative scores, so {word} needs the policy to set objective.score_zero"
     return [Violation("candidates.scores", reason)]
 
 
@@ -102,7 +98,7 @@ def guard_passes(
 def _share_of_best_suffices(scores: NDArray[np.float64], zero: float, share: float) -> NDArray[np.bool_]:
     """Whose relevance is at least `share` of the best one's; `scores` in upstream order."""
     relevance = above_zero(scores, zero)
-    best = relevance[0]
+    best = relevance.max()
     if best == 0.0:
         return np.ones(len(scores), bool)
     if best < 0.0:  # nobody has any relevance that could be a share of something

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, EmbeddingColumn
-from reranker.context import Context
+from reranker.engine.history import History
+from reranker.engine.listing import Listing
 from reranker.policy.compile import CompiledPolicy
 from reranker.strategies import Problem, normalised
 
 
-def build_problem(
-    rules: CompiledPolicy,
-    candidates: Candidates,
-    context: Context,
-    order: NDArray[np.int32],
-    scores: NDArray[np.float64],
-) -> Problem:
-    """The problem of one request; `order` int32 (N,) is the upstream order, `scores` float64 (N,) are in it."""
+def build_problem(rules: CompiledPolicy, listing: Listing, history: History | None) -> Problem:
+    """The problem of one request; what was shown before comes first, in as many slots of its own."""
+    relevance = normalised(listing.scores[listing.order], rules.normalisation)
+    candidates, order, seen = listing.candidates, listing.order, 0
+    slots = rules.slots - (history.earlier.shown if history is not None else 0)
+    if history is not None and history.count and rules.strategy != "relevance":
+        seen, count = history.count, len(candidates)
+        candidates = history.behind(candidates)
+        order = np.concatenate([np.arange(count, count + seen), order]).astype(np.int32)
+        relevance = np.concatenate([np.zeros(seen), relevance])
     return Problem(
-        relevance=normalised(scores, rules.normalisation),
+        relevance=relevance,
         diversity=0.0 if rules.strategy == "relevance" else rules.diversity,
         embedding=main_embedding(candidates),
         order=order,
         shifted=rules.shifted,
-        slots=rules.slots,
+        slots=slots + seen,
         window=rules.window,
         sample=rules.sample,
-        seed=context.seed or 0,
+        seed=listing.context.seed or 0,
+        seen=seen,
     )
 
 

@@ -7,35 +7,37 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
+from reranker.engine.listing import Listing
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
-from reranker.slate import QuotaOutcome, QuotaTier, Report, SignalCounts, SlateMeasures, SlateStatus
+from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
 
 _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only if it has no more values than this
 
 
 def build_report(
     rules: CompiledPolicy,
-    candidates: Candidates,
-    context: Context,
-    order: NDArray[np.int32],
-    positions: NDArray[np.int32],
+    listing: Listing,
+    picks: NDArray[np.int32],
     passes: NDArray[np.bool_],
     *,
     status: SlateStatus,
     tier: QuotaTier,
     outcomes: tuple[QuotaOutcome, ...],
     notes: tuple[str, ...],
+    floor: RelevanceFloor | None,
 ) -> Report:
-    """The report of one slate; `positions` and `order` index the input, `passes` is the guard in upstream order."""
+    """The report of one slate of the candidates that take part; `picks` and `passes` (the guard) are by their rank."""
+    candidates, context = listing.candidates, listing.context
+    order, positions = listing.upstream, listing.order[picks]
     zero = rules.score_zero if rules.score_zero_given else None
     retained = relevance_retained(candidates.scores, positions, order[: len(positions)], zero)
     signals = _signal_counts(rules, candidates)
 
     def measure() -> SlateMeasures:
         guarded = np.empty(len(passes), bool)
-        guarded[order] = passes
+        guarded[listing.order] = passes
         return measure_slate(
             candidates,
             positions,
@@ -60,6 +62,7 @@ def build_report(
         policy_name=rules.name,
         policy_revision=rules.revision,
         measure=measure,
+        floor=floor,
     )
 
 

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.context import Context
-from reranker.engine.checks import check_request, check_types, fixed_candidates, guard_passes
-from reranker.engine.problem import build_problem, main_embedding
+from reranker.engine.attempt import Chooser, Floored, most_diversity
+from reranker.engine.bounded import bind
+from reranker.engine.checks import check_request, check_types
+from reranker.engine.history import history_of
+from reranker.engine.listing import Listing, list_candidates
+from reranker.engine.page import Filled, next_cursor, read_page
+from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
-from reranker.engine.select import Selection, select
+from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
+from reranker.measures.relevance import above_zero, relevance_retained
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
-from reranker.quotas.active import Active, active_blocks
-from reranker.quotas.budget import Budget
-from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
-from reranker.quotas.merge import build_tables
-from reranker.quotas.outcomes import outcomes_of, status_of
-from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
-from reranker.quotas.pool import Pool, build_pool, hard_columns
-from reranker.quotas.tables import AttributeTable
-from reranker.quotas.wishes import Wishes
-from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, Slate, SlateStatus
-from reranker.strategies import build
+from reranker.quotas.outcomes import status_of
+from reranker.quotas.planner import Plan
+from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Slate, SlateStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Where the time of one request went: seconds by stage."""
+    """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12)."""
 
     stages: dict[str, float]
+    refined: bool = False
 
 
 def rerank(
@@ -47,8 +46,8 @@ def rerank(
 ) -> Slate:
     """The slate of `slate_size` candidates (all of them when there are fewer) that `policy` asks for.
 
-    `explain` adds one explanation a slot. Raises `InvalidInput` for a bad slate size, values outside a declared
-    domain or words that have no algorithm yet, `QuotasInfeasible` when a hard bound breaks under `mode = "fail"`.
+    `explain` adds one explanation a slot. Raises `InvalidInput` for a bad slate size, values outside a declared domain
+    or a cursor that does not fit, `QuotasInfeasible` when a hard bound breaks under `mode = "fail"`.
     """
     return rerank_traced(candidates, policy, slate_size, explain=explain, context=context)[0]
 
@@ -61,70 +60,62 @@ def rerank_traced(
     explain: bool = False,
     context: Context | None = None,
     deadline: float | None = None,
+    seals: Seals = PROCESS,
 ) -> tuple[Slate, Trace]:
-    """`rerank`, and where the time went.
+    """`rerank`, and where the time went; `seals` open and seal cursors.
 
     When `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
     """
     clock = _Clock()
     check_types(candidates, policy, context)
     asked = _checked_size(slate_size)
-    slots = min(asked, len(candidates))
-    rules = compiled(policy, slots)
     context = context or Context()
-    check_request(rules, candidates, context, asked)
+    page = read_page(context.cursor, policy.revision, seals)
+    listing = list_candidates(policy, candidates, context, page)
+    rules = compiled(policy, page.shown + min(asked, len(listing)))
+    check_request(rules, listing.candidates, listing.context, asked)
+    history, notes = history_of(rules, candidates, context, page)
     clock.lap("policy")
 
-    order = upstream_order(candidates.scores)
-    scores = candidates.scores[order]
-    bounded = _bounded(rules, candidates, context, order, scores)
-    pool = bounded.pool
-    plan = plan_quotas(
-        bounded.hard, pool, Budget.until(deadline), explain or bounded.has_wishes, bounded.likeness(), rules.max_fall
-    )
+    bounded = bind(rules, listing, history)
+    chooser = Chooser(bounded, build_problem(rules, listing, history), deadline)
+    floored = _floored(chooser, listing, rules)
+    plan = chooser.plan(explain)
     clock.lap("plan")
 
-    strategy = build(rules.strategy, build_problem(rules, candidates, context, order, scores), plan.gate)
-    explanations = select(Selection(strategy, plan, pool, bounded.wishes(), deadline), explain)
-    picks, gains = plan.gate.picks, plan.gate.gains
+    attempt = chooser.fill(plan, chooser.problem.diversity if floored is None else floored.diversity, explain)
     clock.lap("select")
 
-    outcomes = bounded.outcomes(picks, asked)
+    outcomes = bounded.outcomes(attempt.picks, asked)
     status = status_of(outcomes, plan.tier)
-    notes = _plan_notes(plan, outcomes)
+    notes = listing.notes + notes + _plan_notes(plan, outcomes) + _floor_notes(floored)
     if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":
             raise QuotasInfeasible(outcomes)
-        notes, status = _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
-        gate = upstream_gate(pool)
-        strategy = build(rules.strategy, strategy.problem, gate)
-        upstream = Plan(plan.tier, gate, None, plan.tables, [])
-        explanations = select(Selection(strategy, upstream, pool, None, deadline), explain)
-        picks, gains = gate.picks, gate.gains
-        outcomes = _with_reasons(bounded.outcomes(picks, asked), of=outcomes)
+        notes, status = listing.notes + _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
+        attempt = chooser.upstream(attempt, explain)
+        outcomes = _with_reasons(bounded.outcomes(attempt.picks, asked), of=outcomes)
+    picks, gains = attempt.picks, attempt.gains
     outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
-    positions = order[picks]
     report = build_report(
         rules,
-        candidates,
-        context,
-        order,
-        positions,
-        pool.passes,
+        listing,
+        picks,
+        bounded.pool.passes,
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
         notes=notes,
+        floor=_floor_report(floored, listing, rules),
     )
+    positions = listing.positions(picks)
     positions.flags.writeable = gains.flags.writeable = False
-    slate = Slate(positions, gains, report, explanations, candidates.ids)
+    tables = bounded.hard + bounded.soft
+    filled = Filled(rules, listing.candidates, listing.order, bounded.pool, tables, picks, listing.refined)
+    cursor = partial(next_cursor, page, filled)
+    slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
     clock.lap("report")
-    return slate, Trace(clock.stages)
-
-
-def upstream_order(scores: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Candidates by score descending, ties by input position: int32 (N,)."""
-    return np.argsort(-scores, kind="stable").astype(np.int32)
+    return slate, Trace(clock.stages, bool(listing.refined))
 
 
 class _Clock:
@@ -146,73 +137,26 @@ def _checked_size(slate_size: int) -> int:
     return int(slate_size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bounded:
-    """The bounds of one request over its candidates; `unit` are embeddings for bounds on likeness."""
-
-    rules: CompiledPolicy
-    pool: Pool
-    active: Active
-    hard: tuple[AttributeTable, ...]
-    soft: tuple[AttributeTable, ...]
-    unit: NDArray[np.float32] | None
-
-    @property
-    def has_wishes(self) -> bool:
-        """Whether anything soft enters the utility."""
-        return bool(self.soft) or any(bound.soft for bound in self.rules.similarity)
-
-    def wishes(self) -> Wishes | None:
-        """The soft part, counted from the first slot."""
-        if not self.has_wishes:
-            return None
-        soft = [bound for bound in self.rules.similarity if bound.soft]
-        return Wishes(self.soft, soft, self.unit, self.pool)
-
-    def likeness(self) -> Likeness | None:
-        """The hard bounds on likeness, counted from the first slot."""
-        hard = [bound for bound in self.rules.similarity if not bound.soft]
-        return Likeness(hard, self.unit, self.pool.slots) if hard and self.unit is not None else None
-
-    def outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
-        """What became of the hard bounds."""
-        found = outcomes_of(self.hard, self.pool, picks, asked, self.rules.max_fall)
-        return found + self._alike(picks, soft=False)
-
-    def soft_outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
-        """What became of the soft ones."""
-        found = outcomes_of(self.soft, self.pool, picks, asked, self.rules.max_fall)
-        return tuple(replace(outcome, soft=True) for outcome in found + self._alike(picks, soft=True))
-
-    def _alike(self, picks: NDArray[np.int32], soft: bool) -> tuple[QuotaOutcome, ...]:
-        unit = self.unit
-        if unit is None:
-            return ()
-        bounds = [bound for bound in self.rules.similarity if bound.soft == soft]
-        return tuple(likeness_outcome(bound, unit, self.pool, picks) for bound in bounds)
+def _floored(chooser: Chooser, listing: Listing, rules: CompiledPolicy) -> Floored | None:
+    """What the policy's relevance floor leaves; None where there is no floor."""
+    if rules.relevance_floor is None:
+        return None
+    gains = np.maximum(above_zero(listing.candidates.scores, rules.score_zero), 0.0)[listing.order]
+    return most_diversity(chooser, rules.relevance_floor, lambda picks: float(gains[picks].sum()))
 
 
-def _bounded(
-    rules: CompiledPolicy,
-    candidates: Candidates,
-    context: Context,
-    order: NDArray[np.int32],
-    scores: NDArray[np.float64],
-) -> _Bounded:
-    columns = hard_columns(rules, candidates, order)
-    passes = guard_passes(rules, columns, scores)
-    fixed = fixed_candidates(candidates, context, order, rules.slots) if context.fixed else {}
-    pool = build_pool(rules, columns, passes, fixed)
-    active = active_blocks(rules, pool, context.targets)
-    unit = None
-    if rules.similarity and len(candidates):
-        embedding = main_embedding(candidates)
-        if embedding is None:
-            unit = np.zeros((len(candidates), 1), np.float32)
-        else:
-            unit = unit_rows(embedding.matrix, embedding.norms, order)
-    soft = build_tables(rules, pool, active.soft) if active.soft else ()
-    return _Bounded(rules, pool, active, build_tables(rules, pool, active.hard), soft, unit)
+def _floor_report(floored: Floored | None, listing: Listing, rules: CompiledPolicy) -> RelevanceFloor | None:
+    if floored is None or rules.relevance_floor is None:
+        return None
+    scores, zero = listing.candidates.scores, rules.score_zero
+    best = relevance_retained(scores, listing.order[floored.best], listing.upstream, zero)
+    return RelevanceFloor(rules.relevance_floor, floored.diversity, best)
+
+
+def _floor_notes(floored: Floored | None) -> tuple[str, ...]:
+    if floored is None or not floored.hurried:
+        return ()
+    return ("the deadline was near: the search for the most diversity under the relevance floor was cut short",)
 
 
 def _plan_notes(plan: Plan, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from reranker.engine.explain import Explainer
 from reranker.errors import DeadlinePassed
 from reranker.quotas.planner import Plan
@@ -18,18 +20,30 @@ _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few mill
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one selection needs: `wishes` are the soft quotas, `deadline` is on `time.perf_counter()`."""
+    """What one selection needs: `wishes` are the soft quotas, `deadline` is on `time.perf_counter()`.
+
+    `window` is how many of the best candidates are diversified, 0: all. Those beyond it, or beyond as many as there are
+    slots, stand only where bounds leave nobody else, the most relevant first (rule 11).
+    """
 
     strategy: Strategy
     plan: Plan
     pool: Pool
     wishes: Wishes | None
     deadline: float | None
+    window: int = 0
+
+    @property
+    def tail(self) -> int:
+        """The first candidate that is not diversified; as many as there are candidates when all are."""
+        return max(self.window, self.pool.slots) if self.window else len(self.pool)
 
 
 def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     """Fill the plan's gate; one explanation a slot when asked. Raises `DeadlinePassed`."""
     plan = selection.plan
+    if selection.tail < len(selection.pool):
+        plan.gate.taken[selection.tail :] = True  # the strategy does not see them
     if plan.driver is None and selection.wishes is None and not explain:
         _in_runs(selection)
         return ()
@@ -63,15 +77,19 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
     if explainer is not None:
         explainer.before(slot)
     strategy.select(slot, slot + 1)
+    if driver is None and gate.picks[slot] < 0:
+        _must_fill(selection, slot)
     if not free or driver is None:
         return
     while gate.picks[slot] < 0 or not driver.accept(slot, int(gate.picks[slot])):
         if gate.picks[slot] >= 0:
-            gate.is_open[gate.kind[gate.picks[slot]]] = False
+            pick = int(gate.picks[slot])
+            gate.is_open[gate.kind[pick]] = False
             strategy.retract(slot)
-        elif likeness is None or not likeness.ease(slot, pool, gate):
-            raise AssertionError(f"no candidate may stand in slot {slot + 1}")
-        strategy.select(slot, slot + 1)
+            gate.taken[pick] = pick >= selection.tail
+            strategy.select(slot, slot + 1)
+        else:
+            _must_fill(selection, slot)
     if explainer is not None:
         explainer.noted(slot)
 
@@ -82,9 +100,37 @@ def _in_runs(selection: Selection) -> None:
     embedding = strategy.problem.embedding
     width = 1 if embedding is None else embedding.matrix.shape[1] + pool.slots
     run = pool.slots if selection.deadline is None else max(1, _RUN // (width * max(1, len(pool))))
-    for first in range(0, pool.slots, max(run, 1)):
+    picks, first = selection.plan.gate.picks, 0
+    while first < pool.slots:
         _check_deadline(selection, first)
-        strategy.select(first, min(first + run, pool.slots))
+        last = min(first + max(run, 1), pool.slots)
+        strategy.select(first, last)
+        if selection.tail < len(pool):
+            empty = np.flatnonzero(picks[first:last] < 0)
+            if len(empty):
+                last = first + int(empty[0]) + 1
+                _must_fill(selection, last - 1)
+        first = last
+
+
+def _must_fill(selection: Selection, slot: int) -> None:
+    """Fill a slot in which nobody that is diversified may stand: from beyond the window, or by easing likeness."""
+    gate, tail, likeness = selection.plan.gate, selection.tail, selection.plan.likeness
+    hidden = np.ones(len(selection.pool), bool)
+    hidden[tail:] = False
+    hidden[gate.picks[:slot]] = True
+    hidden[gate.forced[gate.forced >= 0]] = True
+    standing = ~hidden & gate.is_open[gate.kind] & (gate.release <= slot + 1)
+    if standing.any():
+        gate.forced[slot] = int(standing.argmax())
+        selection.strategy.select(slot, slot + 1)
+        gate.forced[slot] = -1
+        return
+    gate.taken[tail:] = hidden[tail:]
+    if likeness is None or not likeness.ease(slot, selection.pool, gate):
+        raise AssertionError(f"no candidate may stand in slot {slot + 1}")
+    selection.strategy.select(slot, slot + 1)
+    gate.taken[tail:] = True
 
 
 def _check_deadline(selection: Selection, filled: int) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
 from reranker.engine.checks import guard_passes
-from reranker.engine.request import rerank, upstream_order
+from reranker.engine.listing import upstream_order
+from reranker.engine.request import rerank
 from reranker.errors import QuotasInfeasible
 from reranker.policy import Policy
 from reranker.policy.compile import compiled

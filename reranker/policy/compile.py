@@ -99,13 +99,28 @@ class CompiledPolicy:
         """What blocks bound, attributes and intersections in words, in the policy's order."""
         return tuple(dict.fromkeys(block.attribute for block in self.blocks))
 
+    def attributes_of(self, subject: str) -> tuple[str, ...]:
+        """The attributes that a bound's subject names: itself, or those of an intersection."""
+        where = self.intersections.get(subject)
+        return (subject,) if where is None else tuple(attribute for attribute, _ in where)
+
+    @cached_property
+    def longest_window(self) -> int:
+        """How many consecutive slots the longest window of finite length spans."""
+        windows = [block.window.window for block in self.blocks if block.window is not None]
+        return max([0, self.window, *windows, *(bound.window for bound in self.similarity)])
+
+    @cached_property
+    def remembered_attributes(self) -> tuple[str, ...]:
+        """The attributes whose values of the last few items matter on the next page."""
+        return tuple(dict.fromkeys(block.attribute for block in self.blocks if block.window is not None))
+
     @cached_property
     def named_attributes(self) -> tuple[str, ...]:
         """The attributes that quotas, the guard or the labels name."""
         names: list[str] = []
         for subject in self.quota_attributes:
-            where = self.intersections.get(subject)
-            names += [subject] if where is None else [attribute for attribute, _ in where]
+            names += self.attributes_of(subject)
         names += [attribute for attribute, _ in self.guard.where] if self.guard else []
         return tuple(dict.fromkeys((*names, *self.label_rules)))
 
@@ -113,6 +128,12 @@ class CompiledPolicy:
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
     """The policy for slates of exactly `slots` items, from the cache where it is there."""
     return _CACHE.get(policy, slots)
+
+
+def refinement_mode(policy: Policy) -> str:
+    """What a user's narrowing of an attribute does under the policy: "filter", "boost" or "ignore"."""
+    mode = defaults.get(policy.message.refinement, "mode")
+    return _word(pb.RefinementMode.Name(mode), "REFINEMENT_MODE_")
 
 
 class _Cache:

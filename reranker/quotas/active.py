@@ -25,15 +25,21 @@ class Active:
     suspended: tuple[QuotaOutcome, ...]
 
 
-def active_blocks(policy: CompiledPolicy, pool: Pool, targets: Targets) -> Active:
-    """Sort the policy's blocks for this request; `targets` are shares by attribute and value."""
-    if policy.plain:
+def active_blocks(
+    policy: CompiledPolicy, pool: Pool, targets: Targets, refined: frozenset[str] = frozenset()
+) -> Active:
+    """Sort the policy's blocks for this request; `targets` are shares by attribute and value.
+
+    What names one of the `refined` attributes, which the user narrowed, does not apply (rule 12).
+    """
+    if policy.plain and not refined:
         return Active(policy.blocks, (), ())
     hard: list[Block] = []
     soft: list[Block] = []
     suspended: list[QuotaOutcome] = []
     for block in policy.blocks:
-        resolved = _resolved(policy, block, pool, targets)
+        narrowed = not refined.isdisjoint(policy.attributes_of(block.attribute))
+        resolved = OutcomeReason.REFINED if narrowed else _resolved(policy, block, pool, targets)
         if isinstance(resolved, Block):
             (soft if block.soft else hard).append(resolved)
         else:

@@ -19,13 +19,26 @@ _NEVER = np.iinfo(np.int32).max // 2
 
 
 class Likeness:
-    """Bounds on likeness over one list. `unit` float32 (N, D): unit rows in upstream order, zero when missing."""
+    """Bounds on likeness over one list. `unit` float32 (N, D): unit rows in upstream order, zero when missing.
 
-    def __init__(self, bounds: Sequence[SimilarityBound], unit: NDArray[np.float32], slots: int) -> None:
+    `earlier` (items, D) are those of items shown before, oldest first.
+    """
+
+    def __init__(
+        self, bounds: Sequence[SimilarityBound], unit: NDArray[np.float32], slots: int, earlier: NDArray[np.float32]
+    ) -> None:
         self.bounds, self._unit, self._slots = tuple(bounds), unit, slots
         self._spans = [bound.window or slots for bound in bounds]
         self._conflicts = np.zeros(len(unit), np.int32)
         self._leaving: list[list[NDArray[np.bool_]]] = [[] for _ in range(slots + 1)]
+        for bound in self.bounds:
+            for back, row in enumerate(earlier[::-1], start=1):
+                if bound.window and back >= bound.window:
+                    break
+                alike = unit @ row > bound.limit + TOLERANCE
+                self._conflicts += alike
+                if bound.window and bound.window - back <= slots:
+                    self._leaving[bound.window - back].append(alike)
 
     def pairs(self, budget: Budget) -> tuple[NDArray[np.bool_], int]:
         """Who is too alike to whom, bool (N, N), and within how many slots; (0, 0) and 0 where that costs too much."""
@@ -76,13 +89,18 @@ def unit_rows(matrix: NDArray[np.float32], norms: NDArray[np.float64], order: ND
 
 
 def likeness_outcome(
-    bound: SimilarityBound, unit: NDArray[np.float32], pool: Pool, picks: NDArray[np.int32]
+    bound: SimilarityBound,
+    unit: NDArray[np.float32],
+    pool: Pool,
+    picks: NDArray[np.int32],
+    earlier: NDArray[np.float32],
 ) -> QuotaOutcome:
-    """What became of one bound on a finished slate."""
+    """What became of one bound on a finished slate, `earlier` items' rows in front of it."""
     slots = len(picks)
-    span = bound.window or slots
-    cosines = (unit[picks] @ unit[picks].T).astype(np.float64)
-    distance = np.arange(slots)[:, None] - np.arange(slots)[None, :]
+    before = pool.earlier.shown if pool.earlier is not None else 0
+    span = bound.window or slots + len(earlier)
+    cosines = (unit[picks] @ np.concatenate([earlier, unit[picks]]).T).astype(np.float64)
+    distance = len(earlier) + np.arange(slots)[:, None] - np.arange(len(earlier) + slots)[None, :]
     near = (distance > 0) & (distance < span)
     cosines[~near] = -1.0
     most = cosines.max(axis=1, initial=-1.0)
@@ -93,9 +111,9 @@ def likeness_outcome(
         value="",
         bound=BoundKind.SIMILARITY,
         required=bound.limit,
-        achieved=float(most[at]) if slots > 1 else 0.0,
+        achieved=float(most[at]) if slots and slots + len(earlier) > 1 else 0.0,
         share=0.0,
-        first_failing_prefix=at + 1 if len(failing) else 0,
+        first_failing_prefix=before + at + 1 if len(failing) else 0,
         status=OutcomeStatus.BROKEN if len(failing) else OutcomeStatus.MET,
         reason=_reason(bound, unit, pool, failing) if len(failing) else None,
         over_fetch=0,

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn
 from reranker.policy.blocks import NO_CAP, Block, Condition, WindowBound
 from reranker.policy.compile import CompiledPolicy
+from reranker.quotas.earlier import continued
 from reranker.quotas.pool import UNKNOWN, Pool, carries, grouped, is_labelled
 from reranker.quotas.tables import AttributeTable, Bounds
 
-_IN = "in it"  # the one value of an intersection
+IN = "in it"  # the one value of an intersection
 
 
 def build_tables(policy: CompiledPolicy, pool: Pool, blocks: Sequence[Block]) -> tuple[AttributeTable, ...]:
@@ -40,6 +41,10 @@ def _table(policy: CompiledPolicy, pool: Pool, subject: str, blocks: list[Block]
     unknown = policy.label_rule(subject).unknown
     column = grouped(raw) if unknown == "group" else raw
     bounds = _bounds(policy, pool, subject, blocks, column, raw)
+    past = None
+    if pool.earlier is not None:
+        past = pool.earlier.past(subject, bounds, unknown == "exclude", raw, pool.slots)
+        bounds = continued(bounds, past, unknown == "exclude", raw)
     row_of = {value: row for row, value in enumerate(bounds.values) if row}
     row_of_code = np.array([0, *(row_of.get(value, 0) for value in column.values)], np.int32)
     sizes = None if column.offsets is None else np.diff(column.offsets)
@@ -53,6 +58,7 @@ def _table(policy: CompiledPolicy, pool: Pool, subject: str, blocks: list[Block]
         is_partition=sizes is None or bool((sizes <= 1).all()),
         relative=unknown == "exclude",
         is_intersection=False,
+        past=past,
     )
 
 
@@ -67,16 +73,23 @@ def _intersection_table(
         else:
             inside &= carries(column, accepted, len(pool))
         labelled &= is_labelled(column) if column is not None else False
+    own = AttributeColumn((IN,), inside.astype(np.int32))
+    relative = any(policy.label_rule(attribute).unknown == "exclude" for attribute, _ in where)
+    bounds, past = _policy_bounds(policy, subject, blocks), None
+    if pool.earlier is not None:
+        past = pool.earlier.past(subject, bounds, relative, own, pool.slots)
+        bounds = continued(bounds, past, relative, own)
     return AttributeTable(
         attribute=subject,
-        bounds=_policy_bounds(policy, subject, blocks),
-        codes=inside.astype(np.int32),
+        bounds=bounds,
+        codes=own.codes,
         code_offsets=None,
-        column=AttributeColumn((_IN,), inside.astype(np.int32)),
+        column=own,
         labelled=labelled,
         is_partition=True,
-        relative=any(policy.label_rule(attribute).unknown == "exclude" for attribute, _ in where),
+        relative=relative,
         is_intersection=True,
+        past=past,
     )
 
 
@@ -92,8 +105,9 @@ def _bounds(
     for each in open_each:
         merged.each(_carried(column, pool.passes), each.within, each.weight)
     free = UNKNOWN if policy.label_rule(subject).unknown == "group" else ""
+    used = None if pool.earlier is None else pool.earlier.used(subject, raw)
     for window in bounds.windows:
-        merged.window([value for value in _more_than(raw, window.limit) if value != free], window, free)
+        merged.window([value for value in _more_than(raw, window.limit, used) if value != free], window, free)
     return merged.bounds(bounds.windows, free)
 
 
@@ -110,7 +124,7 @@ def _policy_bounds(policy: CompiledPolicy, subject: str, blocks: list[Block]) ->
 def _merged(slots: int, blocks: list[Block]) -> Bounds:
     merged = _Merge(slots)
     for bound in (bound for block in blocks for bound in block.prefix_bounds):
-        value = bound.value or _IN
+        value = bound.value or IN
         if bound.lower is not None:
             merged.floor([value], bound.lower, bound.weight, bound.due)
         if bound.upper is not None:
@@ -207,10 +221,14 @@ def _carried(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, .
     return _as_they_occur(column, present > 0)
 
 
-def _more_than(column: AttributeColumn, limit: int) -> tuple[str, ...]:
-    """Values that more than `limit` candidates carry, as they first occur: rarer ones cannot break a window."""
+def _more_than(column: AttributeColumn, limit: int, used: NDArray[np.int64] | None) -> tuple[str, ...]:
+    """Values that more than `limit` candidates carry, as they first occur: rarer ones cannot break a window.
+
+    `used` by code counts along what was shown before.
+    """
     counts = np.bincount(column.codes, minlength=len(column.values) + 1)[1:]
-    return _as_they_occur(column, counts > limit)
+    together = counts if used is None else counts + used[1:]
+    return _as_they_occur(column, (together > limit) & (counts > 0))
 
 
 def _as_they_occur(column: AttributeColumn, chosen: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.candidates import AttributeColumn
 from reranker.kernels.tally import tally
 from reranker.policy.blocks import NO_CAP, WindowBound
 from reranker.quotas.pool import Pool
 from reranker.quotas.reasons import Reasons
-from reranker.quotas.tables import AttributeTable
+from reranker.quotas.tables import AttributeTable, Past
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
 
 _FOR_WANT_OF_CANDIDATES = {OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS}
@@ -40,6 +39,8 @@ def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
 
 def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:
     found: list[QuotaOutcome] = []
+    if table.past is not None and table.relative:
+        table = replace(table, past=_past_as_it_binds(table, table.past, picks))
     if len(table.values) > 1:
         floors, caps = _tallied(table, picks, reasons.pool)
         for row in range(1, len(table.values)):
@@ -91,11 +92,23 @@ def _as_they_bind(table: AttributeTable, picks: NDArray[np.int32]) -> tuple[NDAr
     return np.ascontiguousarray(lower), np.ascontiguousarray(table.bounds.named_upper[:, labelled])
 
 
+def _past_as_it_binds(table: AttributeTable, past: Past, picks: NDArray[np.int32]) -> Past:
+    """The bounds on all pages by prefix of this slate, where prefixes count labelled items."""
+    labelled = np.concatenate([[0], np.cumsum(table.labelled[picks])])
+    lower = past.lower[:, labelled]
+    lower[:, -1] = np.maximum(lower[:, -1], past.due)
+    return replace(past, lower=lower, named_upper=past.named_upper[:, labelled])
+
+
 def _outcome(
     table: AttributeTable, bound: BoundKind, row: int, tallied: list[int], reason: OutcomeReason | None
 ) -> QuotaOutcome:
     units, first, required, achieved, total = tallied
     slots = table.lower.shape[1] - 1
+    if table.past is not None:
+        required, achieved = _on_all_pages(table.past, bound, row, first, achieved)
+        total, slots = total + int(table.past.counts[row]), slots + table.past.items
+        first = first + table.past.items if first else 0
     return QuotaOutcome(
         attribute=table.attribute,
         value="" if table.is_intersection else table.values[row],
@@ -110,14 +123,22 @@ def _outcome(
     )
 
 
+def _on_all_pages(past: Past, bound: BoundKind, row: int, first: int, achieved: int) -> tuple[int, int]:
+    """Required and achieved at the first failing prefix, else at the last bounded one, earlier pages included."""
+    whole, counts = (past.lower, past.earned) if bound == BoundKind.LOWER else (past.named_upper, past.counts)
+    prefix = first or int(np.flatnonzero(whole[row] < NO_CAP)[-1])
+    return int(whole[row, prefix]), achieved + int(counts[row])
+
+
 def _window_outcome(
     table: AttributeTable, reasons: Reasons, window: WindowBound, picks: NDArray[np.int32]
 ) -> QuotaOutcome:
-    values, counts = _value_counts(table.column, picks)
-    slots = len(picks)
+    values, counts, before = _value_counts(table, window, picks)
+    slots = counts.shape[1] - 1
     length = window.window or slots
     inside = counts.copy()
     inside[:, length:] -= counts[:, : slots + 1 - length] if length <= slots else 0
+    inside[:, : before + 1] = 0  # what was shown before is past mending
     most = inside.max(axis=0, initial=0)
     failing = np.flatnonzero(most > window.limit)
     at = int(failing[0]) if len(failing) else int(most.argmax())
@@ -130,23 +151,49 @@ def _window_outcome(
         bound=BoundKind.WINDOW,
         required=window.limit,
         achieved=int(most[at]),
-        share=int(counts[:, -1].max(initial=0)) / slots if slots else 0.0,
-        first_failing_prefix=at if excess else 0,
+        share=_largest_share(table, window, counts, before),
+        first_failing_prefix=at - before + (table.past.items if table.past else 0) if excess else 0,
         status=OutcomeStatus.BROKEN if excess else OutcomeStatus.MET,
         reason=reason,
         over_fetch=excess if reason in _FOR_WANT_OF_CANDIDATES else 0,
     )
 
 
-def _value_counts(column: AttributeColumn, picks: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int32]]:
-    """The values on the slate, bounded or not, and their counts in the first t slots: int32 (values, slots + 1)."""
+def _largest_share(table: AttributeTable, window: WindowBound, counts: NDArray[np.int32], before: int) -> float:
+    """Share of the most frequent value: of this slate, or of all pages where the bound speaks of them together."""
+    items, shown = counts.shape[1] - 1 - before, 0
+    if table.past is not None and not window.window:
+        before, shown = 0, table.past.items
+    most = int((counts[:, -1] - counts[:, before]).max(initial=0))
+    return most / (items + shown) if items + shown else 0.0
+
+
+def _value_counts(
+    table: AttributeTable, window: WindowBound, picks: NDArray[np.int32]
+) -> tuple[list[str], NDArray[np.int32], int]:
+    """The values on the slate, bounded or not, and their counts in the first t slots: int32 (values, slots + 1).
+
+    Items that were shown before, as many as the last number says, come in front of the slate as far as they count.
+    """
+    column = table.column
     if column.offsets is None:
         codes = [[code] if code else [] for code in column.codes[picks].tolist()]
     else:
         codes = [column.codes[slice(*column.offsets[pick : pick + 2])].tolist() for pick in picks.tolist()]
+    before = _shown_before(table, window)
     row_of: dict[int, int] = {}
-    counts = np.zeros((len({code for item in codes for code in item}), len(picks) + 1), np.int32)
-    for slot, item in enumerate(codes, start=1):
+    items = [*before, *codes]
+    counts = np.zeros((len({code for item in items for code in item}), len(items) + 1), np.int32)
+    for slot, item in enumerate(items, start=1):
         for code in item:
-            counts[row_of.setdefault(code, len(row_of)), slot] = 1
-    return [column.values[code - 1] for code in row_of], np.cumsum(counts, axis=1, dtype=np.int32)
+            counts[row_of.setdefault(code, len(row_of)), slot] += 1
+    return [column.values[code - 1] for code in row_of], np.cumsum(counts, axis=1, dtype=np.int32), len(before)
+
+
+def _shown_before(table: AttributeTable, window: WindowBound) -> list[list[int]]:
+    """The codes of earlier items that a window can still reach; without a length it holds earlier pages whole."""
+    if table.past is None:
+        return []
+    if window.window:
+        return table.past.trail[len(table.past.trail) - min(window.window - 1, len(table.past.trail)) :]
+    return [table.past.everything]

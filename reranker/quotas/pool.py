@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy.compile import CompiledPolicy
+from reranker.quotas.earlier import Earlier
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +19,8 @@ class Pool:
 
     `columns` hold hard labels; `passes` bool (N,) is the guard; `release` int32 (N,) the first slot (from 1) in which
     each may stand; `forced` int32 (slots,) the candidate that a slot is settled for, -1 when free: the first `keep_top`
-    keep their slots, except where one of `fixed`, from slot (from 0) to candidate, stands.
+    keep their slots, except where one of `fixed`, from slot (from 0) to candidate, stands. `earlier` is what was shown
+    before this slate, None when nothing was.
     """
 
     columns: dict[str, AttributeColumn]
@@ -28,6 +30,7 @@ class Pool:
     slots: int
     forced: NDArray[np.int32]
     fixed: Mapping[int, int]
+    earlier: Earlier | None = None
 
     def __len__(self) -> int:
         return len(self.passes)
@@ -38,9 +41,12 @@ def build_pool(
     columns: dict[str, AttributeColumn],
     passes: NDArray[np.bool_],
     fixed: Mapping[int, int],
+    earlier: Earlier | None = None,
 ) -> Pool:
     """The pool of one request; `passes` and the candidates of `fixed` are in upstream order."""
-    slots, keep_top = rules.slots, rules.keep_top
+    before = 0 if earlier is None else earlier.shown
+    slots = rules.slots - before
+    keep_top = 0 if before else rules.keep_top  # the first items of all pages are on the first
     forced = np.full(slots, -1, np.int32)
     forced[:keep_top] = np.arange(keep_top)
     for slot, candidate in fixed.items():
@@ -52,7 +58,7 @@ def build_pool(
         release[~passes] += np.flatnonzero(~passes).astype(np.int32)
         if fixed:
             _fill_holes(release, forced, passes)
-    return Pool(columns, passes, release, keep_top, slots, forced, fixed)
+    return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier)
 
 
 def _fill_holes(release: NDArray[np.int32], forced: NDArray[np.int32], passes: NDArray[np.bool_]) -> None:
@@ -106,17 +112,6 @@ def carries(column: AttributeColumn | None, accepted: frozenset[str], count: int
     return np.bincount(np.repeat(np.arange(count), np.diff(column.offsets)), weights=hits, minlength=count) > 0
 
 
-def in_upstream_order(column: AttributeColumn, order: NDArray[np.int32]) -> AttributeColumn:
-    """The column with candidate i replaced by candidate order[i]."""
-    if column.offsets is None:
-        return AttributeColumn(column.values, column.codes[order])
-    sizes = np.diff(column.offsets)[order]
-    offsets = np.zeros(len(order) + 1, np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    starts = np.repeat(column.offsets[order] - offsets[:-1], sizes)
-    return AttributeColumn(column.values, column.codes[starts + np.arange(offsets[-1])], offsets)
-
-
 def hard_columns(
     policy: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32]
 ) -> dict[str, AttributeColumn]:
@@ -125,5 +120,5 @@ def hard_columns(
     for name in policy.named_attributes:
         column = candidates.attributes.get(name)
         if column is not None:
-            columns[name] = in_upstream_order(column.hard(policy.label_rule(name).threshold), order)
+            columns[name] = column.hard(policy.label_rule(name).threshold).take(order)
     return columns

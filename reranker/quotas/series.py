@@ -107,7 +107,7 @@ def _series(
         due[mine] = parts[index][0].due[1:]
         group[mine] = -1
     partition = np.array([*(is_partition for _, is_partition, _ in parts), True])
-    windows, limits, spans = _windows(parts, base, slots)
+    windows, highs, spans = _windows(parts, base, slots)
     row = np.concatenate([np.arange(len(low)), windows]).astype(np.int32)
     by_row = np.argsort(row, kind="stable")
     more = len(windows)
@@ -121,7 +121,7 @@ def _series(
         row_series=by_row.astype(np.int32),
         span=np.concatenate([np.full(len(low), slots), spans]).astype(np.int32),
         low=np.concatenate([low, np.zeros((more, slots + 1), np.int32)]),
-        high=np.concatenate([high, np.repeat(limits[:, None], slots + 1, axis=1)]),
+        high=np.concatenate([high, highs]),
         low_weight=low_weight,
         low_cost=low_cost[row],
         high_cost=high_cost[row],
@@ -135,15 +135,24 @@ def _series(
 
 
 def _windows(parts: tuple[tuple[Bounds, bool, bool], ...], base: Ints, slots: int) -> tuple[Ints, Ints, Ints]:
-    """Row, limit and span of every series that a sliding window adds."""
-    found: list[tuple[int, int, int]] = []
+    """Row, caps by slot and span of every series that a sliding window adds, or the edge of an earlier page."""
+    rows: list[int] = []
+    highs: list[Ints] = []
+    spans: list[int] = []
     for index, (bounds, _, _) in enumerate(parts):
+        bound = [row for row in range(1, len(bounds.values)) if row != bounds.free_row]
         for window in bounds.windows:
             if 0 < window.window < slots:
-                rows = (row for row in range(1, len(bounds.values)) if row != bounds.free_row)
-                found += [(int(base[index]) + row - 1, window.limit, window.window) for row in rows]
-    columns = np.array(found, np.int32).reshape(-1, 3)
-    return columns[:, 0], columns[:, 1], columns[:, 2]
+                rows += [int(base[index]) + row - 1 for row in bound]
+                highs += [np.full(slots + 1, window.limit, np.int32)] * len(bound)
+                spans += [window.window] * len(bound)
+        if bounds.edge is not None:
+            capped = [row for row in bound if (bounds.edge[row] < NO_CAP).any()]
+            rows += [int(base[index]) + row - 1 for row in capped]
+            highs += [bounds.edge[row] for row in capped]
+            spans += [slots] * len(capped)
+    stacked = np.stack(highs) if highs else np.zeros((0, slots + 1), np.int32)
+    return np.array(rows, np.int32), stacked, np.array(spans, np.int32)
 
 
 def _crowds(low: Ints) -> bool:

@@ -19,7 +19,8 @@ class Bounds:
     `lower`, `upper` int32 (1 + values, slots + 1) over prefixes 0..slots, `upper` NO_CAP where there is none; weights
     float64 by row. `named_upper` holds the caps that name their value; `upper` also those that `windows`, the bounds on
     every value, put on the whole slate. Unknown labels as a group (`free_row`, else 0) are in no window. `due` int32 by
-    row is what the end of the slate asks for however many items are labelled.
+    row is what the end of the slate asks for however many items are labelled. `edge`, where prefixes count labelled
+    items, holds the caps that windows reaching back to earlier items put on the first t slots.
     """
 
     values: tuple[str, ...]
@@ -31,6 +32,7 @@ class Bounds:
     windows: tuple[WindowBound, ...]
     free_row: int
     due: NDArray[np.int32]
+    edge: NDArray[np.int32] | None = None
 
     @cached_property
     def has_caps(self) -> bool:
@@ -48,13 +50,35 @@ class Bounds:
         return [bool((cap < NO_CAP).any()) for cap in self.named_upper]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What was shown before the slate, as far as one table's bounds know it.
+
+    `items` were shown, of which the bounds' prefixes count `shown`; `counts` and `earned` int32 by row are what they hold,
+    fixed items left out of the latter. `lower` and `named_upper` are the bounds on all pages together, for prefixes
+    that end in this slate's slots 0..slots, `due` those at the end of the slate. `trail` are the values of the items shown last, as codes, oldest first;
+    `everything` are those of all earlier pages in any order.
+    """
+
+    items: int
+    shown: int
+    counts: NDArray[np.int32]
+    earned: NDArray[np.int32]
+    lower: NDArray[np.int32]
+    named_upper: NDArray[np.int32]
+    due: NDArray[np.int32]
+    trail: list[list[int]]
+    everything: list[int]
+
+
 @dataclass(frozen=True, eq=False)
 class AttributeTable:
     """The bounds on one attribute and who carries its bounded values.
 
     `codes` int32 are rows of `bounds`, 0 for unknown and unbounded: one a candidate, or with `code_offsets` (N + 1)
     candidate i's are `codes[code_offsets[i]:code_offsets[i + 1]]`. `column` has every value, bounded or not. Prefixes
-    of a `relative` table count labelled items only. Of an intersection `attribute` is its conditions in words.
+    of a `relative` table count labelled items only. Of an intersection `attribute` is its conditions in words. `past`
+    is what was shown before, None when this slate is the first; `bounds` are then what it leaves to this one.
     """
 
     attribute: str
@@ -66,6 +90,7 @@ class AttributeTable:
     is_partition: bool
     relative: bool
     is_intersection: bool
+    past: Past | None = None
 
     @property
     def values(self) -> tuple[str, ...]:

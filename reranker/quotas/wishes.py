@@ -23,11 +23,12 @@ class Wishes:
         similarity: Sequence[SimilarityBound],
         unit: NDArray[np.float32] | None,
         pool: Pool,
+        earlier: NDArray[np.float32],
     ) -> None:
         self._pool = pool
         self._quotas = SoftQuotas(tables, len(pool), pool.slots) if tables else None
         self._likeness = [
-            (bound.weight, Likeness([bound], unit, pool.slots)) for bound in similarity if unit is not None
+            (bound.weight, Likeness([bound], unit, pool.slots, earlier)) for bound in similarity if unit is not None
         ]
 
     def bonus(self, slot: int) -> NDArray[np.float64]:

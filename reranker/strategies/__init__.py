@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
+from reranker.strategies.continued import ContinuedStrategy
 from reranker.strategies.dpp import DppStrategy
 from reranker.strategies.mmr import MmrStrategy
 from reranker.strategies.relevance import RelevanceStrategy, normalised
@@ -21,5 +22,5 @@ def build(name: str, problem: Problem, gate: Gate) -> Strategy:
     """The strategy called `name`; at diversity 0, or without what it looks at, every one of them is relevance."""
     chosen = STRATEGIES[name]
     if problem.diversity == 0.0 or not chosen.applies(problem):
-        return RelevanceStrategy(problem, gate)
-    return chosen(problem, gate)
+        chosen = RelevanceStrategy
+    return ContinuedStrategy(chosen, problem, gate) if problem.seen else chosen(problem, gate)

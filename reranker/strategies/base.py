@@ -22,6 +22,7 @@ class Problem:
     `relevance` float64 (N,), `diversity` 0..1, `embedding` in input order (None: there is none), `order` int32 (N,)
     from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2. `window` 0 is the whole slate; w
     looks at the last w - 1 picks alone, or holds w bases (ssd). `sample`: draw from the DPP with `seed`, for its mode.
+    The first `seen` candidates were shown before: they fill the first `seen` slots and are in nobody's pool.
     """
 
     relevance: NDArray[np.float64]
@@ -33,6 +34,7 @@ class Problem:
     window: int = 0
     sample: bool = False
     seed: int = 0
+    seen: int = 0
 
     def weighted_relevance(self) -> NDArray[np.float64]:
         """(1 - diversity) x relevance."""

@@ -197,7 +197,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "long request id": (lambda r: setattr(r, "request_id", "r" * 2000), "request_id"),
     "diversity above 1": (lambda r: setattr(r.overrides, "diversity", 1.5), "overrides.diversity"),
     "nan diversity": (lambda r: setattr(r.overrides, "diversity", np.nan), "overrides.diversity"),
-    "relevance floor": (lambda r: setattr(r.overrides, "relevance_floor", 0.9), "overrides.relevance_floor"),
+    "relevance floor": (lambda r: setattr(r.overrides, "relevance_floor", 1.5), "overrides.relevance_floor"),
     "bad inline policy": (
         lambda r: setattr(r.inline_policy.objective, "diversity", 7),
         "inline_policy.objective.diversity",

@@ -206,13 +206,6 @@ def test_values_outside_a_declared_domain_are_refused_without_being_quoted() -> 
     assert [violation.path for violation in caught.value.violations] == ["candidates.attributes['tone']"]
 
 
-def test_words_of_the_context_that_nothing_serves_yet_are_refused_together() -> None:
-    context = Context(recent=["x"], cursor=b"x", refinement={"tone": ["a"]})
-    with pytest.raises(InvalidInput) as caught:
-        rerank(listed("ab"), policy(), 2, context=context)
-    assert [v.path for v in caught.value.violations] == [f"context.{w}" for w in ("recent", "cursor", "refinement")]
-
-
 def test_a_request_without_profiling_says_what_was_not_used() -> None:
     report = rerank(listed("ab"), policy(), 2, context=Context(without_profiling=True)).report
     assert report.notes == ("context and history of the user were not used",)

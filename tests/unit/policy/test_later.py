@@ -22,8 +22,6 @@ LATER: dict[str, dict[str, Any]] = {
         "calibration": {"attribute": "g", "target": "pool"},
     },
     "objective.window": {"objective": {"window": 3}},
-    "objective.relevance_floor": {"objective": {"relevance_floor": 0.9}},
-    "objective.candidate_window": {"objective": {"candidate_window": 300}},
     "objective.sample": {"objective": {"sample": True}},
     "similarity_signals": {"similarity_signals": [{"signal": "image"}]},
     "quotas.fair_star": {
@@ -36,8 +34,6 @@ LATER: dict[str, dict[str, Any]] = {
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
     "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},
-    "refinement.mode = boost": {"refinement": {"mode": "boost"}},
-    "refinement.mode = ignore": {"refinement": {"mode": "ignore"}},
     "signals.unknown_id": {"signals": {"unknown_id": "reject"}},
     "signals.missing_embedding = keep_in_place": {"signals": {"missing_embedding": "keep_in_place"}},
     "signals.missing_embedding = reject": {"signals": {"missing_embedding": "reject"}},

@@ -126,7 +126,7 @@ def test_an_override_is_a_policy_of_its_own() -> None:
         ({"diversity": 1.5}, "overrides.diversity", "between 0 and 1"),
         ({"diversity": float("nan")}, "overrides.diversity", "finite"),
         ({"diversity": "0.5"}, "overrides.diversity", "must be a number"),
-        ({"relevance_floor": 0.9}, "overrides.relevance_floor", "later release"),
+        ({"relevance_floor": 0.0}, "overrides.relevance_floor", "above 0"),
     ],
 )
 def test_overrides_are_checked(overrides: dict[str, Any], path: str, said: str) -> None:

@@ -11,7 +11,7 @@ from reranker.policy import Policy
 from reranker.policy.blocks import NO_CAP
 from reranker.policy.compile import compiled
 from reranker.quotas.merge import build_tables
-from reranker.quotas.pool import build_pool, hard_columns, in_upstream_order
+from reranker.quotas.pool import build_pool, hard_columns
 from reranker.quotas.tables import AttributeTable
 
 
@@ -109,8 +109,8 @@ def test_supply_counts_who_may_stand_in_each_prefix() -> None:
 def test_columns_follow_the_upstream_order() -> None:
     order = np.array([2, 0, 1], np.int32)
     single = AttributeColumn(("a", "b"), np.array([1, 0, 2], np.int32))
-    assert in_upstream_order(single, order).codes.tolist() == [2, 1, 0]
+    assert single.take(order).codes.tolist() == [2, 1, 0]
     several = AttributeColumn(("a", "b"), np.array([1, 2, 2], np.int32), np.array([0, 2, 2, 3], np.int32))
-    moved = in_upstream_order(several, order)
+    moved = several.take(order)
     assert moved.offsets is not None
     assert (moved.codes.tolist(), moved.offsets.tolist()) == ([2, 1, 2], [0, 1, 3, 3])

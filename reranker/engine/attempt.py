@@ -1,0 +1,112 @@
+"""A slate at one diversity under a policy's bounds, and the most diversity that a relevance floor leaves (rule 10)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.engine.bounded import Bounded
+from reranker.engine.select import Selection, select
+from reranker.quotas.budget import Budget
+from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
+from reranker.slate import Explanation
+from reranker.strategies import Problem, Strategy, build
+
+_BISECTIONS = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """A filled slate: `picks` int32 (slots,) are upstream ranks from 0, `gains` float64 their utilities."""
+
+    plan: Plan
+    strategy: Strategy
+    explanations: tuple[Explanation, ...]
+
+    @property
+    def picks(self) -> NDArray[np.int32]:
+        """Upstream ranks from 0."""
+        return self.plan.gate.picks
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """Utilities at the picks."""
+        return self.plan.gate.gains
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chooser:
+    """Everything about a request that does not depend on the diversity at which it is served."""
+
+    bounded: Bounded
+    problem: Problem
+    deadline: float | None
+
+    def plan(self, by_slot: bool) -> Plan:
+        """A fresh plan of the bounds."""
+        bounded = self.bounded
+        return plan_quotas(
+            bounded.hard, bounded.pool, Budget.until(self.deadline), by_slot or bounded.has_wishes,
+            bounded.likeness(), bounded.rules.max_fall,
+        )  # fmt: skip
+
+    def fill(self, plan: Plan, diversity: float, explain: bool) -> Attempt:
+        """The slate at one diversity under a plan that nobody has used yet. Raises `DeadlinePassed`."""
+        bounded = self.bounded
+        strategy = build(bounded.rules.strategy, replace(self.problem, diversity=diversity), plan.gate)
+        selection = Selection(
+            strategy, plan, bounded.pool, bounded.wishes(), self.deadline, bounded.rules.candidate_window
+        )
+        return Attempt(plan, strategy, select(selection, explain))
+
+    def upstream(self, after: Attempt, explain: bool) -> Attempt:
+        """The upstream order around fixed items, explained by the strategy that did not decide it."""
+        gate = upstream_gate(self.bounded.pool)
+        strategy = build(
+            self.bounded.rules.strategy, replace(self.problem, diversity=after.strategy.problem.diversity), gate
+        )
+        plan = Plan(after.plan.tier, gate, None, after.plan.tables, [])
+        selection = Selection(strategy, plan, self.bounded.pool, None, self.deadline, 0)
+        return Attempt(plan, strategy, select(selection, explain))
+
+
+@dataclass(frozen=True, slots=True)
+class Floored:
+    """What a relevance floor came to: the diversity it left, and whether the bisection was cut short by the clock."""
+
+    diversity: float
+    best: NDArray[np.int32]
+    hurried: bool
+
+
+def most_diversity(chooser: Chooser, floor: float, relevance: Callable[[NDArray[np.int32]], float]) -> Floored:
+    """The largest diversity up to the policy's whose slate keeps `floor` of the relevance of the best slate.
+
+    The best slate is that of diversity 0 under the same quotas; `relevance` sums that of picks. At most 22 selections,
+    fewer when the deadline is near.
+    """
+    most = chooser.problem.diversity
+    start = time.perf_counter()
+    best = chooser.fill(chooser.plan(False), 0.0, False).picks
+    needed = floor * relevance(best)
+
+    def suffices(diversity: float) -> bool:
+        return relevance(chooser.fill(chooser.plan(False), diversity, False).picks) >= needed - _NOISE * abs(needed)
+
+    if most == 0.0 or suffices(most):
+        return Floored(most, best, False)
+    took = time.perf_counter() - start  # of two selections
+    low, high = 0.0, most
+    for _ in range(_BISECTIONS):
+        if chooser.deadline is not None and time.perf_counter() + 2.0 * took > chooser.deadline:
+            return Floored(low, best, True)
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if suffices(middle) else (low, middle)
+    return Floored(low, best, False)
+
+
+_NOISE = 1e-12  # of sums of scores: a slate of equal relevance keeps all of it

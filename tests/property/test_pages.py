@@ -1,0 +1,88 @@
+"""A cursor continues the slate: page two is what the rest of one long slate would be (rule 13)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reranker import Candidates, Context, Policy, rerank
+from reranker.slate import QuotaTier, Slate, SlateStatus
+from tests.reference import instances
+from tests.reference.judge import Case
+
+EXACT = (QuotaTier.NONE, QuotaTier.LOWER_EXACT, QuotaTier.PARTITION_EXACT, QuotaTier.FLOW_EXACT)
+CASES, BATCHES = 1200, 6
+RELEVANCE = {"objective": {"strategy": "relevance"}}
+
+
+def drawn(rng: np.random.Generator) -> Case:
+    """Up to 12 candidates under bounds on one or two attributes, windows and guard included."""
+    count = int(rng.integers(4, 13))
+    columns: dict[str, list[Any]] = {
+        "tone": instances.column(rng, count, ["a", "b", "c"]),
+        "body": instances.column(rng, count, ["x", "y"]),
+    }
+    size = int(rng.integers(1, 5))
+    quotas = instances.lower_quotas(rng, "tone", ["a", "b", "c"], 2 * size) if rng.random() < 0.8 else []
+    for block in quotas:
+        if "at_least_one_of_each" in block:
+            block["values"] = ["a", "b"]  # without them it speaks of what a page's own candidates carry
+    if rng.random() < 0.6:
+        quotas += instances.upper_quotas(rng, str(rng.choice(["tone", "body"])), ["a", "x"], 2 * size)
+    if rng.random() < 0.3:
+        quotas.append({"where": {"tone": ["a", "b"], "body": ["x"]}, "min_share": 0.25})
+    labels = {"unknown": str(rng.choice(["neutral", "neutral", "group", "exclude"]))}
+    scores = instances.scores(rng, count)
+    guard = {"guard": {"min_score": float(np.quantile(scores, 0.4))}} if rng.random() < 0.3 else {}
+    return Case(scores, None, columns, {**RELEVANCE, "quotas": quotas, "labels": labels, **guard}, size)
+
+
+def listed(case: Case) -> Candidates:
+    return Candidates(list(range(len(case.scores))), case.scores, case.rows, case.columns)
+
+
+def two_pages(case: Case) -> tuple[Slate, Slate]:
+    policy, candidates = Policy.from_dict(case.policy), listed(case)
+    first = rerank(candidates, policy, case.slate_size)
+    return first, rerank(candidates, policy, case.slate_size, context=Context(cursor=first.cursor))
+
+
+def in_one(case: Case, shown: list[int]) -> Slate:
+    """One slate as long as both pages, of which the first page is kept where it stands."""
+    scores = np.array(case.scores)
+    scores[shown] = scores.max() + 1.0 + np.arange(len(shown))[::-1]
+    policy = {**case.policy, "placement": {"keep_top": len(shown)}}
+    return replace(case, scores=scores, policy=policy, slate_size=len(shown) + case.slate_size).run()
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_page_two_is_the_rest_of_one_long_slate(batch: int) -> None:
+    compared = 0
+    for seed in range(batch * CASES // BATCHES, (batch + 1) * CASES // BATCHES):
+        case = drawn(np.random.default_rng(seed))
+        first, second = two_pages(case)
+        shown, more = first.positions.tolist(), second.positions.tolist()
+        assert not set(shown) & set(more)
+        assert len(more) == min(case.slate_size, len(case.scores) - len(shown))
+        if first.report.status is not SlateStatus.SATISFIED or not more:
+            continue  # what an earlier page broke is a cost of its own in one long slate
+        whole = in_one(case, shown)
+        if second.report.tier in EXACT and whole.report.tier in EXACT:
+            assert whole.positions.tolist() == shown + more, (seed, case)
+        assert (second.report.status is SlateStatus.SATISFIED) == (whole.report.status is SlateStatus.SATISFIED), seed
+        if second.report.status is SlateStatus.SATISFIED:
+            assert set(counted(second)) <= set(counted(whole)), seed  # caps that ended on page one are not its business
+        compared += 1
+    assert compared > CASES // BATCHES // 4
+
+
+def counted(slate: Slate) -> list[tuple[Any, ...]]:
+    """What the report says of prefixes: on page two it speaks of both pages."""
+    return [
+        (o.attribute, o.value, o.bound, o.required, o.achieved, o.status, round(o.share, 9))
+        for o in slate.report.quotas
+        if o.bound != "WINDOW"
+    ]
