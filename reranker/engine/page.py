@@ -181,9 +181,10 @@ def _trails(page: Page, filled: Filled) -> Iterable[CursorTrail]:
 
 def _embeddings(page: Page, filled: Filled, positions: NDArray[np.int32]) -> Iterable[CursorEmbedding]:
     """Unit rows of the items shown last, where anything looks at them."""
-    if filled.rules.diversity == 0.0 and not filled.rules.similarity:
+    rules = filled.rules
+    if (rules.strategy == "relevance" or rules.diversity == 0.0) and not rules.similarity:
         return
-    known, reach = page.embeddings(), _reach(filled.rules)
+    known, reach = page.embeddings(), _reach(rules)
     for name, column in filled.candidates.embeddings.items():
         width = column.matrix.shape[1]
         norms = column.norms[positions]

@@ -15,6 +15,11 @@ _STRATEGY = {
     "mmr": "weighs relevance against likeness to what stands above (MMR)",
     "dpp": "weighs relevance against what each item adds to those above it (DPP)",
 }
+_REFINED = {
+    "filter": "only what was chosen takes part",
+    "boost": "what was chosen comes first",
+    "ignore": "nobody moves",
+}
 _MODES = {
     "relax": "comes as close as can be and says where it falls short",
     "strict": "gives the upstream order and says why",
@@ -29,6 +34,7 @@ def described(policy: Policy) -> list[str]:
         f"{policy.name}, revision {policy.revision}",
         *_about(message.about),
         _objective(message.objective),
+        *_limits(message),
         *_rails(message),
         *(sentence for quota in message.quotas for sentence in _quota(quota)),
         *_labels(message.labels),
@@ -51,6 +57,19 @@ def _objective(objective: pb.Objective) -> str:
         return f"{sentence}."
     diversity = defaults.get(objective, "diversity")
     return f"{sentence}, at diversity {diversity:g} (0 is the upstream order, 1 variety alone)."
+
+
+def _limits(message: pb.Policy) -> Iterator[str]:
+    """What holds variety back."""
+    objective = message.objective
+    if objective.HasField("relevance_floor"):
+        share = f"{objective.relevance_floor:.4g}"
+        yield f"It takes less diversity where it must, to keep {share} of the relevance that the bounds allow."
+    window = defaults.get(objective, "candidate_window")
+    if window:
+        yield f"Only the best {window} candidates are diversified; others stand only where a bound needs them."
+    if message.refinement.HasField("mode"):
+        yield f"Where a user narrows an attribute, {_REFINED[_word(message.refinement, 'mode')]}; quotas on it rest."
 
 
 def _rails(message: pb.Policy) -> Iterator[str]:
@@ -154,7 +173,7 @@ def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
 
-def _word(block: pb.Objective | pb.OnInfeasible | pb.Labels | pb.AttributeLabels, name: str) -> str:
+def _word(block: pb.Objective | pb.OnInfeasible | pb.RefinementRule | pb.Labels | pb.AttributeLabels, name: str) -> str:
     field = block.DESCRIPTOR.fields_by_name[name]
     assert field.enum_type is not None
     return enum_word(field.enum_type, defaults.get(block, name)) or ""

@@ -54,10 +54,10 @@ class Bounds:
 class Past:
     """What was shown before the slate, as far as one table's bounds know it.
 
-    `items` were shown, of which the bounds' prefixes count `shown`; `counts` and `earned` int32 by row are what they hold,
-    fixed items left out of the latter. `lower` and `named_upper` are the bounds on all pages together, for prefixes
-    that end in this slate's slots 0..slots, `due` those at the end of the slate. `trail` are the values of the items shown last, as codes, oldest first;
-    `everything` are those of all earlier pages in any order.
+    `items` were shown, of which the bounds' prefixes count `shown`; `counts` and `earned` int32 by row are what they
+    hold, fixed items left out of the latter. `lower` and `named_upper` are the bounds on all pages together, for
+    prefixes that end in this slate's slots 0..slots, `due` those at the end of the slate. `trail` are the values of the
+    items shown last, as codes, oldest first; `everything` are those of all earlier pages in any order.
     """
 
     items: int

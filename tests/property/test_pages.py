@@ -86,3 +86,57 @@ def counted(slate: Slate) -> list[tuple[Any, ...]]:
         for o in slate.report.quotas
         if o.bound != "WINDOW"
     ]
+
+
+@pytest.mark.parametrize("strategy", ["dpp", "mmr"])
+def test_earlier_pages_repel_as_picks_of_one_long_slate_do(strategy: str) -> None:
+    equal = compared = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        count, size = int(rng.integers(12, 40)), int(rng.integers(2, 9))
+        rows = rng.normal(size=(count, int(rng.integers(8, 24)))).astype(np.float32)
+        scores = np.sort(rng.random(count))[::-1].copy()
+        words = {"strategy": strategy, "diversity": 0.7, "score_normalisation": "none"}
+        case = Case(scores, rows, {}, {"objective": words}, size)
+        first, second = two_pages(case)
+        whole = replace(case, slate_size=2 * size).run()
+        assert whole.positions[:size].tolist() == first.positions.tolist()
+        compared += 1
+        equal += second.positions.tolist() == whole.positions[size:].tolist()
+        assert second.gains == pytest.approx(whole.gains[size:], abs=0.02) or not equal
+    assert equal >= 0.9 * compared, "a cursor carries embeddings in half precision: near ties may swap"
+
+
+def test_recently_shown_items_repel_and_fill_windows() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(30, 12)).astype(np.float32)
+    creators = [f"c{i % 6}" for i in range(30)]
+    scores = np.linspace(1.0, 0.5, 30)
+    seen = Candidates(["x", "y"], [0.0, 0.0], rows[[3, 0]] * 2.0, {"creator": ["c4", "c1"]})
+    policy = Policy.from_dict(
+        {
+            "objective": {"strategy": "mmr", "diversity": 1.0},
+            "quotas": [{"attribute": "creator", "max_per_value": 1, "window": 4}],
+        }
+    )
+    candidates = Candidates(list(range(30)), scores, rows, {"creator": creators})
+    alone = rerank(candidates, policy, 8)
+    after = rerank(candidates, policy, 8, context=Context(recent=seen))
+    assert alone.positions[0] == 0
+    assert not {0, 3} & set(after.positions.tolist()), "copies of what was shown come last"
+    first = [creators[position] for position in after.positions[:3]]
+    assert "c1" not in first[:3]
+    assert "c4" not in first[:2]
+    profiled = rerank(candidates, policy, 8, context=Context(recent=seen, without_profiling=True))
+    assert profiled.positions.tolist() == alone.positions.tolist()
+    assert any("not used" in note for note in profiled.report.notes)
+
+
+def test_recently_shown_ids_are_looked_up_among_the_candidates() -> None:
+    rows = np.eye(4, 8, dtype=np.float32)
+    rows[1] = rows[0]
+    candidates = Candidates(list("abcd"), [4.0, 3.0, 2.0, 1.0], rows)
+    policy = Policy.from_dict({"objective": {"strategy": "dpp", "diversity": 0.9}})
+    slate = rerank(candidates, policy, 3, context=Context(recent=["a", "unheard of"]))
+    assert slate.ids == ["c", "d", "a"]
+    assert any("1 recently shown item is known by id alone" in note for note in slate.report.notes)

@@ -155,3 +155,16 @@ def test_shares_that_contradict_each_other_are_warned_of() -> None:
         "tone: least shares add up to 1.1, which only items with several values can meet",
         "tone a: the least share, 3/5, is above the most, 2/5",
     ]
+
+
+def test_what_holds_variety_back_is_described() -> None:
+    policy = Policy.from_dict(
+        {
+            "objective": {"relevance_floor": 0.95, "candidate_window": 200},
+            "refinement": {"mode": "boost"},
+        }
+    )
+    told = "\n".join(described(policy))
+    assert "to keep 0.95 of the relevance that the bounds allow." in told
+    assert "Only the best 200 candidates are diversified; others stand only where a bound needs them." in told
+    assert "Where a user narrows an attribute, what was chosen comes first; quotas on it rest." in told
