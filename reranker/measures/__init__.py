@@ -4,6 +4,7 @@ from reranker.measures.concentration import entropy, gini
 from reranker.measures.distance import intra_list_distances, unit_rows
 from reranker.measures.exposure import awrf, exposure_parity, in_group_fairness, mean_exposure, slot_attention
 from reranker.measures.groups import Membership, membership, ndkl, shares, skews
+from reranker.measures.orders import displacements, kendall_tau, rank_biased_overlap
 from reranker.measures.presence import div, div_ceiling
 from reranker.measures.ranked_groups import calibration_kl, rkl, rnd, rrd
 from reranker.measures.relevance import ndcg, relevance_gains, relevance_retained
@@ -16,6 +17,7 @@ __all__ = [
     "alpha_ndcg",
     "awrf",
     "calibration_kl",
+    "displacements",
     "div",
     "div_ceiling",
     "entropy",
@@ -24,12 +26,14 @@ __all__ = [
     "gini",
     "in_group_fairness",
     "intra_list_distances",
+    "kendall_tau",
     "log_determinant",
     "mean_exposure",
     "measure_slate",
     "membership",
     "ndcg",
     "ndkl",
+    "rank_biased_overlap",
     "relevance_gains",
     "relevance_retained",
     "rkl",
