@@ -142,6 +142,19 @@ class GroupMeasures:
     min_skew: float | None
     max_skew: float | None
     ndkl: float | None
+    value_coverage: float | None = None
+    subtopic_recall: float | None = None
+    alpha_ndcg: float | None = None
+    err_ia: float | None = None
+    entropy: float | None = None
+    gini: float | None = None
+    awrf: float | None = None
+    exposure_parity: float | None = None
+    in_group_fairness: float | None = None
+    calibration_kl: float | None = None
+    rnd: float | None = None
+    rkl: float | None = None
+    rrd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +165,27 @@ class ListMeasures:
     intra_list_average_distance: float | None
     intra_list_minimum_distance: float | None
     groups: Mapping[str, GroupMeasures]
+    vendi_score: float | None = None
+    log_determinant: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMeasures:
+    """How far the slate is from the upstream order; None where there is nothing to compare."""
+
+    rank_biased_overlap: float | None = None
+    kendall_tau: float | None = None
+    mean_displacement: float | None = None
+    max_displacement: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SlateMeasures:
-    """The slate beside the upstream order at the same length."""
+    """The slate beside the upstream order at the same length, and how far one is from the other."""
 
     before: ListMeasures
     after: ListMeasures
+    change: OrderMeasures = OrderMeasures()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,13 @@ class Membership:
         carried = self.carried[np.repeat(self.starts[positions], lengths) + within]
         return Membership(starts, carried, self.width, self.labelled[positions])
 
+    def with_others(self) -> Membership:
+        """The same items with one value more, which labelled items carry that carry none of the values."""
+        others = np.flatnonzero(self.labelled & (self.lengths == 0))
+        rows, carried = np.append(self.rows, others), np.append(self.carried, np.full(len(others), self.width))
+        starts = _starts(np.bincount(rows, minlength=len(self.labelled)))
+        return Membership(starts, carried[np.argsort(rows, kind="stable")], self.width + 1, self.labelled)
+
     def first(self, width: int) -> Membership:
         """The same items with the first `width` values alone; who is labelled stays."""
         kept = self.carried < width
@@ -147,21 +154,35 @@ def ndkl(members: Membership, reference: Floats) -> float | None:
     what items that carry none of these values should have together. Values without a reference share are left out
     (their divergence would be infinite; `skews` shows them). None when nothing is left to compare.
     """
-    target = np.nan_to_num(reference)
-    counted = target[members.carried] > 0.0
-    rows, values = members.rows[counted], members.carried[counted]
+    rows, classes, target = against(members, reference)
+    compared = target[classes] > 0.0
+    if not compared.any():
+        return None
+    return _discounted_divergence(rows[compared], classes[compared], target, len(members.labelled))
+
+
+def against(members: Membership, reference: Floats) -> tuple[Indices, Indices, Floats]:
+    """A list laid out for a comparison with a reference distribution: rows, classes and the target of each class.
+
+    Entry e says that item rows[e] (ascending) belongs to class classes[e]. The classes are the values, and one more,
+    the last, for labelled items that carry no value with a reference share above 0. `target` (V + 1,) adds up to 1: the
+    last class gets what the reference leaves, and a reference that adds up to more (items with several values) is
+    divided by its sum. NaN is a share of 0. Unknown items belong nowhere.
+    """
+    target = np.append(np.nan_to_num(reference), 0.0)
     total = target.sum()
     if total < _WHOLE:
-        others = members.labelled.copy()
-        others[rows] = False
-        rest = np.flatnonzero(others)
-        rows, values = np.append(rows, rest), np.append(values, np.full(len(rest), members.width))
-        target = np.append(target, 1.0 - total)
-        total = 1.0
-    if len(rows) == 0:
-        return None
+        target[-1] = 1.0 - total
+    else:
+        target /= total
+    named = target[members.carried] > 0.0
+    rows, classes = members.rows[named], members.carried[named]
+    others = members.labelled.copy()
+    others[rows] = False
+    rest = np.flatnonzero(others)
+    rows, classes = np.append(rows, rest), np.append(classes, np.full(len(rest), members.width))
     order = np.argsort(rows, kind="stable")
-    return _discounted_divergence(rows[order], values[order], target / total, len(members.labelled))
+    return rows[order], classes[order], target
 
 
 def _discounted_divergence(rows: Indices, values: Indices, target: Floats, length: int) -> float:
@@ -170,7 +191,7 @@ def _discounted_divergence(rows: Indices, values: Indices, target: Floats, lengt
     KL at a prefix is sum c ln c / n - ln n - sum c ln target / n with counts c that add up to n. Each entry adds to
     these sums by itself, so that the work grows with the entries and not with prefixes x values.
     """
-    seen = _earlier_equals(values).astype(np.float64)
+    seen = earlier_equals(values).astype(np.float64)
     added = _times_log(seen + 1.0) - _times_log(seen) - np.log(target[values])
     ends = np.searchsorted(rows, np.arange(length), side="right")  # entries up to and with each item
     prefixes = np.flatnonzero(ends)
@@ -181,7 +202,7 @@ def _discounted_divergence(rows: Indices, values: Indices, target: Floats, lengt
     return mean if mean > _NOISE else 0.0
 
 
-def _earlier_equals(values: Indices) -> Indices:
+def earlier_equals(values: Indices) -> Indices:
     """How many entries before each one have the same value."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]

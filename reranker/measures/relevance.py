@@ -25,6 +25,16 @@ def above_zero(scores: Floats, zero: float) -> Floats:
     return shrunk - math.ldexp(zero, -exponent)
 
 
+def relevance_gains(scores: Floats, score_zero: float | None = None) -> Floats | None:
+    """Relevance of each candidate, max(0, score - score_zero), (N,), but for one common factor as in `above_zero`.
+
+    Without `score_zero` the zero is 0, and there is no relevance to take shares of (None) when any score is negative.
+    """
+    if score_zero is None and scores.size and scores.min() < 0.0:
+        return None
+    return np.maximum(above_zero(scores, score_zero or 0.0), 0.0)
+
+
 def relevance_retained(
     scores: Floats, positions: Positions, upstream_order: Positions, score_zero: float | None = None
 ) -> float | None:
@@ -34,9 +44,9 @@ def relevance_retained(
     `upstream_order` (at least k) index into them. Without `score_zero` the zero is 0, and there is no ratio (None) when
     any score is negative; None also when the upstream top k has no relevance at all.
     """
-    if score_zero is None and scores.size and scores.min() < 0.0:
+    gains = relevance_gains(scores, score_zero)
+    if gains is None:
         return None
-    gains = np.maximum(above_zero(scores, score_zero or 0.0), 0.0)
     kept, best = gains[positions].sum(), gains[upstream_order[: len(positions)]].sum()
     return float(kept / best) if best > 0.0 else None
 

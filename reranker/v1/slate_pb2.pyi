@@ -125,7 +125,7 @@ class QuotaOutcome(_message.Message):
     def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., bound: _Optional[_Union[BoundKind, str]] = ..., required: _Optional[float] = ..., achieved: _Optional[float] = ..., share: _Optional[float] = ..., first_failing_prefix: _Optional[int] = ..., status: _Optional[_Union[OutcomeStatus, str]] = ..., reason: _Optional[_Union[OutcomeReason, str]] = ..., over_fetch: _Optional[int] = ..., detail: _Optional[str] = ..., crowded_slots: _Optional[_Union[SlotSpan, _Mapping]] = ..., soft: bool = ...) -> None: ...
 
 class GroupMeasures(_message.Message):
-    __slots__ = ("attribute", "values", "shares", "reference_shares", "reference_declared", "label_coverage", "div", "div_ceiling", "div_ceiling_guarded", "min_skew", "max_skew", "ndkl")
+    __slots__ = ("attribute", "values", "shares", "reference_shares", "reference_declared", "label_coverage", "div", "div_ceiling", "div_ceiling_guarded", "min_skew", "max_skew", "ndkl", "value_coverage", "subtopic_recall", "alpha_ndcg", "err_ia", "entropy", "gini", "awrf", "exposure_parity", "in_group_fairness", "calibration_kl", "rnd", "rkl", "rrd")
     ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +138,19 @@ class GroupMeasures(_message.Message):
     MIN_SKEW_FIELD_NUMBER: _ClassVar[int]
     MAX_SKEW_FIELD_NUMBER: _ClassVar[int]
     NDKL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    SUBTOPIC_RECALL_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_NDCG_FIELD_NUMBER: _ClassVar[int]
+    ERR_IA_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    GINI_FIELD_NUMBER: _ClassVar[int]
+    AWRF_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_PARITY_FIELD_NUMBER: _ClassVar[int]
+    IN_GROUP_FAIRNESS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_KL_FIELD_NUMBER: _ClassVar[int]
+    RND_FIELD_NUMBER: _ClassVar[int]
+    RKL_FIELD_NUMBER: _ClassVar[int]
+    RRD_FIELD_NUMBER: _ClassVar[int]
     attribute: str
     values: _containers.RepeatedScalarFieldContainer[str]
     shares: _containers.RepeatedScalarFieldContainer[float]
@@ -150,27 +163,58 @@ class GroupMeasures(_message.Message):
     min_skew: float
     max_skew: float
     ndkl: float
-    def __init__(self, attribute: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[float]] = ..., reference_shares: _Optional[_Iterable[float]] = ..., reference_declared: bool = ..., label_coverage: _Optional[float] = ..., div: _Optional[float] = ..., div_ceiling: _Optional[float] = ..., div_ceiling_guarded: _Optional[float] = ..., min_skew: _Optional[float] = ..., max_skew: _Optional[float] = ..., ndkl: _Optional[float] = ...) -> None: ...
+    value_coverage: float
+    subtopic_recall: float
+    alpha_ndcg: float
+    err_ia: float
+    entropy: float
+    gini: float
+    awrf: float
+    exposure_parity: float
+    in_group_fairness: float
+    calibration_kl: float
+    rnd: float
+    rkl: float
+    rrd: float
+    def __init__(self, attribute: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[float]] = ..., reference_shares: _Optional[_Iterable[float]] = ..., reference_declared: bool = ..., label_coverage: _Optional[float] = ..., div: _Optional[float] = ..., div_ceiling: _Optional[float] = ..., div_ceiling_guarded: _Optional[float] = ..., min_skew: _Optional[float] = ..., max_skew: _Optional[float] = ..., ndkl: _Optional[float] = ..., value_coverage: _Optional[float] = ..., subtopic_recall: _Optional[float] = ..., alpha_ndcg: _Optional[float] = ..., err_ia: _Optional[float] = ..., entropy: _Optional[float] = ..., gini: _Optional[float] = ..., awrf: _Optional[float] = ..., exposure_parity: _Optional[float] = ..., in_group_fairness: _Optional[float] = ..., calibration_kl: _Optional[float] = ..., rnd: _Optional[float] = ..., rkl: _Optional[float] = ..., rrd: _Optional[float] = ...) -> None: ...
 
 class ListMeasures(_message.Message):
-    __slots__ = ("ndcg", "intra_list_average_distance", "intra_list_minimum_distance", "groups")
+    __slots__ = ("ndcg", "intra_list_average_distance", "intra_list_minimum_distance", "groups", "vendi_score", "log_determinant")
     NDCG_FIELD_NUMBER: _ClassVar[int]
     INTRA_LIST_AVERAGE_DISTANCE_FIELD_NUMBER: _ClassVar[int]
     INTRA_LIST_MINIMUM_DISTANCE_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    VENDI_SCORE_FIELD_NUMBER: _ClassVar[int]
+    LOG_DETERMINANT_FIELD_NUMBER: _ClassVar[int]
     ndcg: float
     intra_list_average_distance: float
     intra_list_minimum_distance: float
     groups: _containers.RepeatedCompositeFieldContainer[GroupMeasures]
-    def __init__(self, ndcg: _Optional[float] = ..., intra_list_average_distance: _Optional[float] = ..., intra_list_minimum_distance: _Optional[float] = ..., groups: _Optional[_Iterable[_Union[GroupMeasures, _Mapping]]] = ...) -> None: ...
+    vendi_score: float
+    log_determinant: float
+    def __init__(self, ndcg: _Optional[float] = ..., intra_list_average_distance: _Optional[float] = ..., intra_list_minimum_distance: _Optional[float] = ..., groups: _Optional[_Iterable[_Union[GroupMeasures, _Mapping]]] = ..., vendi_score: _Optional[float] = ..., log_determinant: _Optional[float] = ...) -> None: ...
+
+class OrderMeasures(_message.Message):
+    __slots__ = ("rank_biased_overlap", "kendall_tau", "mean_displacement", "max_displacement")
+    RANK_BIASED_OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    KENDALL_TAU_FIELD_NUMBER: _ClassVar[int]
+    MEAN_DISPLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    MAX_DISPLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    rank_biased_overlap: float
+    kendall_tau: float
+    mean_displacement: float
+    max_displacement: int
+    def __init__(self, rank_biased_overlap: _Optional[float] = ..., kendall_tau: _Optional[float] = ..., mean_displacement: _Optional[float] = ..., max_displacement: _Optional[int] = ...) -> None: ...
 
 class SlateMeasures(_message.Message):
-    __slots__ = ("before", "after")
+    __slots__ = ("before", "after", "change")
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
     before: ListMeasures
     after: ListMeasures
-    def __init__(self, before: _Optional[_Union[ListMeasures, _Mapping]] = ..., after: _Optional[_Union[ListMeasures, _Mapping]] = ...) -> None: ...
+    change: OrderMeasures
+    def __init__(self, before: _Optional[_Union[ListMeasures, _Mapping]] = ..., after: _Optional[_Union[ListMeasures, _Mapping]] = ..., change: _Optional[_Union[OrderMeasures, _Mapping]] = ...) -> None: ...
 
 class QuotaInfluence(_message.Message):
     __slots__ = ("attribute", "value", "bound", "blocked")

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from reranker.slate import (
-    Explanation,
-    GroupMeasures,
-    ListMeasures,
-    QuotaOutcome,
-    SignalCounts,
-    Slate,
-)
+from reranker.service.codec.measures import fill_measures
+from reranker.slate import Explanation, QuotaOutcome, SignalCounts, Slate
 from reranker.v1 import reranker_service_pb2, slate_pb2
 
 
@@ -32,8 +26,7 @@ def encode_slate(slate: Slate, request: reranker_service_pb2.RerankRequest) -> r
     if request.return_ids:
         _fill_ids(response, slate, numbers=bool(request.candidates.item_numbers))
     if request.measures:
-        _fill_measures(response.measures.before, report.measures.before)
-        _fill_measures(response.measures.after, report.measures.after)
+        fill_measures(response.measures, report.measures)
     if request.explain:
         response.explanations.extend(_explanation(explanation) for explanation in slate.explanations)
     return response
@@ -94,31 +87,4 @@ def _explanation(explanation: Explanation) -> slate_pb2.Explanation:
         instead_of_rank=explanation.instead_of_rank,
         text=explanation.text,
         soft_part=explanation.soft_part,
-    )
-
-
-def _fill_measures(message: slate_pb2.ListMeasures, measures: ListMeasures) -> None:
-    if measures.ndcg is not None:
-        message.ndcg = measures.ndcg
-    if measures.intra_list_average_distance is not None:
-        message.intra_list_average_distance = measures.intra_list_average_distance
-    if measures.intra_list_minimum_distance is not None:
-        message.intra_list_minimum_distance = measures.intra_list_minimum_distance
-    message.groups.extend(_group(group) for group in measures.groups.values())
-
-
-def _group(group: GroupMeasures) -> slate_pb2.GroupMeasures:
-    return slate_pb2.GroupMeasures(
-        attribute=group.attribute,
-        values=group.values,
-        shares=group.shares,
-        reference_shares=group.reference_shares,
-        reference_declared=group.reference_declared,
-        label_coverage=group.label_coverage,
-        div=group.div,
-        div_ceiling=group.div_ceiling,
-        div_ceiling_guarded=group.div_ceiling_guarded,
-        min_skew=group.min_skew,
-        max_skew=group.max_skew,
-        ndkl=group.ndkl,
     )

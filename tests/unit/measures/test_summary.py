@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.measures import measure_slate
-from reranker.slate import SlateMeasures
-from tests.reference import instances, naive_measures
+from reranker.slate import OrderMeasures, SlateMeasures
+from tests.reference import instances, naive_fairness, naive_measures, naive_orders, naive_subtopics
 from tests.reference.naive_strategies import upstream_order
 
 
@@ -128,6 +128,10 @@ def test_slow_twins_on_random_requests() -> None:
             )
             for name, column in columns.items():
                 check_group(measures.groups[name], naive_column(column), listed, declared.get(name), guarded, order)
+                check_subtopics(measures.groups[name], naive_column(column), listed, order)
+                check_fairness(measures.groups[name], naive_column(column), listed, declared.get(name), scores.tolist())
+            check_variety(measures, rows[listed].astype(float).tolist())
+        check_change(found.change, picked, order)
 
 
 def check_group(
@@ -153,3 +157,95 @@ def check_group(
     free = [True] * len(items)
     assert group.div_ceiling == naive_measures.ceiling(items, values, len(listed), free, order)
     assert group.div_ceiling_guarded == naive_measures.ceiling(items, values, len(listed), guarded.tolist(), order)
+
+
+def check_subtopics(group: Any, items: list[frozenset[str]], listed: list[int], order: list[int]) -> None:
+    """Only the values of the report are asked for; of equal ideals upstream takes the first."""
+    named = [item & set(group.values) for item in items]
+    chosen, candidates = [named[at] for at in listed], [named[at] for at in order]
+    assert group.value_coverage == naive_subtopics.coverage(chosen, group.values)
+    assert group.subtopic_recall == naive_subtopics.recall(chosen, candidates)
+    assert group.alpha_ndcg == pytest.approx(naive_subtopics.alpha_ndcg(chosen, candidates, 0.5))
+    halves = [dict.fromkeys(item, 0.5) for item in chosen]
+    assert group.err_ia == pytest.approx(naive_subtopics.err_ia(chosen, candidates, halves))
+
+
+def check_fairness(
+    group: Any, items: list[frozenset[str]], listed: list[int], declared: dict[str, float] | None, scores: list[float]
+) -> None:
+    chosen, values = [items[at] for at in listed], group.values
+    others = [bool(item) and not item & set(values) for item in items]
+    counts = [sum(value in item for item in chosen) for value in values]
+    if any(others):
+        counts.append(sum(others[at] for at in listed))
+    assert group.entropy == pytest.approx(naive_fairness.entropy(counts), abs=1e-12)
+    assert group.gini == pytest.approx(naive_fairness.gini(counts), abs=1e-12)
+    reference = dict(zip(values, group.reference_shares, strict=True))
+    weights = naive_fairness.attention(len(chosen))
+    assert group.awrf == pytest.approx(naive_fairness.awrf(chosen, reference, weights))
+    assert group.calibration_kl == pytest.approx(naive_fairness.calibration(chosen, reference, 0.01), abs=1e-12)
+    assert group.exposure_parity == pytest.approx(naive_fairness.exposure_parity(items, listed, values))
+    gains = naive_measures.gains(scores, None, always=False)
+    ratios = [naive_fairness.in_group(items, gains, listed, value) for value in values] if gains else []
+    assert group.in_group_fairness == pytest.approx(min((r for r in ratios if r is not None), default=None))
+    if declared is None:
+        named = [(value, reference[value], naive_fairness.difference) for value in values]
+        found = [ranked(items, listed, *words) for words in named]
+        assert group.rnd == pytest.approx(max((value for value in found if value is not None), default=None))
+
+
+def ranked(items: list[frozenset[str]], listed: list[int], value: str, share: float, distance: Any) -> float | None:
+    flags = [value in item if item else None for item in items]
+    return naive_fairness.normalised([flags[at] for at in listed], flags, share, 10, distance)
+
+
+def check_variety(measures: Any, rows: list[list[float]]) -> None:
+    assert measures.vendi_score == pytest.approx(naive_subtopics.vendi(rows), abs=1e-6)
+    determinant = naive_subtopics.determinant(rows)
+    if measures.log_determinant is None:
+        assert not any(map(any, rows)) or determinant == pytest.approx(0.0, abs=1e-9)
+    else:
+        assert math.exp(measures.log_determinant) == pytest.approx(determinant)
+
+
+def check_change(change: Any, picked: list[int], order: list[int]) -> None:
+    before = order[: len(picked)]
+    assert change.rank_biased_overlap == pytest.approx(naive_orders.overlap(picked, before, 0.9))
+    assert change.kendall_tau == pytest.approx(naive_orders.tau(picked, before))
+    moved = [abs(order.index(item) - slot) for slot, item in enumerate(picked)]
+    assert (change.mean_displacement, change.max_displacement) == (pytest.approx(sum(moved) / len(moved)), max(moved))
+
+
+def test_the_upstream_order_beside_itself() -> None:
+    found = measure(SHADES, [0, 1], 2)
+    assert found.change == OrderMeasures(1.0, 1.0, 0.0, 0)
+    assert found.after.groups["tone"].in_group_fairness == 1.0
+    moved = measure(SHADES, [2, 0], 2).change
+    assert (moved.mean_displacement, moved.max_displacement) == (1.5, 2)
+
+
+def test_negative_scores_without_a_zero_have_no_share_of_relevance() -> None:
+    scores = [4.0, 3.0, 2.0, -1.0]
+    shades = Candidates(["p1", "p2", "p3", "p4"], scores, None, {"tone": ["light", "light", "dark", None]})
+    assert measure(shades, [1, 2], 2).after.groups["tone"].in_group_fairness is None
+    assert measure(shades, [1, 2], 2, score_zero=-2.0).after.groups["tone"].in_group_fairness == pytest.approx(5 / 6)
+
+
+def test_many_values_are_no_protected_groups() -> None:
+    count = 40
+    candidates = Candidates(
+        range(count), np.arange(count, 0.0, -1.0), None, {"creator": [f"c{i}" for i in range(count)]}
+    )
+    group = measure(candidates, list(range(20)), 20).after.groups["creator"]
+    assert (group.rnd, group.rkl, group.rrd) == (None, None, None)
+    assert group.gini == pytest.approx(0.5)
+    assert group.exposure_parity == 0.0
+
+
+def test_candidates_of_no_named_value_are_one_group() -> None:
+    group = measure(SHADES, [0, 2], 2, declared={"tone": {"dark": 0.5}}).after.groups["tone"]
+    assert group.entropy == pytest.approx(math.log(2))
+    assert group.gini == 0.0
+    assert group.exposure_parity == pytest.approx(0.5 / (1 / math.log2(3)))
+    assert group.calibration_kl == pytest.approx(0.0)
+    assert group.rnd == pytest.approx(0.0)
