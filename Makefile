@@ -9,7 +9,7 @@ LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench bench-quotas lint format proto lock data clean
+.PHONY: help setup demo test coverage serve bench bench-quotas frontier figures lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -38,6 +38,13 @@ bench: $(READY) ## our call beside the peers', same input, one run
 
 bench-quotas: $(READY) ## what quotas add to a call, by tier
 	@$(BIN)/python -m benchmarks.quotas
+
+frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
+	@$(BIN)/python -m benchmarks.frontier
+
+figures: $(READY) ## draw docs/figures from what `make frontier` measured
+	@$(BIN)/python -c "import matplotlib" 2>/dev/null || $(BIN)/python -m pip install --quiet -r requirements/figures.txt
+	@$(BIN)/python -m benchmarks.figures
 
 lint: $(READY) $(PROTO_READY) ## ruff, mypy (strict), import contracts, buf, stubs current
 	$(BIN)/ruff check

@@ -1,9 +1,9 @@
 """What variety costs: every strategy across its knob on two real corpora, beside pyversity's; `make frontier`.
 
-Relevance is what the slate of ten keeps of the upstream top's score mass and, for books, of what the reader rated highly
-later on. Variety is the mean pairwise distance 1 - cosine, and how many genres or skin tones are on the slate. Where the
-peer has the strategy, its variety is compared with ours at the same relevance: ours is read off between the knob
-settings on either side.
+Relevance is what the slate of ten keeps of the upstream top's score mass and, for books, of what the reader rated
+highly later on. Variety is the mean pairwise distance 1 - cosine, and how many genres or skin tones are on the slate.
+Where the peer has the strategy, its variety is compared with ours at the same relevance, read off our curve; once with
+our own normalisation of scores, and once with the peer's, so that what the two do differently can be told apart.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ KNOB = (0.0, 0.25, 0.5, 0.75, 1.0)
 FINE = tuple(i / 20 for i in range(21))
 SIZE = 10
 PEERS = {"mmr": "mmr", "msd": "msd", "dpp": "dpp", "cover": "cover", "ssd": "ssd"}
+SCORES = {"mmr": "none", "msd": "none", "dpp": "zscore", "cover": "none", "ssd": "zscore"}  # as the peer takes them
+
+
+CORPORA = (("books", "user_home", "genre", 120), ("shades", "text_search", "skin_tone", 120))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +86,30 @@ def read(name: str, kind: str, attribute: str, most: int) -> Iterator[Request]:
         yield Request(candidates, aspects, liked)
 
 
-def _table(requests: list[Request], attribute: str) -> list[dict[str, Any]]:
-    head = f"{'strategy':<13}{'knob':>5}{'kept':>8}{'liked':>8}{'distance':>10}{'aspects':>9}"
-    print(f"{head}   {'peer: kept':>10}{'liked':>8}{'distance':>10}{'aspects':>9}{'ours at equal relevance':>26}")
-    rows = []
+def _table(requests: list[Request], attribute: str) -> dict[str, Any]:
+    ours_head = f"{'strategy':<13}{'knob':>5}{'kept':>8}{'liked':>8}{'distance':>10}{'aspects':>9}"
+    peer_head = f"   {'peer: kept':>10}{'liked':>8}{'distance':>10}{'aspects':>9}{'ours more':>11}{'its scores':>12}"
+    print(ours_head + peer_head)
+    found: dict[str, Any] = {}
     for strategy in sorted(set(STRATEGIES) - {"relevance"}):
         curve = {knob: measured(requests, ours(strategy, attribute, knob)) for knob in FINE}
+        found[strategy] = {"ours": [{"knob": knob, **point.__dict__} for knob, point in curve.items()], "peer": []}
+        alike: list[Point] = []
+        if strategy in PEERS:
+            alike = [measured(requests, ours(strategy, attribute, knob, SCORES[strategy])) for knob in FINE]
         for knob in KNOB:
-            own, peer, gap = curve[knob], None, None
+            beside = ""
             if strategy in PEERS:
                 peer = measured(requests, theirs(strategy, knob))
-                gap = _gap(list(curve.values()), peer)
-            rows.append(
-                {"strategy": strategy, "knob": knob, "ours": own.__dict__, "peer": peer and peer.__dict__, "gap": gap}
-            )
-            beside = "" if peer is None else f"   {_cells(peer)}{'out of reach' if gap is None else f'{gap:+.4f}':>26}"
-            print(f"{strategy:<13}{knob:>5}{_cells(own)}{beside}", flush=True)
-    return rows
+                gaps = _gap(list(curve.values()), peer), _gap(alike, peer)
+                found[strategy]["peer"].append({"knob": knob, **peer.__dict__, "ours_more": gaps[0]})
+                beside = f"   {_cells(peer)[2:]}{_signed(gaps[0]):>11}{_signed(gaps[1]):>12}"
+            print(f"{strategy:<13}{knob:>5}{_cells(curve[knob])}{beside}", flush=True)
+    return found
+
+
+def _signed(gap: float | None) -> str:
+    return "beyond" if gap is None else f"{gap:+.4f}"
 
 
 def _cells(point: Point) -> str:
@@ -139,9 +150,10 @@ def measured(requests: list[Request], select: Callable[[Request], list[int]]) ->
     )
 
 
-def ours(strategy: str, attribute: str, knob: float) -> Callable[[Request], list[int]]:
+def ours(strategy: str, attribute: str, knob: float, scores: str = "auto") -> Callable[[Request], list[int]]:
     """Our slate at one setting."""
-    words: dict[str, Any] = {"name": "frontier", "objective": {"strategy": strategy, "diversity": knob}}
+    objective = {"strategy": strategy, "diversity": knob, "score_normalisation": scores}
+    words: dict[str, Any] = {"name": "frontier", "objective": objective}
     if strategy == "calibrated":
         words["calibration"] = {"attribute": attribute, "target": "pool"}
     policy = Policy.from_dict(words)
