@@ -73,7 +73,7 @@ def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
 def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:
     embedding = next(iter(candidates.embeddings.values()), None)
     unknown, absent = {}, []
-    for name in rules.named_attributes:
+    for name in rules.read_attributes:
         column = candidates.attributes.get(name)
         if column is None:
             absent.append(name)

@@ -24,6 +24,7 @@ from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of, status_of
 from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
 from reranker.quotas.pool import Pool, build_pool, hard_columns
+from reranker.quotas.repeats import Repeats
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.wishes import Wishes
 from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, Slate, SlateStatus
@@ -84,8 +85,11 @@ def rerank_traced(
     )
     clock.lap("plan")
 
-    strategy = build(rules.strategy, build_problem(rules, candidates, context, order, scores), plan.gate)
-    explanations = select(Selection(strategy, plan, pool, bounded.wishes(), deadline), explain)
+    problem = build_problem(rules, candidates, context, order, scores)
+    nearest = main_embedding(candidates)
+    strategy = build(rules.strategy, problem, plan.gate)
+    wishes = bounded.wishes(problem.weighted_relevance())
+    explanations = select(Selection(strategy, plan, pool, wishes, deadline, nearest), explain)
     picks, gains = plan.gate.picks, plan.gate.gains
     clock.lap("select")
 
@@ -97,9 +101,9 @@ def rerank_traced(
             raise QuotasInfeasible(outcomes)
         notes, status = _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
         gate = upstream_gate(pool)
-        strategy = build(rules.strategy, strategy.problem, gate)
+        strategy = build(rules.strategy, problem, gate)
         upstream = Plan(plan.tier, gate, None, plan.tables, [])
-        explanations = select(Selection(strategy, upstream, pool, None, deadline), explain)
+        explanations = select(Selection(strategy, upstream, pool, None, deadline, nearest), explain)
         picks, gains = gate.picks, gate.gains
         outcomes = _with_reasons(bounded.outcomes(picks, asked), of=outcomes)
     outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
@@ -160,14 +164,19 @@ class _Bounded:
     @property
     def has_wishes(self) -> bool:
         """Whether anything soft enters the utility."""
-        return bool(self.soft) or any(bound.soft for bound in self.rules.similarity)
+        rules = self.rules
+        return bool(self.soft or rules.spacings or rules.decays) or any(bound.soft for bound in rules.similarity)
 
-    def wishes(self) -> Wishes | None:
-        """The soft part, counted from the first slot."""
+    def wishes(self, relevance: NDArray[np.float64]) -> Wishes | None:
+        """The soft part, counted from the first slot; `relevance` as utilities count it, in upstream order."""
         if not self.has_wishes:
             return None
-        soft = [bound for bound in self.rules.similarity if bound.soft]
-        return Wishes(self.soft, soft, self.unit, self.pool)
+        rules = self.rules
+        soft = [bound for bound in rules.similarity if bound.soft]
+        repeats = None
+        if rules.spacings or rules.decays:
+            repeats = Repeats(rules.spacings, rules.decays, self.pool, relevance)
+        return Wishes(self.soft, soft, self.unit, self.pool, repeats)
 
     def likeness(self) -> Likeness | None:
         """The hard bounds on likeness, counted from the first slot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from reranker.candidates import EmbeddingColumn
 from reranker.engine.explain import Explainer
 from reranker.errors import DeadlinePassed
 from reranker.quotas.planner import Plan
@@ -18,13 +19,17 @@ _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few mill
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one selection needs: `wishes` are the soft quotas, `deadline` is on `time.perf_counter()`."""
+    """What one selection needs: `wishes` are all that is soft, `deadline` is on `time.perf_counter()`.
+
+    `embedding` is the first one, in which explanations say what stands near; None where nobody has it.
+    """
 
     strategy: Strategy
     plan: Plan
     pool: Pool
     wishes: Wishes | None
     deadline: float | None
+    embedding: EmbeddingColumn | None
 
 
 def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
@@ -33,7 +38,10 @@ def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     if plan.driver is None and selection.wishes is None and not explain:
         _in_runs(selection)
         return ()
-    explainer = Explainer(selection.strategy, plan, selection.pool) if explain else None
+    repeats = selection.wishes.repeats if selection.wishes is not None else None
+    explainer = None
+    if explain:
+        explainer = Explainer(selection.strategy, plan, selection.pool, selection.embedding, repeats)
     for slot in range(selection.pool.slots):
         _check_deadline(selection, slot)
         if selection.wishes is not None:

@@ -31,8 +31,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "similarity_signals": "the first embedding is available now",
     "quotas.fair_star": _PLAIN_BOUNDS,
     "quotas.generator": _PLAIN_BOUNDS,
-    "spacings": "quotas with max_per_value and window are available now",
-    "decays": "quotas with max_per_value are available now",
     "calibration": _STRATEGIES,
     "labels.count = expected": _HARD_LABELS,
     "labels.count = confident": _HARD_LABELS,
