@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.candidates import Candidates, EmbeddingColumn
+from reranker.candidates import Candidates
 from reranker.context import Context
+from reranker.engine.mix import compared
 from reranker.policy.compile import CompiledPolicy
 from reranker.strategies import Problem, normalised
 
@@ -19,20 +20,15 @@ def build_problem(
     scores: NDArray[np.float64],
 ) -> Problem:
     """The problem of one request; `order` int32 (N,) is the upstream order, `scores` float64 (N,) are in it."""
+    embedding, shifted = compared(rules, candidates)
     return Problem(
         relevance=normalised(scores, rules.normalisation),
         diversity=0.0 if rules.strategy == "relevance" else rules.diversity,
-        embedding=main_embedding(candidates),
+        embedding=embedding,
         order=order,
-        shifted=rules.shifted,
+        shifted=shifted,
         slots=rules.slots,
         window=rules.window,
         sample=rules.sample,
         seed=context.seed or 0,
     )
-
-
-def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
-    """The embedding that strategies use: the first one, if any candidate has it."""
-    column = next(iter(candidates.embeddings.values()), None)
-    return column if column is not None and column.norms.any() else None

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
+from reranker.engine.mix import absent_embeddings
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
@@ -27,8 +28,12 @@ def build_report(
     tier: QuotaTier,
     outcomes: tuple[QuotaOutcome, ...],
     notes: tuple[str, ...],
+    compared: bool,
 ) -> Report:
-    """The report of one slate; `positions` and `order` index the input, `passes` is the guard in upstream order."""
+    """The report of one slate; `positions` and `order` index the input, `passes` is the guard in upstream order.
+
+    `compared`: there was something to compare candidates by.
+    """
     zero = rules.score_zero if rules.score_zero_given else None
     retained = relevance_retained(candidates.scores, positions, order[: len(positions)], zero)
     signals = _signal_counts(rules, candidates)
@@ -56,7 +61,7 @@ def build_report(
         quotas=outcomes,
         relevance_retained=retained,
         signals=signals,
-        notes=notes + _notes(rules, candidates, context, signals),
+        notes=notes + _notes(rules, candidates, context, signals, compared),
         policy_name=rules.name,
         policy_revision=rules.revision,
         measure=measure,
@@ -89,12 +94,20 @@ def _unknown(column: AttributeColumn) -> int:
     return int(np.count_nonzero(np.diff(column.offsets) == 0))
 
 
-def _notes(rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts) -> tuple[str, ...]:
+def _notes(
+    rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts, compared: bool
+) -> tuple[str, ...]:
     notes = []
     count = len(candidates)
-    if count and rules.strategy != "relevance" and rules.diversity > 0 and signals.missing_embeddings == count:
-        notes.append("no candidate has an embedding: diversity has nothing to compare, relevance decides")
+    if count and rules.strategy != "relevance" and rules.diversity > 0 and not compared:
+        what = "any of the similarity's signals" if rules.signals else "an embedding"
+        notes.append(f"no candidate has {what}: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
+    if count:
+        notes += [
+            f"no candidate carries the embedding {name} that the policy names"
+            for name in absent_embeddings(rules, candidates)
+        ]
     notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
     if context.without_profiling:
         notes.append("context and history of the user were not used")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.checks import check_request, check_types, fixed_candidates, guard_passes
-from reranker.engine.problem import build_problem, main_embedding
+from reranker.engine.mix import main_embedding
+from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
 from reranker.engine.select import Selection, select
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
@@ -119,6 +120,7 @@ def rerank_traced(
         tier=plan.tier,
         outcomes=outcomes,
         notes=notes,
+        compared=problem.embedding is not None,
     )
     positions.flags.writeable = gains.flags.writeable = False
     slate = Slate(positions, gains, report, explanations, candidates.ids)

@@ -28,7 +28,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "objective.relevance_floor": "a lower diversity, and [guard], are available now",
     "objective.candidate_window": "0, all candidates, is available now",
     "objective.sample": "the mode of the DPP, sample = false, is available now",
-    "similarity_signals": "the first embedding is available now",
     "quotas.fair_star": _PLAIN_BOUNDS,
     "quotas.generator": _PLAIN_BOUNDS,
     "calibration": _STRATEGIES,

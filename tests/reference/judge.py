@@ -15,9 +15,10 @@ from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import BoundKind, OutcomeStatus, Slate
 from tests.reference.naive_bounds import IN
+from tests.reference.naive_features import mixed_similarities
 from tests.reference.naive_quotas import Completions, Instance, Pair, broken
 from tests.reference.naive_repeats import repeat_cost
-from tests.reference.naive_strategies import Twin, top_two_margin
+from tests.reference.naive_strategies import AUTO_SIMILARITY, Twin, top_two_margin
 
 NEAR_TIE = 1e-5  # utilities nearer than this may swap: the engine works in float32
 
@@ -55,6 +56,11 @@ class Case:
         """The naive strategy that the policy names."""
         words = self.policy.get("objective", {})
         strategy = words.get("strategy", "dpp")
+        matrix = None
+        if self.policy.get("similarity_signals"):
+            form = words.get("similarity", "auto")
+            form = AUTO_SIMILARITY.get(strategy, "cosine") if form == "auto" else form
+            matrix = mixed_similarities(self.policy, len(self.scores), self.named, self.columns, form)
         return Twin.of(
             strategy,
             0.0 if strategy == "relevance" else words.get("diversity", 0.5),
@@ -63,6 +69,7 @@ class Case:
             normalisation=words.get("score_normalisation", "auto"),
             similarity=words.get("similarity", "auto"),
             window=words.get("window", 0),
+            matrix=matrix,
         )
 
     def soft_cost(self, twin: Twin, earlier: list[int]) -> NDArray[np.float64]:

@@ -25,7 +25,6 @@ LATER: dict[str, dict[str, Any]] = {
     "objective.relevance_floor": {"objective": {"relevance_floor": 0.9}},
     "objective.candidate_window": {"objective": {"candidate_window": 300}},
     "objective.sample": {"objective": {"sample": True}},
-    "similarity_signals": {"similarity_signals": [{"signal": "image"}]},
     "quotas.fair_star": {
         "quotas": [{"attribute": "a", "fair_star": {"protected": ["x"], "proportion": 0.4, "significance": 0.1}}]
     },
@@ -76,6 +75,7 @@ def test_the_whole_of_a_block_is_refused_once() -> None:
 
 def test_a_word_at_its_default_asks_for_nothing() -> None:
     tree: dict[str, Any] = {
+        "similarity_signals": [{"signal": "image"}],
         "quotas": [{"attribute": "a", "max_per_value": 1}],
         "spacings": [{"attribute": "a", "penalty": 0.2, "window": 3}],
         "decays": [{"attribute": "a", "factor": 0.5}],
