@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.candidates import EmbeddingColumn
 from reranker.engine.bounded import Bounded
 from reranker.engine.select import Selection, select
 from reranker.quotas.budget import Budget
@@ -40,10 +41,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chooser:
-    """Everything about a request that does not depend on the diversity at which it is served."""
+    """Everything about a request that does not depend on the diversity at which it is served.
+
+    `nearest` is the embedding in which explanations say what stands near.
+    """
 
     bounded: Bounded
     problem: Problem
+    nearest: EmbeddingColumn | None
     deadline: float | None
 
     def plan(self, by_slot: bool) -> Plan:
@@ -56,22 +61,22 @@ class Chooser:
 
     def fill(self, plan: Plan, diversity: float, explain: bool) -> Attempt:
         """The slate at one diversity under a plan that nobody has used yet. Raises `DeadlinePassed`."""
-        bounded = self.bounded
-        strategy = build(bounded.rules.strategy, replace(self.problem, diversity=diversity), plan.gate)
-        selection = Selection(
-            strategy, plan, bounded.pool, bounded.wishes(), self.deadline, bounded.rules.candidate_window
-        )
+        bounded, rules = self.bounded, self.bounded.rules
+        strategy = self._strategy(plan, diversity)
+        wishes = bounded.wishes(strategy.problem.weighted_relevance())
+        selection = Selection(strategy, plan, bounded.pool, wishes, self.deadline, self.nearest, rules.candidate_window)
         return Attempt(plan, strategy, select(selection, explain))
 
     def upstream(self, after: Attempt, explain: bool) -> Attempt:
         """The upstream order around fixed items, explained by the strategy that did not decide it."""
         gate = upstream_gate(self.bounded.pool)
-        strategy = build(
-            self.bounded.rules.strategy, replace(self.problem, diversity=after.strategy.problem.diversity), gate
-        )
         plan = Plan(after.plan.tier, gate, None, after.plan.tables, [])
-        selection = Selection(strategy, plan, self.bounded.pool, None, self.deadline, 0)
+        strategy = self._strategy(plan, after.strategy.problem.diversity)
+        selection = Selection(strategy, plan, self.bounded.pool, None, self.deadline, self.nearest)
         return Attempt(plan, strategy, select(selection, explain))
+
+    def _strategy(self, plan: Plan, diversity: float) -> Strategy:
+        return build(self.bounded.rules.strategy, replace(self.problem, diversity=diversity), plan.gate)
 
 
 @dataclass(frozen=True, slots=True)

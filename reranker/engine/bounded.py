@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from reranker.engine.checks import fixed_candidates, guard_passes
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
-from reranker.engine.problem import main_embedding
+from reranker.engine.mix import main_embedding
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
 from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
 from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of
 from reranker.quotas.pool import Pool, build_pool, hard_columns
+from reranker.quotas.repeats import Repeats
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.wishes import Wishes
 from reranker.slate import QuotaOutcome
@@ -37,14 +38,19 @@ class Bounded:
     @property
     def has_wishes(self) -> bool:
         """Whether anything soft enters the utility."""
-        return bool(self.soft) or any(bound.soft for bound in self.rules.similarity)
+        rules = self.rules
+        return bool(self.soft or rules.spacings or rules.decays) or any(bound.soft for bound in rules.similarity)
 
-    def wishes(self) -> Wishes | None:
-        """The soft part, counted from the first slot."""
+    def wishes(self, relevance: NDArray[np.float64]) -> Wishes | None:
+        """The soft part, counted from the first slot; `relevance` as utilities count it, in upstream order."""
         if not self.has_wishes:
             return None
-        soft = [bound for bound in self.rules.similarity if bound.soft]
-        return Wishes(self.soft, soft, self.unit, self.pool, self.earlier)
+        rules = self.rules
+        soft = [bound for bound in rules.similarity if bound.soft]
+        repeats = None
+        if rules.spacings or rules.decays:
+            repeats = Repeats(rules.spacings, rules.decays, self.pool, relevance)
+        return Wishes(self.soft, soft, self.unit, self.pool, self.earlier, repeats)
 
     def likeness(self) -> Likeness | None:
         """The hard bounds on likeness, counted from the first slot."""

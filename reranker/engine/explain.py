@@ -7,22 +7,34 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.candidates import EmbeddingColumn
 from reranker.kernels.pick import EXACT_FROM, GRID
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
+from reranker.quotas.repeats import Repeats
 from reranker.quotas.tables import AttributeTable
 from reranker.slate import BoundKind, Explanation, QuotaInfluence
 from reranker.strategies import Strategy
 
 
 class Explainer:
-    """Watches one selection slot by slot: `before` sees who could stand there, `after` who was picked."""
+    """Watches one selection slot by slot: `before` sees who could stand there, `after` who was picked.
 
-    def __init__(self, strategy: Strategy, plan: Plan, pool: Pool) -> None:
-        self._strategy, self._plan, self._pool = strategy, plan, pool
+    `embedding`, in input order, is what it says nearness in; `repeats` are the spacings and decays in force.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        plan: Plan,
+        pool: Pool,
+        embedding: EmbeddingColumn | None,
+        repeats: Repeats | None,
+    ) -> None:
+        self._strategy, self._plan, self._pool, self._repeats = strategy, plan, pool, repeats
+        self._held: dict[int, tuple[str, bool]] = {}
         self._found: list[Explanation] = []
         self._counts = [np.zeros(len(table.values), np.int32) for table in plan.tables]
-        embedding = strategy.problem.embedding
         self._unit: NDArray[np.float64] | None = None
         if embedding is not None:
             norms = np.where(embedding.norms > 0, embedding.norms, 1.0)
@@ -65,6 +77,7 @@ class Explainer:
         influences = self._influences(slot, pick, blocked)
         nearest_slot, nearest = self._nearest(slot, pick)
         exhausted = self._strategy.exhausted(float(self._diversity[pick]))
+        passed = -1 if pinned else self._passed_over(slot, pick)
         self._found.append(
             Explanation(
                 slot=slot + 1,
@@ -80,11 +93,22 @@ class Explainer:
                 forced_by=influences,
                 instead_of_rank=instead,
                 soft_part=float(self._bonus[pick]),
-                text=self._sentence(slot, pick, bool(pinned), exhausted, influences, instead),
+                text=self._sentence(slot, pick, bool(pinned), exhausted, influences, instead, passed),
             )
         )
         for table, counts in zip(self._plan.tables, self._counts, strict=True):
             counts[table.rows_of(pick)] += 1
+
+    def _passed_over(self, slot: int, pick: int) -> int:
+        """The candidate that would stand here if repetition cost nothing; -1 where that is the pick itself."""
+        if self._repeats is None:
+            return -1
+        without = _resolved(self._relevance + self._diversity + self._bonus + self._repeats.latest)
+        best = int(np.argmax(np.where(self._free & ~self._closed, without, -np.inf)))
+        if best == pick:
+            return -1
+        self._held[best] = self._repeats.dearest(slot, best)
+        return best
 
     def _nearest(self, slot: int, pick: int) -> tuple[int, float | None]:
         """Slot and cosine of the most similar earlier pick; (0, None) when there is none."""
@@ -142,6 +166,7 @@ class Explainer:
         exhausted: bool,
         influences: tuple[QuotaInfluence, ...],
         instead: int,
+        passed: int,
     ) -> str:
         place = f"upstream rank {pick + 1}, slot {slot + 1}"
         if pinned:
@@ -154,16 +179,25 @@ class Explainer:
             why = f"{who} {words.get(first.bound, 'had filled its window')}"
             candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"
             return f"{place}: {why}, which kept {candidates} back, first of them upstream rank {instead}"
+        if passed >= 0 and not (pick < slot and pick in self._held):
+            attribute, by_spacing = self._held[passed]
+            why = "would stand too near to" if by_spacing else "counts less after"
+            return f"{place}: goes before upstream rank {passed + 1}, which {why} others of its {attribute}"
         if exhausted:
             return f"{place}: nothing new was left to add, so relevance decided"
         if pick == slot:
             return f"{place}: best of what was left, where upstream had it"
-        varied = self._strategy.problem.diversity > 0 and self._unit is not None
+        problem = self._strategy.problem
+        varied = problem.diversity > 0 and problem.embedding is not None
         if pick > slot and self._bonus[pick] > 0:
             return f"{place}: lifted, because a soft bound asks for it"
         if pick > slot:
             why = "it differs more from what stands above it" if varied else "better candidates may not rise this far"
             return f"{place}: lifted, because {why}"
+        if pick in self._held:
+            attribute, by_spacing = self._held[pick]
+            why = "kept it at a distance" if by_spacing else "made it count less"
+            return f"{place}: lower than upstream had it, because others of its {attribute} {why}"
         above = [earlier for earlier in self._found if earlier.upstream_rank > pick + 1]
         if not varied or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"

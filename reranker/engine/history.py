@@ -13,9 +13,8 @@ from reranker.context import Context
 from reranker.engine.page import Page
 from reranker.errors import InvalidInput, Violation
 from reranker.policy.compile import CompiledPolicy
+from reranker.policy.terms import REMEMBERED
 from reranker.quotas.earlier import Earlier
-
-MOST = 100  # items of the past that repel; quotas look as far back as their windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,10 +89,10 @@ def history_of(
     _check_widths(candidates, recent)
     past_embeddings, past_trail = page.embeddings(), page.trail()
     names = rules.remembered_attributes
-    far = max(MOST, rules.longest_window)
+    far = max(REMEMBERED, rules.longest_window)
     shown = max([0, *map(len, past_trail.values()), *(len(column.norms) for column in past_embeddings.values())])
     trail = {name: _trail(rules, name, recent, page, past_trail.get(name, []), shown)[-far:] for name in names}
-    count = min(MOST, len(recent) + shown)
+    count = min(REMEMBERED, len(recent) + shown)
     wanted = {*candidates.embeddings}
     embeddings = {
         name: _joined(recent.embeddings.get(name), len(recent), past_embeddings.get(name), shown) for name in wanted

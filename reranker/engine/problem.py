@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reranker.candidates import Candidates, EmbeddingColumn
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
+from reranker.engine.mix import compared
 from reranker.policy.compile import CompiledPolicy
 from reranker.strategies import Problem, normalised
 
@@ -21,21 +21,16 @@ def build_problem(rules: CompiledPolicy, listing: Listing, history: History | No
         candidates = history.behind(candidates)
         order = np.concatenate([np.arange(count, count + seen), order]).astype(np.int32)
         relevance = np.concatenate([np.zeros(seen), relevance])
+    embedding, shifted = compared(rules, candidates)
     return Problem(
         relevance=relevance,
         diversity=0.0 if rules.strategy == "relevance" else rules.diversity,
-        embedding=main_embedding(candidates),
+        embedding=embedding,
         order=order,
-        shifted=rules.shifted,
+        shifted=shifted,
         slots=slots + seen,
         window=rules.window,
         sample=rules.sample,
         seed=listing.context.seed or 0,
         seen=seen,
     )
-
-
-def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:
-    """The embedding that strategies use: the first one, if any candidate has it."""
-    column = next(iter(candidates.embeddings.values()), None)
-    return column if column is not None and column.norms.any() else None

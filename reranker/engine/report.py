@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
 from reranker.engine.listing import Listing
+from reranker.engine.mix import absent_embeddings
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
@@ -27,8 +28,12 @@ def build_report(
     outcomes: tuple[QuotaOutcome, ...],
     notes: tuple[str, ...],
     floor: RelevanceFloor | None,
+    compared: bool,
 ) -> Report:
-    """The report of one slate of the candidates that take part; `picks` and `passes` (the guard) are by their rank."""
+    """The report of one slate of the candidates that take part; `picks` and `passes` (the guard) are by their rank.
+
+    `compared`: there was something to compare candidates by.
+    """
     candidates, context = listing.candidates, listing.context
     order, positions = listing.upstream, listing.order[picks]
     zero = rules.score_zero if rules.score_zero_given else None
@@ -58,7 +63,7 @@ def build_report(
         quotas=outcomes,
         relevance_retained=retained,
         signals=signals,
-        notes=notes + _notes(rules, candidates, context, signals),
+        notes=notes + _notes(rules, candidates, context, signals, compared),
         policy_name=rules.name,
         policy_revision=rules.revision,
         measure=measure,
@@ -76,7 +81,7 @@ def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
 def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:
     embedding = next(iter(candidates.embeddings.values()), None)
     unknown, absent = {}, []
-    for name in rules.named_attributes:
+    for name in rules.read_attributes:
         column = candidates.attributes.get(name)
         if column is None:
             absent.append(name)
@@ -92,12 +97,20 @@ def _unknown(column: AttributeColumn) -> int:
     return int(np.count_nonzero(np.diff(column.offsets) == 0))
 
 
-def _notes(rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts) -> tuple[str, ...]:
+def _notes(
+    rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts, compared: bool
+) -> tuple[str, ...]:
     notes = []
     count = len(candidates)
-    if count and rules.strategy != "relevance" and rules.diversity > 0 and signals.missing_embeddings == count:
-        notes.append("no candidate has an embedding: diversity has nothing to compare, relevance decides")
+    if count and rules.strategy != "relevance" and rules.diversity > 0 and not compared:
+        what = "any of the similarity's signals" if rules.signals else "an embedding"
+        notes.append(f"no candidate has {what}: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
+    if count:
+        notes += [
+            f"no candidate carries the embedding {name} that the policy names"
+            for name in absent_embeddings(rules, candidates)
+        ]
     notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
     if context.without_profiling:
         notes.append("context and history of the user were not used")

@@ -15,6 +15,7 @@ from reranker.engine.bounded import bind
 from reranker.engine.checks import check_request, check_types
 from reranker.engine.history import history_of
 from reranker.engine.listing import Listing, list_candidates
+from reranker.engine.mix import main_embedding
 from reranker.engine.page import Filled, next_cursor, read_page
 from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
@@ -78,7 +79,7 @@ def rerank_traced(
     clock.lap("policy")
 
     bounded = bind(rules, listing, history)
-    chooser = Chooser(bounded, build_problem(rules, listing, history), deadline)
+    chooser = Chooser(bounded, build_problem(rules, listing, history), main_embedding(listing.candidates), deadline)
     floored = _floored(chooser, listing, rules)
     plan = chooser.plan(explain)
     clock.lap("plan")
@@ -107,6 +108,7 @@ def rerank_traced(
         outcomes=outcomes,
         notes=notes,
         floor=_floor_report(floored, listing, rules),
+        compared=chooser.problem.embedding is not None,
     )
     positions = listing.positions(picks)
     positions.flags.writeable = gains.flags.writeable = False

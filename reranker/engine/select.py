@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reranker.candidates import EmbeddingColumn
 from reranker.engine.explain import Explainer
 from reranker.errors import DeadlinePassed
 from reranker.quotas.planner import Plan
@@ -20,10 +21,11 @@ _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few mill
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one selection needs: `wishes` are the soft quotas, `deadline` is on `time.perf_counter()`.
+    """What one selection needs: `wishes` are all that is soft, `deadline` is on `time.perf_counter()`.
 
-    `window` is how many of the best candidates are diversified, 0: all. Those beyond it, or beyond as many as there are
-    slots, stand only where bounds leave nobody else, the most relevant first (rule 11).
+    `embedding` is the first one, in which explanations say what stands near; None where nobody has it. `window` is how
+    many of the best candidates are diversified, 0: all. Those beyond it, or beyond as many as there are slots, stand
+    only where bounds leave nobody else, the most relevant first (rule 11).
     """
 
     strategy: Strategy
@@ -31,6 +33,7 @@ class Selection:
     pool: Pool
     wishes: Wishes | None
     deadline: float | None
+    embedding: EmbeddingColumn | None
     window: int = 0
 
     @property
@@ -47,7 +50,10 @@ def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     if plan.driver is None and selection.wishes is None and not explain:
         _in_runs(selection)
         return ()
-    explainer = Explainer(selection.strategy, plan, selection.pool) if explain else None
+    repeats = selection.wishes.repeats if selection.wishes is not None else None
+    explainer = None
+    if explain:
+        explainer = Explainer(selection.strategy, plan, selection.pool, selection.embedding, repeats)
     for slot in range(selection.pool.slots):
         _check_deadline(selection, slot)
         if selection.wishes is not None:

@@ -18,7 +18,7 @@ def warm_up() -> None:
     candidates = Candidates(
         ids=list(range(12)),
         scores=np.linspace(1.0, 0.1, 12),
-        embeddings=numbers.standard_normal((12, 8)).astype(np.float32),
+        embeddings={"image": numbers.standard_normal((12, 8)).astype(np.float32)},
         attributes={"group": ["a", "b", None] * 4, "creator": [["x"], ["x", "y"], []] * 4},
     )
     for strategy in STRATEGIES:
@@ -33,3 +33,12 @@ def warm_up() -> None:
             }
         )
         rerank(candidates, policy, 6, explain=True).report.measure()
+    mixed = Policy.from_dict(
+        {
+            "name": "warm-up",
+            "similarity_signals": [{"signal": "image"}, {"attribute": "creator", "kind": "jaccard"}],
+            "spacings": [{"attribute": "group", "penalty": 0.1, "window": 3}],
+            "decays": [{"attribute": "creator", "factor": 0.5}],
+        }
+    )
+    rerank(candidates, mixed, 6, explain=True)

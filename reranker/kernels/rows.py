@@ -58,7 +58,12 @@ def unit_rows(
 def exact_similarity(
     source: int, target: int, matrix: NDArray[np.float32], norms: NDArray[np.float64], shifted: bool
 ) -> float:
-    """Cosine of two input rows in float64, or (1 + cosine) / 2; 0 where one of them has no direction."""
+    """Cosine of two input rows in float64, or (1 + cosine) / 2; 0 where one of them has no direction.
+
+    A row shorter than its norm has a direction of its own beside the columns, which no other row shares.
+    """
+    if source == target:
+        return 1.0
     scale = norms[source] * norms[target]
     if scale == 0.0:
         return 0.0

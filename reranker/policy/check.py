@@ -18,6 +18,7 @@ _CONTEXT_KEYS = ("surface", "language", "country", "intent")
 
 
 _MOST_BOUNDS = 1000
+_MOST_BLOCKS = {"similarity_signals": 8, "spacings": 16, "decays": 16}  # each looks at all candidates
 
 
 def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
@@ -34,6 +35,9 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     bounds = sum(max(1, check_quotas.bounds_of(quota)) for quota in policy.quotas)
     if bounds > _MOST_BOUNDS:
         mistakes.add(("quotas",), f"name {bounds} bounds in all; at most {_MOST_BOUNDS} can be kept in time")
+    for word, most in _MOST_BLOCKS.items():
+        if len(getattr(policy, word)) > most:
+            mistakes.add((word,), f"has {len(getattr(policy, word))} blocks; at most {most} can be served in time")
     for path, block, keys in _blocks_with_needs(policy):
         need(block, path, keys, mistakes)
     for path, target in _blocks_with_target(policy):

@@ -18,6 +18,7 @@ from reranker.policy.blocks import (
     intersections,
 )
 from reranker.policy.model import Policy
+from reranker.policy.terms import Decay, Signal, Spacing, compile_decays, compile_signals, compile_spacings
 from reranker.v1 import policy_pb2 as pb
 
 
@@ -66,6 +67,9 @@ class CompiledPolicy:
     blocks: tuple[Block, ...]
     intersections: dict[str, tuple[Condition, ...]]
     similarity: tuple[SimilarityBound, ...]
+    signals: tuple[Signal, ...]
+    spacings: tuple[Spacing, ...]
+    decays: tuple[Decay, ...]
     label_rules: dict[str, LabelRule]
     default_label: LabelRule
     mode: str
@@ -81,7 +85,8 @@ class CompiledPolicy:
     def size(self) -> int:
         """Bytes that the bounds take, those in `merged` included."""
         bounds = sum(len(block.prefix_bounds) for block in self.blocks)
-        return 1000 + 16 * (self.slots + 1) * (bounds + len(self.quota_attributes))
+        tables = bounds + len(self.quota_attributes) + len(self.spacings) + len(self.decays)
+        return 1000 + 16 * (self.slots + 1) * tables
 
     def label_rule(self, attribute: str) -> LabelRule:
         """The rule of one attribute."""
@@ -108,12 +113,14 @@ class CompiledPolicy:
     def longest_window(self) -> int:
         """How many consecutive slots the longest window of finite length spans."""
         windows = [block.window.window for block in self.blocks if block.window is not None]
-        return max([0, self.window, *windows, *(bound.window for bound in self.similarity)])
+        spacings = [len(spacing.price) for spacing in self.spacings]
+        return max([0, self.window, *windows, *spacings, *(bound.window for bound in self.similarity)])
 
     @cached_property
     def remembered_attributes(self) -> tuple[str, ...]:
         """The attributes whose values of the last few items matter on the next page."""
-        return tuple(dict.fromkeys(block.attribute for block in self.blocks if block.window is not None))
+        windows = [block.attribute for block in self.blocks if block.window is not None]
+        return tuple(dict.fromkeys((*windows, *self.soft_attributes, *self.compared_attributes)))
 
     @cached_property
     def named_attributes(self) -> tuple[str, ...]:
@@ -123,6 +130,22 @@ class CompiledPolicy:
             names += self.attributes_of(subject)
         names += [attribute for attribute, _ in self.guard.where] if self.guard else []
         return tuple(dict.fromkeys((*names, *self.label_rules)))
+
+    @cached_property
+    def soft_attributes(self) -> tuple[str, ...]:
+        """The attributes whose repetition costs something."""
+        names = [spacing.attribute for spacing in self.spacings]
+        return tuple(dict.fromkeys(names + [decay.attribute for decay in self.decays]))
+
+    @cached_property
+    def read_attributes(self) -> tuple[str, ...]:
+        """All attributes that the policy looks at: those it names, those it spaces, those it compares."""
+        return tuple(dict.fromkeys((*self.named_attributes, *self.soft_attributes, *self.compared_attributes)))
+
+    @property
+    def compared_attributes(self) -> tuple[str, ...]:
+        """The attributes that are part of the similarity."""
+        return tuple(signal.name for signal in self.signals if not signal.is_embedding)
 
 
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
@@ -195,6 +218,9 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         blocks=compile_blocks(message, slots),
         intersections=intersections(message),
         similarity=compile_similarity(message),
+        signals=compile_signals(message),
+        spacings=compile_spacings(message, slots),
+        decays=compile_decays(message, slots),
         label_rules={rule.attribute: _label_rule(message, rule) for rule in labels.attributes},
         default_label=_default_label(labels),
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),

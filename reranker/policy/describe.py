@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from google.protobuf.message import Message
+
 from reranker.policy import defaults
 from reranker.policy.binding import exact, shares_of, subject
 from reranker.policy.model import Policy
+from reranker.policy.terms import compile_signals
 from reranker.policy.vocabulary import enum_word
 from reranker.v1 import policy_pb2 as pb
 
@@ -19,6 +22,18 @@ _REFINED = {
     "filter": "only what was chosen takes part",
     "boost": "what was chosen comes first",
     "ignore": "nobody moves",
+}
+_LIKE = {
+    "cosine": "the embedding ",
+    "equality": "equal ",
+    "jaccard": "shared ",
+    "ordinal": "near ",
+    "prefix": "kindred ",
+}
+_FADES = {
+    "reciprocal": "1/d of that d slots apart",
+    "exponential": "exp((1 - d) / {0}) of that d slots apart",
+    "step": "as much",
 }
 _MODES = {
     "relax": "comes as close as can be and says where it falls short",
@@ -35,8 +50,11 @@ def described(policy: Policy) -> list[str]:
         *_about(message.about),
         _objective(message.objective),
         *_limits(message),
+        *_signals(message),
         *_rails(message),
         *(sentence for quota in message.quotas for sentence in _quota(quota)),
+        *(_spacing(spacing) for spacing in message.spacings),
+        *(_decay(decay) for decay in message.decays),
         *_labels(message.labels),
         f"When the bounds cannot all hold, it {_MODES[_word(message.on_infeasible, 'mode')]}.",
     ]
@@ -70,6 +88,27 @@ def _limits(message: pb.Policy) -> Iterator[str]:
         yield f"Only the best {window} candidates are diversified; others stand only where a bound needs them."
     if message.refinement.HasField("mode"):
         yield f"Where a user narrows an attribute, {_REFINED[_word(message.refinement, 'mode')]}; quotas on it rest."
+
+
+def _signals(message: pb.Policy) -> Iterator[str]:
+    if _word(message.objective, "strategy") == "relevance" or not message.similarity_signals:
+        return
+    parts = [f"{_LIKE[s.kind]}{s.name} ({s.weight:.3g})" for s in compile_signals(message)]
+    yield f"Likeness is that of {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]}."
+
+
+def _spacing(spacing: pb.Spacing) -> str:
+    paid = f"{spacing.attribute}: an item loses {spacing.penalty:g} for each value that it shares with the one above it"
+    if spacing.window == 1:
+        return f"{paid}."
+    fades = _FADES[_word(spacing, "decay")].format(spacing.window)
+    return f"{paid}, and {fades}, up to {spacing.window} slots apart."
+
+
+def _decay(decay: pb.Decay) -> str:
+    least = defaults.get(decay, "floor")
+    floor = f"{least:g} + {1 - least:g} x " if least else ""
+    return f"{decay.attribute}: behind n items of a value, relevance above the least counts {floor}{decay.factor:g}^n."
 
 
 def _rails(message: pb.Policy) -> Iterator[str]:
@@ -173,7 +212,7 @@ def _plural(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"
 
 
-def _word(block: pb.Objective | pb.OnInfeasible | pb.RefinementRule | pb.Labels | pb.AttributeLabels, name: str) -> str:
+def _word(block: Message, name: str) -> str:
     field = block.DESCRIPTOR.fields_by_name[name]
     assert field.enum_type is not None
     return enum_word(field.enum_type, defaults.get(block, name)) or ""

@@ -72,7 +72,7 @@ RANGES: Mapping[str, Range] = {
     "quotas.fair_star.proportion": _INSIDE,
     "quotas.fair_star.significance": _INSIDE,
     "quotas.weight": _WEIGHT,
-    "spacings.penalty": Range(0, math.inf),
+    "spacings.penalty": Range(0, 1e6),
     "spacings.window": _AT_LEAST_ONE,
     "decays.factor": _SHARE,
     "decays.floor": _SHARE,

@@ -115,9 +115,9 @@ def carries(column: AttributeColumn | None, accepted: frozenset[str], count: int
 def hard_columns(
     policy: CompiledPolicy, candidates: Candidates, order: NDArray[np.int32]
 ) -> dict[str, AttributeColumn]:
-    """The attributes that the policy names, as hard labels in upstream order."""
+    """The attributes that the policy names or spaces, as hard labels in upstream order."""
     columns = {}
-    for name in policy.named_attributes:
+    for name in dict.fromkeys((*policy.named_attributes, *policy.soft_attributes)):
         column = candidates.attributes.get(name)
         if column is not None:
             columns[name] = column.hard(policy.label_rule(name).threshold).take(order)

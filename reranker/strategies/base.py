@@ -41,7 +41,11 @@ class Problem:
         return (1.0 - self.diversity) * self.relevance
 
     def unit_rows(self, extra: int = 0) -> tuple[NDArray[np.float32], int]:
-        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension."""
+        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension.
+
+        A row may be shorter than 1: the rest of it is the candidate's own direction, which adds to its similarity with
+        itself, always 1, and to no other.
+        """
         assert self.embedding is not None
         matrix = self.embedding.matrix
         dimension = matrix.shape[1] + (1 if self.shifted else 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from statistics import fmean
 
 import pytest
 
+from reranker.candidates import AttributeColumn
 from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import OutcomeStatus, SlateStatus
@@ -27,6 +29,7 @@ EXPECTED = {
     "generated-images": (0.985, 0.935),
     "creator-cap": (1.0, 0.976),
     "home-mix": (0.782, 0.914),
+    "reading-rhythm": (1.0, 0.962),
     "brand-and-price": (1.0, 0.961),
     "ad-slots": (0.890, 0.754),
 }
@@ -75,6 +78,34 @@ def test_both_ceilings_are_reached_and_the_guard_saves_relevance() -> None:
     means = {key: fmean(values) for key, values in found.items()}
     expected = {"free div": 0.9124, "free kept": 0.9735, "guarded div": 0.5705, "guarded kept": 0.9921}
     assert means == pytest.approx(expected, abs=0.0005)
+
+
+def test_spacing_decay_and_signals_change_what_follows_what() -> None:
+    """The numbers in reading-rhythm's comment: neighbours by one author a page, and genres that neighbours share."""
+    (worked,) = (worked for worked in WORKED if worked.name == "reading-rhythm")
+    upstream = Policy.from_dict({"objective": {"strategy": "relevance"}})
+    found: dict[str, list[float]] = {}
+    for candidates, context in worked.requests():
+        creator, genre = candidates.attributes["creator"], candidates.attributes["genre"]
+        for name, policy in (("upstream", upstream), ("served", worked.policy)):
+            positions = rerank(candidates, policy, worked.slots, context=context).positions.tolist()
+            authors = creator.codes[positions]
+            found.setdefault(f"{name} authors", []).append(
+                float(((authors[1:] == authors[:-1]) & (authors[1:] > 0)).sum())
+            )
+            shelves = [set(values_of(genre, position)) for position in positions]
+            shared = [len(a & b) / max(1, len(a | b)) for a, b in pairwise(shelves)]
+            found.setdefault(f"{name} genres", []).append(fmean(shared))
+    means = {key: fmean(values) for key, values in found.items()}
+    expected = {"upstream authors": 0.8, "served authors": 0.005, "upstream genres": 0.363, "served genres": 0.234}
+    assert means == pytest.approx(expected, abs=0.005)
+
+
+def values_of(column: AttributeColumn, item: int) -> list[int]:
+    if column.offsets is None:
+        return [code for code in column.codes[item : item + 1].tolist() if code]
+    codes: list[int] = column.codes[column.offsets[item] : column.offsets[item + 1]].tolist()
+    return codes
 
 
 def share_of_women(candidates: list[str | None]) -> float | None:

@@ -42,7 +42,7 @@ class Worked:
                 column = columns[real]
                 renamed = tuple(values.get(value, value) for value in column.values)
                 columns[name] = AttributeColumn(renamed, column.codes, column.offsets)
-            candidates = Candidates(own.ids, own.scores, own.embeddings[""].matrix, columns)
+            candidates = Candidates(own.ids, own.scores, {"text": own.embeddings[""].matrix}, columns)
             order = request.order.tolist()
             sold = {slot: own.ids[order[-at]] for at, slot in enumerate(self.advertised, start=1)}
             yield candidates, Context(fixed=sold, targets=targets.get(request.id, {}))
@@ -72,6 +72,7 @@ WORKED = [
     Worked("generated-images", "occupations", ("serp", "title_search"), 12),
     Worked("creator-cap", "books", ("user_home",), 10),
     Worked("home-mix", "books", ("user_home",), 10),
+    Worked("reading-rhythm", "books", ("user_home",), 10),
     Worked(
         "brand-and-price",
         "books",

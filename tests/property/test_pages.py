@@ -140,3 +140,25 @@ def test_recently_shown_ids_are_looked_up_among_the_candidates() -> None:
     slate = rerank(candidates, policy, 3, context=Context(recent=["a", "unheard of"]))
     assert slate.ids == ["c", "d", "a"]
     assert any("1 recently shown item is known by id alone" in note for note in slate.report.notes)
+
+
+def test_spacings_and_decays_go_on_over_the_page() -> None:
+    """As in one long slate, as long as relevance is in the scores' own unit and the least candidate is still there."""
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        count, size = int(rng.integers(10, 30)), int(rng.integers(1, 5))
+        columns: dict[str, list[Any]] = {
+            "tone": instances.column(rng, count, ["a", "b", "c"]),
+            "genre": instances.lists(rng, count, ["x", "y", "z"]),
+        }
+        policy = {
+            "objective": {"strategy": "relevance", "score_normalisation": "none"},
+            "spacings": [
+                {"attribute": "tone", "penalty": 0.3, "window": int(rng.integers(1, 9)), "decay": "reciprocal"}
+            ],
+            "decays": [{"attribute": "genre", "factor": 0.6, "floor": 0.1}],
+        }
+        case = Case(np.sort(rng.random(count))[::-1].copy(), None, columns, policy, size)
+        first, second = two_pages(case)
+        whole = replace(case, slate_size=2 * size).run()
+        assert whole.positions.tolist() == [*first.positions.tolist(), *second.positions.tolist()], seed

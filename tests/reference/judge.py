@@ -15,15 +15,17 @@ from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import BoundKind, OutcomeStatus, Slate
 from tests.reference.naive_bounds import IN
+from tests.reference.naive_features import mixed_similarities
 from tests.reference.naive_quotas import Completions, Instance, Pair, broken
-from tests.reference.naive_strategies import Twin, top_two_margin
+from tests.reference.naive_repeats import repeat_cost
+from tests.reference.naive_strategies import AUTO_SIMILARITY, Twin, top_two_margin
 
 NEAR_TIE = 1e-5  # utilities nearer than this may swap: the engine works in float32
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request in plain data."""
+    """A request in plain data: `rows` are the embedding without a name, `named` others beside it."""
 
     scores: NDArray[np.float64]
     rows: NDArray[np.float32] | None
@@ -32,14 +34,18 @@ class Case:
     slate_size: int
     fixed: dict[int, int] = field(default_factory=dict)
     targets: dict[str, dict[str, float]] = field(default_factory=dict)
+    named: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    def run(self) -> Slate:
+    def candidates(self) -> Candidates:
+        """The candidates as the engine takes them."""
+        embeddings = self.named if self.rows is None else {"": self.rows, **self.named}
+        return Candidates(list(range(len(self.scores))), self.scores, embeddings, self.columns)
+
+    def run(self, explain: bool = False) -> Slate:
         """The engine's answer."""
-        ids = list(range(len(self.scores)))
-        candidates = Candidates(ids, self.scores, self.rows, self.columns)
         context = Context(fixed=dict(self.fixed), targets=self.targets) if self.fixed or self.targets else None
         policy = Policy.from_dict({"name": "case", **self.policy})
-        return rerank(candidates, policy, self.slate_size, context=context)
+        return rerank(self.candidates(), policy, self.slate_size, context=context, explain=explain)
 
     def instance(self) -> Instance:
         """The request as the naive quotas see it."""
@@ -49,21 +55,37 @@ class Case:
     def twin(self) -> Twin:
         """The naive strategy that the policy names."""
         words = self.policy.get("objective", {})
+        strategy = words.get("strategy", "dpp")
+        matrix = None
+        if self.policy.get("similarity_signals"):
+            form = words.get("similarity", "auto")
+            form = AUTO_SIMILARITY.get(strategy, "cosine") if form == "auto" else form
+            matrix = mixed_similarities(self.policy, len(self.scores), self.named, self.columns, form)
         return Twin.of(
-            words.get("strategy", "dpp"),
-            words.get("diversity", 0.5),
+            strategy,
+            0.0 if strategy == "relevance" else words.get("diversity", 0.5),
             self.scores,
             self.rows,
             normalisation=words.get("score_normalisation", "auto"),
             similarity=words.get("similarity", "auto"),
             window=words.get("window", 0),
+            matrix=matrix,
         )
+
+    def soft_cost(self, twin: Twin, earlier: list[int]) -> NDArray[np.float64]:
+        """What repetition takes from every candidate's utility behind the earlier picks."""
+        return repeat_cost(self.policy, self.columns, (1.0 - twin.diversity) * twin.relevance, earlier)
 
     def same(self, item: int) -> set[int]:
         """Candidates with the score and the embedding of this one: they tie in every arithmetic."""
         alike = self.scores == self.scores[item]
         if self.rows is not None:
             alike &= (self.rows == self.rows[item]).all(axis=1)
+        for rows in self.named.values():
+            alike &= (rows == rows[item]).all(axis=1)
+        if any(word in self.policy for word in ("similarity_signals", "spacings", "decays")):
+            for column in self.columns.values():
+                alike &= np.array([value == column[item] for value in column])
         return set(np.flatnonzero(alike).tolist())
 
 
@@ -79,7 +101,8 @@ def check_picks(case: Case, picks: list[int], target: Pair | None = None) -> int
         earlier = picks[:slot]
         allowed: Collection[int] | None = None if search is None or target is None else search.allowed(earlier, target)
         assert allowed is None or pick in allowed, f"slot {slot + 1}: {pick} is not among the allowed {allowed}"
-        utilities = twin.utilities(earlier, allowed)
+        cost = case.soft_cost(twin, earlier)
+        utilities = {item: u - float(cost[item]) for item, u in twin.utilities(earlier, allowed).items()}
         best = twin.choose(utilities)
         if top_two_margin(utilities, best, case.same(best)) > NEAR_TIE:
             assert pick == best, f"slot {slot + 1}: {pick} at {utilities[pick]}, best {best} at {utilities[best]}"

@@ -93,8 +93,9 @@ class Twin:
         normalisation: str = "auto",
         similarity: str = "auto",
         window: int = 0,
+        matrix: Floats | None = None,
     ) -> Twin:
-        """A twin from raw scores and embedding rows."""
+        """A twin from raw scores and embedding rows, or from a ready N x N similarity `matrix`."""
         values = np.array(scores, np.float64)
         if normalisation == "auto":
             normalisation = AUTO_NORMALISATION.get(strategy, "minmax")
@@ -105,7 +106,7 @@ class Twin:
             diversity,
             values,
             normalise(values, normalisation),
-            similarities(rows, len(values), similarity),
+            similarities(rows, len(values), similarity) if matrix is None else matrix,
             window,
         )
 

@@ -129,6 +129,34 @@ def test_every_word_on_bounds_has_its_sentence() -> None:
     ]
 
 
+def test_signals_spacings_and_decays_have_their_sentences() -> None:
+    words = {
+        "similarity_signals": [
+            {"signal": "image", "weight": 2.0},
+            {"attribute": "genre", "kind": "jaccard"},
+            {"attribute": "tone", "kind": "ordinal"},
+        ],
+        "spacings": [
+            {"attribute": "maker", "penalty": 0.2, "window": 5},
+            {"attribute": "genre", "penalty": 1.0, "window": 3, "decay": "exponential"},
+            {"attribute": "tone", "penalty": 0.5, "window": 1, "decay": "step"},
+        ],
+        "decays": [{"attribute": "maker", "factor": 0.5}, {"attribute": "genre", "factor": 0.5, "floor": 0.25}],
+    }
+    assert described(Policy.from_dict(words))[2:-1] == [
+        "Likeness is that of the embedding image (0.5), shared genre (0.25) and near tone (0.25).",
+        "maker: an item loses 0.2 for each value that it shares with the one above it, "
+        "and 1/d of that d slots apart, up to 5 slots apart.",
+        "genre: an item loses 1 for each value that it shares with the one above it, "
+        "and exp((1 - d) / 3) of that d slots apart, up to 3 slots apart.",
+        "tone: an item loses 0.5 for each value that it shares with the one above it.",
+        "maker: behind n items of a value, relevance above the least counts 0.5^n.",
+        "genre: behind n items of a value, relevance above the least counts 0.25 + 0.75 x 0.5^n.",
+    ]
+    plain = described(Policy.from_dict({"objective": {"strategy": "relevance"}, **words}))
+    assert not any(line.startswith("Likeness") for line in plain)
+
+
 def test_targets_and_intersections_have_numbers_too() -> None:
     quotas = [
         {"attribute": "gender", "target": {"woman": 0.45}, "tolerance": 0.05},

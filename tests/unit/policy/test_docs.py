@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ TAKES = {
     "above 0, at most 1": Range(0, 1, low_open=True),
     "above 0, below 1": Range(0, 1, low_open=True, high_open=True),
     "above 0, at most 1,000,000": Range(0, 1e6, low_open=True),
-    "0 or more": Range(0, math.inf),
+    "0 to 1,000,000": Range(0, 1e6),
     "1 or more": Range(1, MOST_SLOTS),
     **dict.fromkeys(("slots", "items", "value = count"), Range(0, MOST_SLOTS)),
 }

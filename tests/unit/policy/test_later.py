@@ -23,13 +23,10 @@ LATER: dict[str, dict[str, Any]] = {
     },
     "objective.window": {"objective": {"window": 3}},
     "objective.sample": {"objective": {"sample": True}},
-    "similarity_signals": {"similarity_signals": [{"signal": "image"}]},
     "quotas.fair_star": {
         "quotas": [{"attribute": "a", "fair_star": {"protected": ["x"], "proportion": 0.4, "significance": 0.1}}]
     },
     "quotas.generator": {"quotas": [{"attribute": "a", "target": SHARES, "generator": "det_cons"}]},
-    "spacings": {"spacings": [{"attribute": "a", "penalty": 0.2, "window": 3}]},
-    "decays": {"decays": [{"attribute": "a", "factor": 0.5}]},
     "calibration": {"objective": {"strategy": "calibrated"}, "calibration": {"attribute": "g", "target": "pool"}},
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
@@ -73,11 +70,17 @@ def test_the_whole_of_a_block_is_refused_once() -> None:
 
 
 def test_a_word_at_its_default_asks_for_nothing() -> None:
-    tree: dict[str, Any] = {"quotas": [{"attribute": "a", "max_per_value": 1}], "labels": {"a": {"confidence": 0.9}}}
+    tree: dict[str, Any] = {
+        "similarity_signals": [{"signal": "image"}],
+        "quotas": [{"attribute": "a", "max_per_value": 1}],
+        "spacings": [{"attribute": "a", "penalty": 0.2, "window": 3}],
+        "decays": [{"attribute": "a", "factor": 0.5}],
+        "labels": {"a": {"confidence": 0.9}},
+    }
     for key, value in DEFAULTS.items():
         block, _, word = key.rpartition(".")
-        if block == "quotas":
-            tree["quotas"][0][word] = value
+        if isinstance(tree.get(block), list):
+            tree[block][0][word] = value
         elif block in NOT_BUILT_YET or "." in block:
             continue  # a block that is refused as a whole
         elif key != "labels.sensitive":
