@@ -9,6 +9,7 @@ from reranker.candidates import Candidates, EmbeddingColumn
 from reranker.context import Context
 from reranker.policy.compile import CompiledPolicy
 from reranker.strategies import Problem, normalised
+from reranker.strategies.aspects import Aspects
 
 
 def build_problem(
@@ -17,6 +18,7 @@ def build_problem(
     context: Context,
     order: NDArray[np.int32],
     scores: NDArray[np.float64],
+    aspects: Aspects | None,
 ) -> Problem:
     """The problem of one request; `order` int32 (N,) is the upstream order, `scores` float64 (N,) are in it."""
     return Problem(
@@ -29,6 +31,7 @@ def build_problem(
         window=rules.window,
         sample=rules.sample,
         seed=context.seed or 0,
+        aspects=aspects,
     )
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
+from reranker.engine.aspects import looks_at_aspects
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
@@ -92,10 +93,13 @@ def _unknown(column: AttributeColumn) -> int:
 def _notes(rules: CompiledPolicy, candidates: Candidates, context: Context, signals: SignalCounts) -> tuple[str, ...]:
     notes = []
     count = len(candidates)
-    if count and rules.strategy != "relevance" and rules.diversity > 0 and signals.missing_embeddings == count:
+    compares = rules.strategy != "relevance" and rules.diversity > 0 and not looks_at_aspects(rules)
+    if count and compares and signals.missing_embeddings == count:
         notes.append("no candidate has an embedding: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
     notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
+    if rules.sample and compares and context.seed is None:
+        notes.append("the request has no seed: the slate is drawn with seed 0")
     if context.without_profiling:
         notes.append("context and history of the user were not used")
     return tuple(notes)

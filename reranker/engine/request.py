@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.context import Context
+from reranker.engine.aspects import find_aspects
 from reranker.engine.checks import check_request, check_types, fixed_candidates, guard_passes
 from reranker.engine.problem import build_problem, main_embedding
 from reranker.engine.report import build_report
@@ -84,7 +85,8 @@ def rerank_traced(
     )
     clock.lap("plan")
 
-    strategy = build(rules.strategy, build_problem(rules, candidates, context, order, scores), plan.gate)
+    aspects, said = find_aspects(rules, candidates, context, pool, order)
+    strategy = build(rules.strategy, build_problem(rules, candidates, context, order, scores, aspects), plan.gate)
     explanations = select(Selection(strategy, plan, pool, bounded.wishes(), deadline), explain)
     picks, gains = plan.gate.picks, plan.gate.gains
     clock.lap("select")
@@ -114,7 +116,7 @@ def rerank_traced(
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
-        notes=notes,
+        notes=notes + said,
     )
     positions.flags.writeable = gains.flags.writeable = False
     slate = Slate(positions, gains, report, explanations, candidates.ids)

@@ -16,7 +16,13 @@ from reranker.v1 import policy_pb2
 
 _CONTEXT_KEYS = ("surface", "language", "country", "intent")
 
-
+_BY_ASPECT = (  # strategies that look at the values of one attribute
+    policy_pb2.STRATEGY_CALIBRATED,
+    policy_pb2.STRATEGY_XQUAD,
+    policy_pb2.STRATEGY_PM2,
+    policy_pb2.STRATEGY_DUM,
+    policy_pb2.STRATEGY_ROUND_ROBIN,
+)
 _MOST_BOUNDS = 1000
 
 
@@ -69,11 +75,14 @@ def _check_objective(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     strategy = defaults.get(policy.objective, "strategy")
     if policy.objective.sample and strategy != policy_pb2.STRATEGY_DPP:
         mistakes.add(("objective", "sample"), 'goes with strategy = "dpp" only')
+    if policy.objective.sample and policy.objective.window:
+        mistakes.add(("objective", "sample"), "draws the whole slate at once: goes with window = 0 only")
     calibrated = strategy == policy_pb2.STRATEGY_CALIBRATED
     if calibrated and not policy.HasField("calibration") and not mistakes.excuse((), "calibration"):
         mistakes.add(("objective", "strategy"), "calibrated needs a [calibration] block")
-    if policy.HasField("calibration") and not calibrated and not mistakes.excuse(("objective",), "strategy"):
-        mistakes.add(("calibration",), 'goes with strategy = "calibrated" only')
+    by_aspect = strategy in _BY_ASPECT
+    if policy.HasField("calibration") and not by_aspect and not mistakes.excuse(("objective",), "strategy"):
+        mistakes.add(("calibration",), "goes with strategy = calibrated, xquad, pm2, dum or round_robin only")
 
 
 def _check_similarity_signal(signal: policy_pb2.SimilaritySignal, path: KeyPath, mistakes: Mistakes) -> None:

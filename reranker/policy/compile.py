@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from reranker.policy import defaults
+from reranker.policy.aspects import Calibration, aspect_attributes, compile_calibration
 from reranker.policy.blocks import (
     Block,
     Condition,
@@ -69,6 +70,8 @@ class CompiledPolicy:
     label_rules: dict[str, LabelRule]
     default_label: LabelRule
     mode: str
+    calibration: Calibration | None
+    aspect_attributes: tuple[str, ...]
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
@@ -101,12 +104,13 @@ class CompiledPolicy:
 
     @cached_property
     def named_attributes(self) -> tuple[str, ...]:
-        """The attributes that quotas, the guard or the labels name."""
+        """The attributes that quotas, the guard, the calibration or the labels name."""
         names: list[str] = []
         for subject in self.quota_attributes:
             where = self.intersections.get(subject)
             names += [subject] if where is None else [attribute for attribute, _ in where]
         names += [attribute for attribute, _ in self.guard.where] if self.guard else []
+        names += [self.calibration.attribute] if self.calibration else []
         return tuple(dict.fromkeys((*names, *self.label_rules)))
 
 
@@ -177,6 +181,8 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         label_rules={rule.attribute: _label_rule(message, rule) for rule in labels.attributes},
         default_label=_default_label(labels),
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
+        calibration=compile_calibration(message),
+        aspect_attributes=aspect_attributes(message),
     )
 
 
