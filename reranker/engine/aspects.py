@@ -116,7 +116,7 @@ def _aspects(attribute: str, column: AttributeColumn, shares: Mapping[str, float
     if not len(keys):
         return None
     if rest >= 0:  # an item may carry several values of the rest
-        keys = np.unique(keys)
+        keys = keys[np.sort(np.unique(keys, return_index=True)[1])]
     owners, aspect = keys // len(wanted), keys % len(wanted)
     found, first = np.unique(aspect, return_index=True)
     sequence = found[np.argsort(first)]

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from reranker.policy import defaults
 from reranker.policy.binding import exact, shares_of, subject
 from reranker.policy.model import Policy
-from reranker.policy.vocabulary import enum_word
+from reranker.policy.vocabulary import enum_word, fraction_of
 from reranker.v1 import policy_pb2 as pb
 
 _STRATEGY = {
     "relevance": "keeps to upstream relevance",
     "mmr": "weighs relevance against likeness to what stands above (MMR)",
     "dpp": "weighs relevance against what each item adds to those above it (DPP)",
+    "xquad": "weighs relevance against aspects that nothing above covers (xQuAD)",
+    "pm2": "weighs relevance against aspects that have fewer slots than their share (PM-2)",
+    "dum": "takes the most relevant items of aspects that are not covered yet (DUM)",
+    "calibrated": "weighs relevance against how far the slate's aspects are from their target (calibration)",
+    "round_robin": "takes the most relevant item of each aspect in turn (round robin)",
 }
+_BY_ASPECT = ("xquad", "pm2", "dum", "calibrated", "round_robin")
 _MODES = {
     "relax": "comes as close as can be and says where it falls short",
     "strict": "gives the upstream order and says why",
@@ -29,6 +35,7 @@ def described(policy: Policy) -> list[str]:
         f"{policy.name}, revision {policy.revision}",
         *_about(message.about),
         _objective(message.objective),
+        *_aspects(message),
         *_rails(message),
         *(sentence for quota in message.quotas for sentence in _quota(quota)),
         *_labels(message.labels),
@@ -51,6 +58,23 @@ def _objective(objective: pb.Objective) -> str:
         return f"{sentence}."
     diversity = defaults.get(objective, "diversity")
     return f"{sentence}, at diversity {diversity:g} (0 is the upstream order, 1 variety alone)."
+
+
+def _aspects(message: pb.Policy) -> Iterator[str]:
+    """Where aspects come from, for strategies that look at them; and whether slates are drawn."""
+    if message.objective.sample:
+        yield "Slates are drawn at random with the request's seed; the same seed draws the same slate."
+    if not message.HasField("calibration"):
+        if _word(message.objective, "strategy") in _BY_ASPECT:
+            yield "Aspects are the values of the first attribute that the policy names, or else that candidates have."
+        return
+    block = message.calibration
+    shares = ", ".join(f"{entry.value} {fraction_of(entry.share)}" for entry in block.target)
+    if block.target_source == pb.TARGET_SOURCE_POOL:
+        shares = "as among the labelled candidates that pass the guard"
+    elif block.target_source == pb.TARGET_SOURCE_REQUEST:
+        shares = "as the request asks, or else as among the labelled candidates that pass the guard"
+    yield f"Aspects are the values of {block.attribute}, wanted in these shares: {shares}."
 
 
 def _rails(message: pb.Policy) -> Iterator[str]:

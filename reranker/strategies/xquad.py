@@ -12,9 +12,8 @@ from reranker.strategies.by_aspect import AspectStrategy
 class XquadStrategy(AspectStrategy):
     """Santos, Macdonald and Ounis 2010: the probability that an item serves an aspect which nothing above serves.
 
-    In units of the most wanted aspect that anybody carries, so the knob does not fade with the number of aspects: the
-    paper's lambda is delta p / (delta p + 1 - delta) for that aspect's p = max_c p_c. Monotone and submodular.
-    O(N a) a slot.
+    In units of the most wanted aspect that anybody carries, p = max_c p_c, so the knob does not fade with the number of
+    aspects: the paper's lambda is delta / (delta + (1 - delta) p). Monotone and submodular. O(N a) a slot.
     """
 
     form = XQUAD

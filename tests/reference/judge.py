@@ -14,6 +14,7 @@ from reranker.context import Context
 from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import BoundKind, OutcomeStatus, Slate
+from tests.reference import naive_aspects
 from tests.reference.naive_bounds import IN
 from tests.reference.naive_quotas import Completions, Instance, Pair, broken
 from tests.reference.naive_strategies import Twin, top_two_margin
@@ -49,6 +50,10 @@ class Case:
     def twin(self) -> Twin:
         """The naive strategy that the policy names."""
         words = self.policy.get("objective", {})
+        if words.get("strategy") in naive_aspects.NAMES:
+            settled = naive_aspects.settled_items(self.policy, self.scores, self.slate_size, self.fixed)
+            columns, targets = self.columns, self.targets
+            return naive_aspects.twin_of(self.policy, self.scores, columns, self.slate_size, targets, settled)
         return Twin.of(
             words.get("strategy", "dpp"),
             words.get("diversity", 0.5),
@@ -60,9 +65,12 @@ class Case:
         )
 
     def same(self, item: int) -> set[int]:
-        """Candidates with the score and the embedding of this one: they tie in every arithmetic."""
+        """Candidates with the score, and the embedding or labels, of this one: they tie in every arithmetic."""
         alike = self.scores == self.scores[item]
-        if self.rows is not None:
+        if self.policy.get("objective", {}).get("strategy") in naive_aspects.NAMES:
+            for column in self.columns.values():
+                alike &= np.array([entry == column[item] for entry in column])
+        elif self.rows is not None:
             alike &= (self.rows == self.rows[item]).all(axis=1)
         return set(np.flatnonzero(alike).tolist())
 
