@@ -86,18 +86,20 @@ class Directions:
         self.rows = rows
         self._own = np.einsum("ij,ij->i", rows, rows)
         self.left = self._own.copy()
-        self._basis: list[Floats] = []
+        self._basis = np.empty((min(rows.shape), rows.shape[1]))  # no more directions than that exist
+        self._rank = 0
 
     def take(self, index: int) -> Floats | None:
         """Add row `index` to the span; its new direction, of length 1, or None when it brings none."""
-        if self.left[index] == 0.0:
+        if self.left[index] == 0.0 or self._rank == len(self._basis):
             return None
+        known = self._basis[: self._rank]
         direction: Floats = self.rows[index].copy()
         for _ in range(2):  # once more, for what rounding left of the first time
-            for known in self._basis:
-                direction -= (direction @ known) * known
+            direction -= (known @ direction) @ known
         direction /= np.linalg.norm(direction)
-        self._basis.append(direction)
+        self._basis[self._rank] = direction
+        self._rank += 1
         self.left -= (self.rows @ direction) ** 2
         self.left[self.left <= SPANNED * self._own] = 0.0
         self.left[index] = 0.0
