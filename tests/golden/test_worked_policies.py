@@ -27,6 +27,7 @@ EXPECTED = {
     "generated-images": (0.985, 0.935),
     "creator-cap": (1.0, 0.976),
     "home-mix": (0.782, 0.914),
+    "genre-mix": (1.0, 0.905),
     "brand-and-price": (1.0, 0.961),
     "ad-slots": (0.890, 0.754),
 }

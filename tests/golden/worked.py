@@ -72,6 +72,7 @@ WORKED = [
     Worked("generated-images", "occupations", ("serp", "title_search"), 12),
     Worked("creator-cap", "books", ("user_home",), 10),
     Worked("home-mix", "books", ("user_home",), 10),
+    Worked("genre-mix", "books", ("user_home",), 10),
     Worked(
         "brand-and-price",
         "books",
