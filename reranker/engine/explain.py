@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
-from reranker.kernels.pick import EXACT_FROM, GRID
+from reranker.kernels.pick import resolved
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
 from reranker.quotas.repeats import Repeats
@@ -52,7 +52,7 @@ class Explainer:
         self._relevance, self._diversity = relevance.copy(), diversity.copy()
         bonus = self._strategy.bonus
         self._bonus = np.zeros_like(relevance) if bonus is None else bonus
-        self._utility = _resolved(relevance + diversity + self._bonus)
+        self._utility = resolved(relevance + diversity + self._bonus)
         gate = self._plan.gate
         self._free = ~gate.taken & (gate.release <= slot + 1)
         self._closed = self._free & ~gate.is_open[gate.kind]
@@ -103,7 +103,7 @@ class Explainer:
         """The candidate that would stand here if repetition cost nothing; -1 where that is the pick itself."""
         if self._repeats is None:
             return -1
-        without = _resolved(self._relevance + self._diversity + self._bonus + self._repeats.latest)
+        without = resolved(self._relevance + self._diversity + self._bonus + self._repeats.latest)
         best = int(np.argmax(np.where(self._free & ~self._closed, without, -np.inf)))
         if best == pick:
             return -1
@@ -185,30 +185,25 @@ class Explainer:
             return f"{place}: goes before upstream rank {passed + 1}, which {why} others of its {attribute}"
         if exhausted:
             return f"{place}: nothing new was left to add, so relevance decided"
+        strategy = self._strategy
+        if strategy.drawn:
+            return f"{place}: drawn at random, by the request's seed"
         if pick == slot:
             return f"{place}: best of what was left, where upstream had it"
-        problem = self._strategy.problem
-        varied = problem.diversity > 0 and problem.embedding is not None
+        reason = strategy.reason if strategy.problem.diversity > 0 else ""
         if pick > slot and self._bonus[pick] > 0:
             return f"{place}: lifted, because a soft bound asks for it"
         if pick > slot:
-            why = "it differs more from what stands above it" if varied else "better candidates may not rise this far"
-            return f"{place}: lifted, because {why}"
+            return f"{place}: lifted, because {reason or 'better candidates may not rise this far'}"
         if pick in self._held:
             attribute, by_spacing = self._held[pick]
             why = "kept it at a distance" if by_spacing else "made it count less"
             return f"{place}: lower than upstream had it, because others of its {attribute} {why}"
         above = [earlier for earlier in self._found if earlier.upstream_rank > pick + 1]
-        if not varied or any(earlier.forced_by for earlier in above):
+        if not reason or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"
-        return f"{place}: lower than upstream had it, because items above it are worth more or less alike"
+        return f"{place}: lower than upstream had it, because items above it are worth more or {strategy.otherwise}"
 
 
 def _value(table: AttributeTable, row: int) -> str:
     return "" if table.is_intersection else table.values[row]
-
-
-def _resolved(utility: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Utilities at the resolution at which kernels compare them."""
-    fine = np.abs(utility) < EXACT_FROM
-    return np.where(fine, np.rint(np.where(fine, utility, 0.0) * GRID) / GRID, utility)

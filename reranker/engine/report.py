@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.context import Context
+from reranker.engine.aspects import looks_at_aspects
 from reranker.engine.listing import Listing
 from reranker.engine.mix import absent_embeddings
 from reranker.measures.relevance import relevance_retained
@@ -102,7 +103,8 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     count = len(candidates)
-    if count and rules.strategy != "relevance" and rules.diversity > 0 and not compared:
+    compares = rules.strategy != "relevance" and rules.diversity > 0 and not looks_at_aspects(rules)
+    if count and compares and not compared:
         what = "any of the similarity's signals" if rules.signals else "an embedding"
         notes.append(f"no candidate has {what}: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
@@ -112,6 +114,8 @@ def _notes(
             for name in absent_embeddings(rules, candidates)
         ]
     notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
+    if rules.sample and compares and context.seed is None:
+        notes.append("the request has no seed: the slate is drawn with seed 0")
     if context.without_profiling:
         notes.append("context and history of the user were not used")
     return tuple(notes)

@@ -79,12 +79,13 @@ def rerank_traced(
     clock.lap("policy")
 
     bounded = bind(rules, listing, history)
-    chooser = Chooser(bounded, build_problem(rules, listing, history), main_embedding(listing.candidates), deadline)
+    problem, said = build_problem(rules, listing, history, bounded.pool)
+    chooser = Chooser(bounded, problem, main_embedding(listing.candidates), deadline)
     floored = _floored(chooser, listing, rules)
     plan = chooser.plan(explain)
     clock.lap("plan")
 
-    attempt = chooser.fill(plan, chooser.problem.diversity if floored is None else floored.diversity, explain)
+    attempt = chooser.fill(plan, problem.diversity if floored is None else floored.diversity, explain)
     clock.lap("select")
 
     outcomes = bounded.outcomes(attempt.picks, asked)
@@ -106,9 +107,9 @@ def rerank_traced(
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
-        notes=notes,
+        notes=notes + said,
         floor=_floor_report(floored, listing, rules),
-        compared=chooser.problem.embedding is not None,
+        compared=problem.embedding is not None,
     )
     positions = listing.positions(picks)
     positions.flags.writeable = gains.flags.writeable = False

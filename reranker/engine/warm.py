@@ -21,18 +21,6 @@ def warm_up() -> None:
         embeddings={"image": numbers.standard_normal((12, 8)).astype(np.float32)},
         attributes={"group": ["a", "b", None] * 4, "creator": [["x"], ["x", "y"], []] * 4},
     )
-    for strategy in STRATEGIES:
-        policy = Policy.from_dict(
-            {
-                "name": "warm-up",
-                "objective": {"strategy": strategy},
-                "quotas": [
-                    {"attribute": "group", "at_least_one_of_each": True},
-                    {"attribute": "creator", "max_per_value": 1, "window": 3},
-                ],
-            }
-        )
-        rerank(candidates, policy, 6, explain=True).report.measure()
     mixed = Policy.from_dict(
         {
             "name": "warm-up",
@@ -42,3 +30,16 @@ def warm_up() -> None:
         }
     )
     rerank(candidates, mixed, 6, explain=True)
+    objectives: list[dict[str, object]] = [{"strategy": strategy} for strategy in STRATEGIES]
+    for objective in (*objectives, {"strategy": "dpp", "sample": True}):
+        words: dict[str, object] = {
+            "name": "warm-up",
+            "objective": objective,
+            "quotas": [
+                {"attribute": "group", "at_least_one_of_each": True},
+                {"attribute": "creator", "max_per_value": 1, "window": 3},
+            ],
+        }
+        if objective["strategy"] == "calibrated":
+            words["calibration"] = {"attribute": "group", "target": "pool"}
+        rerank(candidates, Policy.from_dict(words), 6, explain=True).report.measure()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reranker.kernels.jit import inner
 
@@ -27,3 +28,9 @@ def resolve(utility: float) -> float:
         rounded: float = np.rint(utility * GRID) / GRID
         return rounded
     return utility
+
+
+def resolved(utility: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`resolve` for an array, outside kernels."""
+    fine = np.abs(utility) < EXACT_FROM
+    return np.where(fine, np.rint(np.where(fine, utility, 0.0) * GRID) / GRID, utility)

@@ -8,14 +8,14 @@ from typing import Any
 from google.protobuf.message import Message
 
 from reranker.policy import check_quotas, defaults
+from reranker.policy.aspects import BY_ASPECT
 from reranker.policy.mistakes import KeyPath, Mistakes, listed
 from reranker.policy.ranges import check_word
 from reranker.policy.rules import check_domain, check_target, condition_values, has, need, table_values
-from reranker.policy.vocabulary import set_words
+from reranker.policy.vocabulary import enum_word, set_words
 from reranker.v1 import policy_pb2
 
 _CONTEXT_KEYS = ("surface", "language", "country", "intent")
-
 
 _MOST_BOUNDS = 1000
 _MOST_BLOCKS = {"similarity_signals": 8, "spacings": 16, "decays": 16}  # each looks at all candidates
@@ -73,11 +73,17 @@ def _check_objective(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     strategy = defaults.get(policy.objective, "strategy")
     if policy.objective.sample and strategy != policy_pb2.STRATEGY_DPP:
         mistakes.add(("objective", "sample"), 'goes with strategy = "dpp" only')
+    if policy.objective.sample and policy.objective.window:
+        mistakes.add(("objective", "sample"), "draws the whole slate at once: goes with window = 0 only")
+    signals = policy.similarity_signals
+    if policy.objective.sample and (len(signals) > 1 or any(signal.HasField("attribute") for signal in signals)):
+        mistakes.add(("objective", "sample"), "draws by one embedding: does not go with a mix of similarity_signals")
     calibrated = strategy == policy_pb2.STRATEGY_CALIBRATED
     if calibrated and not policy.HasField("calibration") and not mistakes.excuse((), "calibration"):
         mistakes.add(("objective", "strategy"), "calibrated needs a [calibration] block")
-    if policy.HasField("calibration") and not calibrated and not mistakes.excuse(("objective",), "strategy"):
-        mistakes.add(("calibration",), 'goes with strategy = "calibrated" only')
+    by_aspect = enum_word(policy_pb2.Strategy.DESCRIPTOR, strategy) in BY_ASPECT
+    if policy.HasField("calibration") and not by_aspect and not mistakes.excuse(("objective",), "strategy"):
+        mistakes.add(("calibration",), "goes with strategy = calibrated, xquad, pm2, dum or round_robin only")
 
 
 def _check_similarity_signal(signal: policy_pb2.SimilaritySignal, path: KeyPath, mistakes: Mistakes) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from reranker.policy import defaults
+from reranker.policy.aspects import BY_ASPECT, Calibration, aspect_attributes, compile_calibration
 from reranker.policy.blocks import (
     Block,
     Condition,
@@ -73,6 +74,8 @@ class CompiledPolicy:
     label_rules: dict[str, LabelRule]
     default_label: LabelRule
     mode: str
+    calibration: Calibration | None
+    aspect_attributes: tuple[str, ...]
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
@@ -120,15 +123,19 @@ class CompiledPolicy:
     def remembered_attributes(self) -> tuple[str, ...]:
         """The attributes whose values of the last few items matter on the next page."""
         windows = [block.attribute for block in self.blocks if block.window is not None]
-        return tuple(dict.fromkeys((*windows, *self.soft_attributes, *self.compared_attributes)))
+        aspects: tuple[str, ...] = ()
+        if self.strategy in BY_ASPECT:
+            aspects = (self.calibration.attribute,) if self.calibration else self.aspect_attributes
+        return tuple(dict.fromkeys((*windows, *self.soft_attributes, *self.compared_attributes, *aspects)))
 
     @cached_property
     def named_attributes(self) -> tuple[str, ...]:
-        """The attributes that quotas, the guard or the labels name."""
+        """The attributes that quotas, the guard, the calibration or the labels name."""
         names: list[str] = []
         for subject in self.quota_attributes:
             names += self.attributes_of(subject)
         names += [attribute for attribute, _ in self.guard.where] if self.guard else []
+        names += [self.calibration.attribute] if self.calibration else []
         return tuple(dict.fromkeys((*names, *self.label_rules)))
 
     @cached_property
@@ -224,6 +231,8 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         label_rules={rule.attribute: _label_rule(message, rule) for rule in labels.attributes},
         default_label=_default_label(labels),
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
+        calibration=compile_calibration(message),
+        aspect_attributes=aspect_attributes(message),
     )
 
 

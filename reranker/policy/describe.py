@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from google.protobuf.message import Message
 
 from reranker.policy import defaults
+from reranker.policy.aspects import BY_ASPECT
 from reranker.policy.binding import exact, shares_of, subject
 from reranker.policy.model import Policy
 from reranker.policy.terms import compile_signals
-from reranker.policy.vocabulary import enum_word
+from reranker.policy.vocabulary import enum_word, fraction_of
 from reranker.v1 import policy_pb2 as pb
 
 _STRATEGY = {
     "relevance": "keeps to upstream relevance",
     "mmr": "weighs relevance against likeness to what stands above (MMR)",
     "dpp": "weighs relevance against what each item adds to those above it (DPP)",
+    "xquad": "weighs relevance against aspects that nothing above covers (xQuAD)",
+    "pm2": "weighs relevance against aspects that have fewer slots than their share (PM-2)",
+    "dum": "takes the most relevant items of aspects that are not covered yet (DUM)",
+    "calibrated": "weighs relevance against how far the slate's aspects are from their target (calibration)",
+    "round_robin": "takes the most relevant item of each aspect in turn (round robin)",
 }
 _REFINED = {
     "filter": "only what was chosen takes part",
@@ -51,6 +57,7 @@ def described(policy: Policy) -> list[str]:
         _objective(message.objective),
         *_limits(message),
         *_signals(message),
+        *_aspects(message),
         *_rails(message),
         *(sentence for quota in message.quotas for sentence in _quota(quota)),
         *(_spacing(spacing) for spacing in message.spacings),
@@ -109,6 +116,23 @@ def _decay(decay: pb.Decay) -> str:
     least = defaults.get(decay, "floor")
     floor = f"{least:g} + {1 - least:g} x " if least else ""
     return f"{decay.attribute}: behind n items of a value, relevance above the least counts {floor}{decay.factor:g}^n."
+
+
+def _aspects(message: pb.Policy) -> Iterator[str]:
+    """Where aspects come from, for strategies that look at them; and whether slates are drawn."""
+    if message.objective.sample:
+        yield "Slates are drawn at random with the request's seed; the same seed draws the same slate."
+    if not message.HasField("calibration"):
+        if _word(message.objective, "strategy") in BY_ASPECT:
+            yield "Aspects are the values of the first attribute that the policy names, or else that candidates have."
+        return
+    block = message.calibration
+    shares = ", ".join(f"{entry.value} {fraction_of(entry.share)}" for entry in block.target)
+    if block.target_source == pb.TARGET_SOURCE_POOL:
+        shares = "as among the labelled candidates that pass the guard"
+    elif block.target_source == pb.TARGET_SOURCE_REQUEST:
+        shares = "as the request asks, or else as among the labelled candidates that pass the guard"
+    yield f"Aspects are the values of {block.attribute}, wanted in these shares: {shares}."
 
 
 def _rails(message: pb.Policy) -> Iterator[str]:

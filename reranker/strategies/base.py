@@ -13,6 +13,7 @@ from reranker.candidates import EmbeddingColumn
 from reranker.kernels.gate import Gate
 from reranker.kernels.jit import Kernel
 from reranker.kernels.rows import unit_rows
+from reranker.strategies.aspects import Aspects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +23,8 @@ class Problem:
     `relevance` float64 (N,), `diversity` 0..1, `embedding` in input order (None: there is none), `order` int32 (N,)
     from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2. `window` 0 is the whole slate; w
     looks at the last w - 1 picks alone, or holds w bases (ssd). `sample`: draw from the DPP with `seed`, for its mode.
-    The first `seen` candidates were shown before: they fill the first `seen` slots and are in nobody's pool.
+    The first `seen` candidates were shown before: they fill the first `seen` slots and are in nobody's pool. `aspects`
+    are what strategies over attribute values look at (None: there are none).
     """
 
     relevance: NDArray[np.float64]
@@ -35,6 +37,7 @@ class Problem:
     sample: bool = False
     seed: int = 0
     seen: int = 0
+    aspects: Aspects | None = None
 
     def weighted_relevance(self) -> NDArray[np.float64]:
         """(1 - diversity) x relevance."""
@@ -61,6 +64,16 @@ class Strategy(ABC):
     """
 
     kernel: ClassVar[Kernel[..., None]]
+    drawn: bool = False
+    """True when picks are drawn at random, with the problem's seed."""
+
+    otherwise: str = "less alike"
+    """What, beside their worth, may have put other items above one that fell; for a sentence."""
+
+    @property
+    def reason(self) -> str:
+        """Why it lifts an item, for a sentence about that item; empty when it never does."""
+        return "it differs more from what stands above it"
 
     @classmethod
     def applies(cls, problem: Problem) -> bool:

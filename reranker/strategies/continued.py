@@ -31,7 +31,13 @@ class ContinuedStrategy(Strategy):
         self.gate, self.bonus = gate, None
         self._wide = _with_earlier(gate, self._seen)
         self._inner = make(problem, self._wide)
+        self.drawn, self.otherwise = self._inner.drawn, self._inner.otherwise
         self._started = False
+
+    @property
+    def reason(self) -> str:
+        """Why it lifts an item, for a sentence about that item; empty when it never does."""
+        return self._inner.reason
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1 of the gate's picks and gains; a pick of -1 means that no candidate was open."""

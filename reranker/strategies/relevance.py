@@ -41,6 +41,11 @@ class RelevanceStrategy(Strategy):
 
     kernel = select_relevance
 
+    @property
+    def reason(self) -> str:
+        """Nothing: it never lifts an item by itself."""
+        return ""
+
     @classmethod
     def applies(cls, problem: Problem) -> bool:
         """Always: it looks at relevance alone."""

@@ -30,6 +30,7 @@ EXPECTED = {
     "creator-cap": (1.0, 0.976),
     "home-mix": (0.782, 0.914),
     "reading-rhythm": (1.0, 0.962),
+    "genre-mix": (1.0, 0.905),
     "brand-and-price": (1.0, 0.961),
     "ad-slots": (0.890, 0.754),
 }

@@ -73,6 +73,7 @@ WORKED = [
     Worked("creator-cap", "books", ("user_home",), 10),
     Worked("home-mix", "books", ("user_home",), 10),
     Worked("reading-rhythm", "books", ("user_home",), 10),
+    Worked("genre-mix", "books", ("user_home",), 10),
     Worked(
         "brand-and-price",
         "books",

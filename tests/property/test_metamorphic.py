@@ -19,11 +19,20 @@ from reranker.slate import OutcomeStatus, QuotaTier, Slate, SlateStatus
 from tests.property.test_against_referees import NOTHING, lower_case, mixed_case
 from tests.property.test_partition_is_exact import with_fixed_or_group
 from tests.property.test_two_attributes_are_exact import two_attributes
-from tests.reference import overlapping
+from tests.reference import aspect_cases, overlapping
 from tests.reference.judge import Case
 from tests.reference.naive_quotas import deficit
 
-MAKERS = [lower_case, with_fixed_or_group, two_attributes, mixed_case, overlapping.tiny, overlapping.small]
+MAKERS = [
+    lower_case,
+    with_fixed_or_group,
+    two_attributes,
+    mixed_case,
+    overlapping.tiny,
+    overlapping.small,
+    aspect_cases.pooled(lower_case),
+    aspect_cases.pooled(mixed_case),
+]
 EXACT = (QuotaTier.NONE, QuotaTier.LOWER_EXACT, QuotaTier.PARTITION_EXACT, QuotaTier.FLOW_EXACT)
 seeds = st.integers(0, 2**32)
 makers = st.sampled_from(MAKERS)

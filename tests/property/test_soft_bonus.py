@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reranker.strategies import Strategy
+from tests.reference import naive_aspects
 from tests.reference.bare_strategies import NAMES, Floats, bare, falling, hard_rows, open_gate, twin_of
 from tests.reference.naive_strategies import Twin
 
@@ -58,7 +59,8 @@ def prepared(
     if rng.random() < 0.3:
         gate.forced[0] = int(rng.integers(count))  # nobody can have been picked before
     diversity, shifted = float(rng.choice(DIVERSITIES)), bool(rng.random() < 0.5)
-    return bare(name, relevance, rows, diversity, shifted, gate), twin_of(name, relevance, rows, diversity, shifted)
+    twin = twin_of(name, relevance, rows, diversity, shifted, gate)
+    return bare(name, relevance, rows, diversity, shifted, gate), twin
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,7 +106,7 @@ def test_equal_utilities_go_to_the_first_upstream(name: str, size: float) -> Non
         rows = np.eye(6, dtype=np.float32)[rng.integers(6, size=count)]
         gate = open_gate(np.zeros(count, np.int32), 1, SLOTS)
         strategy = bare(name, relevance, rows, 0.5, False, gate)
-        twin = twin_of(name, relevance, rows, 0.5, False)
+        twin = twin_of(name, relevance, rows, 0.5, False, gate)
         if name == "relevance":
             twin = twin_of(name, relevance / 2, rows, 0.0, False)
         earlier: list[int] = []
@@ -117,7 +119,7 @@ def test_equal_utilities_go_to_the_first_upstream(name: str, size: float) -> Non
             tied += len(near) > 1
             assert gate.picks[slot] == min(near), (seed, slot)
             earlier.append(int(gate.picks[slot]))
-    assert tied > 50
+    assert tied > (10 if name in naive_aspects.NAMES else 50)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.kernels.gate import Gate
 from reranker.strategies import STRATEGIES, Problem, Strategy
+from reranker.strategies.aspects import Aspects
+from reranker.strategies.sampled_dpp import SampledDppStrategy
+from tests.reference import naive_aspects
 from tests.reference.naive_strategies import Twin, similarities
 
 Floats = NDArray[np.float64]
-NAMES = ("relevance", "mmr", "dpp")
+NAMES = ("relevance", "mmr", "dpp", *naive_aspects.NAMES)
+SAMPLED = "sampled dpp"  # no policy word: dpp with sample = true
 
 
 def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
@@ -38,13 +44,25 @@ def bare(
     """The strategy on candidates in upstream order; `relevance` must fall."""
     embedding = Candidates(range(len(rows)), np.zeros(len(rows)), rows).embeddings[""]
     order = np.arange(len(rows), dtype=np.int32)
-    return STRATEGIES[name](Problem(relevance, diversity, embedding, order, shifted, len(gate.picks)), gate)
+    problem = Problem(
+        relevance, diversity, embedding, order, shifted, len(gate.picks), seed=len(rows), aspects=aspects_of(rows)
+    )
+    return SampledDppStrategy(problem, gate) if name == SAMPLED else STRATEGIES[name](problem, gate)
 
 
-def twin_of(name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool) -> Twin:
+def twin_of(
+    name: str,
+    relevance: Floats,
+    rows: NDArray[np.float32],
+    diversity: float,
+    shifted: bool,
+    gate: Gate | None = None,
+) -> Twin:
     """The slow twin of `bare`; the rank stands in for the score, as the tie rule asks for nothing else."""
     form = "cosine_shifted" if shifted else "cosine"
     scores = -np.arange(len(rows), dtype=np.float64)
+    if name in naive_aspects.NAMES:
+        return _aspect_twin(name, relevance, rows, diversity, gate)
     return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, similarities(rows, len(rows), form))
 
 
@@ -62,3 +80,54 @@ def falling(rng: np.random.Generator, count: int) -> Floats:
     """Relevance in upstream order, with ties."""
     values = rng.normal(size=count) if rng.random() < 0.5 else rng.integers(-2, 3, count).astype(np.float64)
     return np.sort(values)[::-1].copy()
+
+
+def aspects_of(rows: NDArray[np.float32]) -> Aspects:
+    """Aspects that the rows decide: none, one or several a candidate, of one kind of label or in graded amounts."""
+    rng = np.random.default_rng(zlib.crc32(rows.tobytes()))
+    count, kinds = len(rows), int(rng.integers(1, 7))
+    amounts = np.zeros((count, kinds))
+    if rng.random() < 0.5:
+        amounts[np.arange(count), rng.integers(kinds, size=count)] = 1.0
+    else:
+        amounts[rng.random((count, kinds)) < 0.4] = 1.0
+    if rng.random() < 0.3:
+        amounts *= rng.integers(1, 5, (count, kinds)) / 4.0
+    amounts[rng.random(count) < float(rng.choice([0.0, 0.2]))] = 0.0
+    amounts[0, 0] = 1.0
+    seen = [c for row in amounts for c in np.flatnonzero(row).tolist()]
+    order = list(dict.fromkeys([*seen, *range(kinds)]))
+    amounts = amounts[:, order]
+    shares = rng.integers(1, 5, kinds).astype(np.float64)
+    return made_aspects(amounts, shares, amounts.sum(axis=1) + rng.integers(0, 2, count))
+
+
+def made_aspects(amounts: Floats, shares: Floats, carried: Floats | None = None) -> Aspects:
+    """Aspects from A(i, c) as a matrix (N, C), in upstream order."""
+    listed = amounts > 0
+    offsets = np.concatenate([[0], np.cumsum(listed.sum(axis=1))]).astype(np.int32)
+    carried = amounts.sum(axis=1) if carried is None else carried
+    aspect = np.nonzero(listed)[1].astype(np.int32)
+    return Aspects("group", offsets, aspect, amounts[listed], carried, shares / shares.sum())
+
+
+def _aspect_twin(
+    name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, gate: Gate | None
+) -> naive_aspects.AspectTwin:
+    aspects = aspects_of(rows)
+    count = len(rows)
+    amounts = np.zeros((count, len(aspects.shares)))
+    amounts[aspects.owners, aspects.aspect] = aspects.amount
+    return naive_aspects.AspectTwin(
+        name,
+        diversity,
+        -np.arange(count, dtype=np.float64),
+        relevance,
+        np.eye(count),
+        amounts=amounts,
+        carried=aspects.carried,
+        shares=aspects.shares.tolist(),
+        slots=0 if gate is None else len(gate.picks),
+        settled=frozenset() if gate is None else frozenset(gate.forced[gate.forced >= 0].tolist()),
+        listed=[np.flatnonzero(row).tolist() for row in amounts],
+    )

@@ -14,6 +14,7 @@ from reranker.context import Context
 from reranker.engine import rerank
 from reranker.policy import Policy
 from reranker.slate import BoundKind, OutcomeStatus, Slate
+from tests.reference import naive_aspects
 from tests.reference.naive_bounds import IN
 from tests.reference.naive_features import mixed_similarities
 from tests.reference.naive_quotas import Completions, Instance, Pair, broken
@@ -56,6 +57,10 @@ class Case:
         """The naive strategy that the policy names."""
         words = self.policy.get("objective", {})
         strategy = words.get("strategy", "dpp")
+        if strategy in naive_aspects.NAMES:
+            settled = naive_aspects.settled_items(self.policy, self.scores, self.slate_size, self.fixed)
+            columns, targets = self.columns, self.targets
+            return naive_aspects.twin_of(self.policy, self.scores, columns, self.slate_size, targets, settled)
         matrix = None
         if self.policy.get("similarity_signals"):
             form = words.get("similarity", "auto")
@@ -77,9 +82,12 @@ class Case:
         return repeat_cost(self.policy, self.columns, (1.0 - twin.diversity) * twin.relevance, earlier)
 
     def same(self, item: int) -> set[int]:
-        """Candidates with the score and the embedding of this one: they tie in every arithmetic."""
+        """Candidates with the score, and the embedding or labels, of this one: they tie in every arithmetic."""
         alike = self.scores == self.scores[item]
-        if self.rows is not None:
+        if self.policy.get("objective", {}).get("strategy") in naive_aspects.NAMES:
+            for column in self.columns.values():
+                alike &= np.array([entry == column[item] for entry in column])
+        elif self.rows is not None:
             alike &= (self.rows == self.rows[item]).all(axis=1)
         for rows in self.named.values():
             alike &= (rows == rows[item]).all(axis=1)

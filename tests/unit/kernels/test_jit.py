@@ -143,8 +143,10 @@ def test_nothing_compiles_after_warm_up(quotas: list[dict[str, Any]]) -> None:
     assert jit.is_warm()
     guard = {"guard": {"min_score": 0.0}, "placement": {"keep_top": 1}}
     with event.install_recorder("numba:compile") as seen:
-        for strategy in STRATEGIES:
-            policy = Policy.from_dict({"name": "x", "objective": {"strategy": strategy}, "quotas": quotas, **guard})
+        for strategy in (*STRATEGIES, "sampled"):
+            objective = {"strategy": strategy} if strategy in STRATEGIES else {"sample": True}
+            words = {"calibration": {"attribute": "tone", "target": "pool"}} if strategy == "calibrated" else {}
+            policy = Policy.from_dict({"name": "x", "objective": objective, "quotas": quotas, **guard, **words})
             for explain in (False, True):
                 assert rerank(small(), policy, 9, explain=explain).report.measures
                 rerank(Candidates([], []), policy, 9, explain=explain)

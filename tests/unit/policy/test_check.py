@@ -60,7 +60,11 @@ FAIR = {"protected": ["x"], "proportion": 0.4, "significance": 0.1}
         {"labels": {"count": "expected", "a": {"count": "hard"}}, **on(min_count={"x": 1})},
         {"guard": {"min_score": -3.5, "min_share_of_best": 1}},
         {"objective": {"score_zero": -1e300, "relevance_floor": 1, "sample": True}},
-        {"objective": {"strategy": "calibrated"}, "calibration": {"attribute": "g", "target": "pool"}},
+        *(
+            {"objective": {"strategy": word}, "calibration": {"attribute": "g", "target": "pool"}}
+            for word in ("calibrated", "xquad", "pm2", "dum", "round_robin")
+        ),
+        *({"objective": {"strategy": word}} for word in ("xquad", "pm2", "dum", "round_robin")),
         {"similarity_signals": [{"signal": "image"}, {"attribute": "genre", "kind": "jaccard", "weight": 2}]},
         {"spacings": [{"attribute": "a", "penalty": 0, "window": 1}], "decays": [{"attribute": "a", "factor": 0}]},
         {"exposure": [{"attribute": "a", "target": {"x": 1}, "per": ["surface"], "half_life": "30m"}]},
@@ -82,7 +86,27 @@ def test_sound(tree: dict[str, Any]) -> None:
         ({"objective": {"window": 2_000_000}}, "objective.window", "must be between 0 and 1,000,000"),
         ({"objective": {"strategy": "mmr", "sample": True}}, "objective.sample", 'goes with strategy = "dpp" only'),
         ({"objective": {"strategy": "calibrated"}}, "objective.strategy", "needs a [calibration] block"),
-        ({"calibration": {"attribute": "g", "target": "pool"}}, "calibration", "goes with strategy"),
+        (
+            {"calibration": {"attribute": "g", "target": "pool"}},
+            "calibration",
+            "goes with strategy = calibrated, xquad,",
+        ),
+        (
+            {"objective": {"strategy": "mmr"}, "calibration": {"attribute": "g", "target": "pool"}},
+            "calibration",
+            "pm2, dum or round_robin only",
+        ),
+        (
+            {"objective": {"strategy": "pm2"}, "calibration": {"attribute": "g"}},
+            "calibration",
+            "needs target",
+        ),
+        ({"objective": {"sample": True, "window": 3}}, "objective.sample", "goes with window = 0 only"),
+        (
+            {"objective": {"sample": True}, "similarity_signals": [{"attribute": "a", "kind": "equality"}]},
+            "objective.sample",
+            "draws by one embedding",
+        ),
         ({"name": ""}, "name", "must be 1 to 100 printable characters"),
         ({"name": "a\nb"}, "name", "printable"),
         ({"name": "upstream"}, "name", "untouched order"),

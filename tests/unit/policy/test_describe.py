@@ -196,3 +196,28 @@ def test_what_holds_variety_back_is_described() -> None:
     assert "to keep 0.95 of the relevance that the bounds allow." in told
     assert "Only the best 200 candidates are diversified; others stand only where a bound needs them." in told
     assert "Where a user narrows an attribute, what was chosen comes first; quotas on it rest." in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"target": "pool"}, "shares: as among the labelled candidates that pass the guard."),
+        (
+            {"target": "request"},
+            "shares: as the request asks, or else as among the labelled candidates that pass the guard.",
+        ),
+        ({"target": {"noir": 0.25, "crime": "1/3"}}, "shares: noir 1/4, crime 1/3."),
+    ],
+)
+def test_aspects_are_named_with_their_shares(words: dict[str, object], told: str) -> None:
+    policy = {"objective": {"strategy": "calibrated"}, "calibration": {"attribute": "genre", **words}}
+    lines = described(Policy.from_dict(policy))
+    assert lines[1].startswith("It weighs relevance against how far the slate's aspects are from their target")
+    assert lines[2] == f"Aspects are the values of genre, wanted in these {told}"
+
+
+def test_what_is_left_to_the_candidates_and_to_chance_is_said() -> None:
+    for word in ("xquad", "pm2", "dum", "round_robin"):
+        lines = described(Policy.from_dict({"objective": {"strategy": word}}))
+        assert "the first attribute that the policy names, or else that candidates have." in lines[2]
+    assert "drawn at random" in described(Policy.from_dict({"objective": {"sample": True}}))[2]

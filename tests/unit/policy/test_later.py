@@ -15,19 +15,12 @@ from reranker.policy.mistakes import Mistakes
 SHARES = {"x": 0.5, "y": 0.5}
 # One policy, sound otherwise, for each row of the table.
 LATER: dict[str, dict[str, Any]] = {
-    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("msd", "ssd", "cover", "xquad")},
-    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("pm2", "dum", "round_robin")},
-    "objective.strategy = calibrated": {
-        "objective": {"strategy": "calibrated"},
-        "calibration": {"attribute": "g", "target": "pool"},
-    },
+    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("msd", "ssd", "cover")},
     "objective.window": {"objective": {"window": 3}},
-    "objective.sample": {"objective": {"sample": True}},
     "quotas.fair_star": {
         "quotas": [{"attribute": "a", "fair_star": {"protected": ["x"], "proportion": 0.4, "significance": 0.1}}]
     },
     "quotas.generator": {"quotas": [{"attribute": "a", "target": SHARES, "generator": "det_cons"}]},
-    "calibration": {"objective": {"strategy": "calibrated"}, "calibration": {"attribute": "g", "target": "pool"}},
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
     "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},

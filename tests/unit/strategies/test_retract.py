@@ -7,9 +7,10 @@ import pytest
 
 from reranker.kernels.gate import Gate
 from reranker.strategies import Strategy
-from tests.reference.bare_strategies import NAMES, bare, falling, hard_rows, open_gate
+from tests.reference.bare_strategies import NAMES, SAMPLED, bare, falling, hard_rows, open_gate
 
 KINDS, SLOTS = 4, 8
+EVERY = (*NAMES, SAMPLED)
 
 
 def pair(name: str, rng: np.random.Generator, bounded: bool = False) -> tuple[Strategy, Strategy]:
@@ -44,7 +45,7 @@ def same(left: Strategy, right: Strategy, slots: int) -> None:
 
 
 @pytest.mark.parametrize("adjusted", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_detours_leave_no_trace(name: str, adjusted: bool) -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -66,7 +67,7 @@ def test_detours_leave_no_trace(name: str, adjusted: bool) -> None:
             same(tried, fresh, slot + 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_counts_of_a_bounded_gate_go_back_too(name: str) -> None:
     for seed in range(8):
         tried, fresh = pair(name, np.random.default_rng(seed), bounded=True)
@@ -79,7 +80,7 @@ def test_counts_of_a_bounded_gate_go_back_too(name: str) -> None:
         same(tried, fresh, SLOTS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_last_of_several_slots_can_be_undone(name: str) -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -96,7 +97,7 @@ def test_the_last_of_several_slots_can_be_undone(name: str) -> None:
         same(tried, fresh, SLOTS)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_bonus_may_change_before_the_pick_is_undone(name: str) -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -115,7 +116,7 @@ def test_a_bonus_may_change_before_the_pick_is_undone(name: str) -> None:
             same(tried, fresh, slot + 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_slot_without_a_candidate_has_nothing_to_undo(name: str) -> None:
     tried, _ = pair(name, np.random.default_rng(0))
     tried.gate.is_open[:] = False
