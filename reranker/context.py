@@ -95,8 +95,8 @@ def _refinement(refinement: Any, found: list[Violation]) -> dict[str, tuple[str,
     for attribute, values in _tables("context.refinement", refinement, "lists of values", found):
         listed = entries(values, refused=_NO_LIST)
         texts = tuple(attribute_text(value) for value in listed or ())
-        if listed is None or "" in texts:
-            reason = "must be a list of values, each text, a finite number or a boolean"
+        if not texts or "" in texts:
+            reason = "must be a list of one value or more, each text, a finite number or a boolean"
             found.append(Violation(f"context.refinement[{attribute!r}]", reason))
         else:
             checked[attribute] = texts

@@ -4,7 +4,7 @@ Imports gRPC, NumPy and the generated messages; never Numba.
 """
 
 from reranker.client.client import Client, OnError
-from reranker.client.columns import from_columns
+from reranker.client.columns import from_columns, recent_items
 from reranker.client.context import request_context
 from reranker.client.failures import ServerError
 from reranker.client.rows import CandidateBuilder, from_rows
@@ -18,5 +18,6 @@ __all__ = [
     "ServerError",
     "from_columns",
     "from_rows",
+    "recent_items",
     "request_context",
 ]

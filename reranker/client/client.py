@@ -105,14 +105,15 @@ class Client:
         measures: bool = False,
         overrides: PolicyOverrides | None = None,
         context: Context | None = None,
+        omit_cursor: bool = False,
         request_id: str = "",
         deadline: float | None = None,
     ) -> ClientSlate:
         """One slate of `candidates` by `policy`: a name, a message sent along, or None for the server's `default`.
 
         `explain` and `measures` ask for explanations and measures, which are in the slate's `response`. `context` is
-        what `request_context` makes. `deadline` replaces the client's for this call. `ValueError` when a number does
-        not fit into its field.
+        what `request_context` makes. `omit_cursor` saves the making and sending of a cursor where no page follows.
+        `deadline` replaces the client's for this call. `ValueError` when a number does not fit into its field.
         """
         request = RerankRequest(
             request_id=request_id,
@@ -122,6 +123,7 @@ class Client:
             measures=measures,
             overrides=overrides,
             context=context,
+            omit_cursor=omit_cursor,
         )
         if isinstance(policy, Policy):
             request.inline_policy.CopyFrom(policy)

@@ -35,9 +35,44 @@ def from_columns(
     found: list[Violation] = []
     message = CandidateList()
     id_list = list(ids)
-    count = len(id_list)
     _fill_ids(message, id_list, found)
-    _fill_scores(message, scores, count, found)
+    _fill_scores(message, scores, len(id_list), found)
+    _add_signals(message, len(id_list), embeddings, attributes, half_precision, found)
+    if found:
+        raise InvalidInput(found)
+    return message
+
+
+def recent_items(
+    ids: Iterable[Any],
+    embeddings: Any = None,
+    attributes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    half_precision: bool = False,
+) -> CandidateList:
+    """Items that the user saw recently, oldest first, for `request_context(recent=...)`: columns without scores.
+
+    The words are those of `from_columns`. Where neither embeddings nor attributes are given, the server looks the ids
+    up among the candidates. Raises `InvalidInput` naming every violation.
+    """
+    found: list[Violation] = []
+    message = CandidateList()
+    id_list = list(ids)
+    _fill_ids(message, id_list, found)
+    _add_signals(message, len(id_list), embeddings, attributes, half_precision, found)
+    if found:
+        raise InvalidInput(found)
+    return message
+
+
+def _add_signals(
+    message: CandidateList,
+    count: int,
+    embeddings: Any,
+    attributes: Mapping[str, Iterable[Any]] | None,
+    half_precision: bool,
+    found: list[Violation],
+) -> None:
     named = embeddings if isinstance(embeddings, Mapping) else {"": embeddings}
     for name, vectors in named.items():
         if vectors is not None:
@@ -45,9 +80,6 @@ def from_columns(
             _add_embedding(message, path, str(name), vectors, count, half_precision, found)
     for name, values in (attributes or {}).items():
         _add_attribute(message, str(name), values, count, found)
-    if found:
-        raise InvalidInput(found)
-    return message
 
 
 def _list_rows(path: str, rows: Sequence[int], reason: str, found: list[Violation]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral, Real
 from typing import Any
 
+from reranker.client.columns import recent_items
 from reranker.client.values import as_text
 from reranker.errors import InvalidInput, Violation
-from reranker.v1.context_pb2 import AttributeTargets, Context, FixedItem, ValueTarget
+from reranker.v1.candidates_pb2 import CandidateList
+from reranker.v1.context_pb2 import AttributeTargets, Context, FixedItem, Refinement, ValueTarget
 
+_NO_LIST = (str, bytes, bytearray, Mapping, Set)
 _SLACK = 1e-6  # shares such as three times 1/3 may add up to a little more than 1
 
 
@@ -20,6 +23,9 @@ def request_context(
     country: str = "",
     intent: str = "",
     unit: str = "",
+    recent: CandidateList | Iterable[str | int] = (),
+    cursor: bytes = b"",
+    refinement: Mapping[str, Iterable[Any]] | None = None,
     targets: Mapping[str, Mapping[Any, float]] | None = None,
     fixed: Mapping[int, str | int] | None = None,
     without_profiling: bool = False,
@@ -27,12 +33,20 @@ def request_context(
 ) -> Context:
     """The message for `Client.rerank(..., context=...)`; the words are those of `reranker.Context`.
 
+    `recent` are items that the user saw recently, oldest first: what `CandidateBuilder.build_recent` or `recent_items`
+    makes, or ids alone, to be looked up among the candidates. `cursor` is the last page's `slate.cursor`; `refinement`
+    maps attributes to the values, one or more, that the user chose by hand.
+
     `targets` are shares by attribute and value (each 0..1, together at most 1), for policies that say
     `target = "request"`; `fixed` maps slots, from 1, to ids, text or integers as the candidates' are; `seed` is from 0
     to 2^64 - 1. Raises `InvalidInput` naming every violation.
     """
     texts = {"surface": surface, "language": language, "country": country, "intent": intent, "unit": unit}
     found = [Violation(f"context.{word}", "must be text") for word, text in texts.items() if not isinstance(text, str)]
+    shown = _recent(recent, found)
+    if not isinstance(cursor, bytes):
+        found.append(Violation("context.cursor", "must be bytes"))
+    narrowed = _refinement({} if refinement is None else refinement, found)
     shares = _targets({} if targets is None else targets, found)
     items = _fixed({} if fixed is None else fixed, found)
     if not isinstance(without_profiling, bool):
@@ -47,11 +61,50 @@ def request_context(
         country=country,
         intent=intent,
         unit=unit,
+        recent=shown,
+        cursor=cursor,
+        refinement=narrowed,
         targets=shares,
         fixed=items,
         without_profiling=without_profiling,
         seed=None if seed is None else int(seed),
     )
+
+
+def _recent(recent: Any, found: list[Violation]) -> CandidateList | None:
+    """The items as the message has them; None when there are none."""
+    if isinstance(recent, CandidateList):
+        return recent
+    # The entries of a table are its columns' names, which must not pass for ids.
+    is_table = hasattr(recent, "columns") or hasattr(recent, "schema")
+    if is_table or isinstance(recent, _NO_LIST) or not isinstance(recent, Iterable):
+        found.append(Violation("context.recent", "must be a list of ids, or what build_recent makes of rows"))
+        return None
+    try:
+        items = recent_items(recent)
+    except InvalidInput as error:
+        found += [Violation(f"context.recent.{violation.path}", violation.reason) for violation in error.violations]
+        return None
+    return items if items.item_ids or items.item_numbers else None
+
+
+def _refinement(refinement: Any, found: list[Violation]) -> list[Refinement]:
+    if not isinstance(refinement, Mapping):
+        found.append(Violation("context.refinement", "must be a mapping from attributes to lists of values"))
+        return []
+    messages = []
+    for attribute, values in refinement.items():
+        if not isinstance(attribute, str) or not attribute:
+            found.append(Violation("context.refinement", "attributes must be text, not empty"))
+            continue
+        listed = isinstance(values, Iterable) and not isinstance(values, _NO_LIST)
+        texts = [as_text(value) for value in values] if listed else []
+        if not texts or "" in texts:
+            reason = "must be a list of one value or more, each text, a finite number or a boolean"
+            found.append(Violation(f"context.refinement[{attribute!r}]", reason))
+            continue
+        messages.append(Refinement(attribute=attribute, values=texts))
+    return messages
 
 
 def _targets(targets: Any, found: list[Violation]) -> list[AttributeTargets]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from reranker.client.columns import from_columns
+from reranker.client.columns import from_columns, recent_items
 from reranker.errors import InvalidInput, Violation
 from reranker.v1.candidates_pb2 import CandidateList
 
@@ -44,17 +44,36 @@ class CandidateBuilder:
 
         Raises `InvalidInput` naming every violation: by column and row, under the names of the wire.
         """
-        column = _columns_of(rows)
-        wanted = [self.id_key, self.score_key, *self._embedding_keys.values(), *self._attribute_keys.values()]
-        absent = [key for key in dict.fromkeys(wanted) if not column.has(key)]
-        if absent:
-            raise InvalidInput(Violation(key, f"the {column.kind} has no such {column.part}") for key in absent)
+        column = self._columns(rows, self.score_key)
         return from_columns(
             column.values(self.id_key),
             column.values(self.score_key),
+            *self._signals(column),
+            half_precision=self.half_precision,
+        )
+
+    def build_recent(self, rows: Any) -> CandidateList:
+        """The message for rows of recently shown items, oldest first, for `request_context(recent=...)`.
+
+        Takes and refuses what `build` does, except that rows need no score.
+        """
+        column = self._columns(rows)
+        return recent_items(column.values(self.id_key), *self._signals(column), half_precision=self.half_precision)
+
+    def _columns(self, rows: Any, *more_keys: str) -> _Dicts | _Frame | _Arrow:
+        """The rows' columns; refuses rows in which nobody has a key that is asked for."""
+        column = _columns_of(rows)
+        wanted = [self.id_key, *more_keys, *self._embedding_keys.values(), *self._attribute_keys.values()]
+        absent = [key for key in dict.fromkeys(wanted) if not column.has(key)]
+        if absent:
+            raise InvalidInput(Violation(key, f"the {column.kind} has no such {column.part}") for key in absent)
+        return column
+
+    def _signals(self, column: _Dicts | _Frame | _Arrow) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+        """Embeddings and attributes under the names of the wire."""
+        return (
             {name: column.vectors(key) for name, key in self._embedding_keys.items()},
             {name: column.values(key) for name, key in self._attribute_keys.items()},
-            half_precision=self.half_precision,
         )
 
 

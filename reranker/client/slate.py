@@ -24,6 +24,10 @@ class ClientSlate:
     is None for a full answer, else the reason by its wire name: CLIENT_FALLBACK means the upstream order around the
     request's fixed items, made here, because of `error`; then `status` is None (no policy judged anything), gains are
     0, and there is no `response`.
+
+    `cursor` continues the slate: `request_context(cursor=slate.cursor)` asks for the next page. It is empty on a
+    fallback, as nobody wrote down what that shows; and a fallback for a later page is the upstream order of all its
+    candidates, those of earlier pages included, because only the server can read what a cursor has shown.
     """
 
     positions: NDArray[np.int32]
@@ -35,6 +39,7 @@ class ClientSlate:
     degraded: str | None
     error: Exception | None = field(default=None, repr=False)
     response: RerankResponse | None = field(default=None, repr=False)
+    cursor: bytes = field(default=b"", repr=False)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -52,6 +57,7 @@ def from_response(candidates: CandidateList, response: RerankResponse) -> Client
         policy_revision=response.policy_revision,
         degraded=DegradedReason.Name(response.degraded).removeprefix("DEGRADED_REASON_") if response.degraded else None,
         response=response,
+        cursor=response.cursor,
     )
 
 
@@ -61,7 +67,9 @@ def upstream(
     """The upstream order: score descending, ties by position; scores that are missing or NaN come last.
 
     The items that `context` fixes stand in their slots, as they do in the server's slates: what a page has promised
-    holds without a server too. A fixed item without a candidate or without a slot is left out of this.
+    holds without a server too. A fixed item without a candidate or without a slot is left out of this. Nothing else of
+    the context changes the order: what a cursor has shown, and what a policy makes of a refinement, the server alone
+    knows.
     """
     count = len(candidates.item_numbers or candidates.item_ids)
     scores = np.full(count, -np.inf)

@@ -82,6 +82,9 @@ class Metrics:
         self._missing = Counter(
             "reranker_missing_signals", "Signals that candidates lack, by kind.", ("kind",), registry=registry
         )
+        self._refined = Counter(
+            "reranker_refined_requests", "Slates of requests that a user narrowed by hand.", registry=registry
+        )
         self._policy_info = Gauge(
             "reranker_policy_info", "1 for each policy that serves.", ("policy", "revision"), registry=registry
         )
@@ -126,6 +129,10 @@ class Metrics:
         self._count_missing("unknown_id", report.signals.unknown_ids)
         self._count_missing("attribute", len(report.signals.absent_attributes))
         self._count_missing("attribute_value", sum(report.signals.unknown_values.values()))
+
+    def refined_request(self) -> None:
+        """A user had narrowed the request of a slate by hand: nothing of what or how is kept."""
+        self._refined.inc()
 
     def policies_serve(self, policies: Iterable[tuple[str, str]]) -> None:
         """These (name, revision) pairs serve from now on, and no others."""

@@ -76,10 +76,20 @@ class Observer:
         log(level, "request failed", error, **fields)
 
     def slate_made(
-        self, policy: str, candidates: int, slate: Slate, stages: Mapping[str, float], request_id: str = ""
+        self,
+        policy: str,
+        candidates: int,
+        slate: Slate,
+        stages: Mapping[str, float],
+        request_id: str = "",
+        *,
+        refined: bool = False,
     ) -> None:
-        """A request got its slate."""
+        """A request got its slate; one that a user `refined` is counted and never logged."""
         self.metrics.slate_made(policy, candidates, slate, stages)
+        if refined:
+            self.metrics.refined_request()
+            return
         if self._log_every and next(self._slates) % self._log_every == 0:
             log(
                 logging.INFO,

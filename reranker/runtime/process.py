@@ -28,6 +28,8 @@ def serve(settings: Settings) -> int:
         server = Server(settings)
     except RerankerError as error:
         return _refuse(error)
+    if settings.cursor_key_file is None:
+        _warn_of_cursors(settings)
     admin = f", admin on http://{server.admin_address}" if server.admin_address else ""
     _say(f"listening on {server.address}{admin}; warming up")
     warming = _Warming(server, stop)
@@ -89,6 +91,16 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     return stop
+
+
+def _warn_of_cursors(settings: Settings) -> None:
+    """A server that others can reach has, sooner or later, a sibling or a successor."""
+    log(
+        logging.INFO if settings.loopback else logging.WARNING,
+        "cursors hold in this process alone",
+        why="there is no --cursor-key-file, so their key is random",
+        next="before a page outlives a restart or meets another server, give all of them one file of keys",
+    )
 
 
 def _policies(names: tuple[str, ...]) -> str:

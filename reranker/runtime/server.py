@@ -14,11 +14,13 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from reranker import engine
+from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import RerankerError
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.admin import AdminServer
+from reranker.runtime.keys import read_seals
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.service.admission import Admission, WorkerPool
@@ -47,11 +49,12 @@ class CannotListen(RerankerError):
 class Server:
     """One server in this process; construction opens both ports, with health NOT_SERVING and every call UNAVAILABLE.
 
-    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies.
+    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies and bad keys.
     """
 
     def __init__(self, settings: Settings) -> None:
         book = PolicyBook.load(settings.policies)
+        self._seals = _seals(settings)
         self.settings = settings
         self.state = ServerState.STARTING
         self._metrics = Metrics()
@@ -138,7 +141,7 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        servicer = RerankerServicer(self._desk, _limits(settings), observer)
+        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals)
         return Admission(handlers(servicer, wire), self._workers, settings.queue_length, observer)
 
     def _grpc_server(self) -> grpc.Server:
@@ -161,10 +164,15 @@ class Server:
 
 
 def check(settings: Settings) -> tuple[str, ...]:
-    """What a start would do without opening a port: load the policies and warm up. Returns the policies' names."""
+    """What a start would do without opening a port: read policies and keys, warm up. Returns the policies' names."""
     book = PolicyBook.load(settings.policies)
+    _seals(settings)
     engine.warm_up()
     return book.names()
+
+
+def _seals(settings: Settings) -> Seals:
+    return PROCESS if settings.cursor_key_file is None else read_seals(settings.cursor_key_file)
 
 
 def _limits(settings: Settings) -> Limits:

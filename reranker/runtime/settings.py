@@ -61,6 +61,14 @@ def _folder(text: str) -> Path | None:
     return Path(text)
 
 
+def _file(text: str) -> Path | None:
+    if not text:
+        return None
+    if not Path(text).is_file():
+        raise ValueError("must be a file that exists")
+    return Path(text)
+
+
 def _level(text: str) -> str:
     if text.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("must be debug, info, warning or error")
@@ -84,6 +92,10 @@ class Settings:
     )
     policies: Path | None = field(
         default=None, metadata=_read(_folder, "folder of policy files; without it one built-in policy serves")
+    )
+    cursor_key_file: Path | None = field(
+        default=None,
+        metadata=_read(_file, "file of the keys of cursors, one a line; without it cursors hold in one process alone"),
     )
     reflection: bool | None = field(
         default=None, metadata=_read(_boolean, "whether gRPC reflection answers; by default on loopback only")

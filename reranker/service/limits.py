@@ -13,6 +13,10 @@ class Limits:
     """Candidates in one list."""
     slate_size: int = 1_000
     """Slots asked for."""
+    recent: int = 1_000
+    """Recently shown items; their columns have the limits of the candidates'."""
+    cursor_bytes: int = 256 << 10
+    """Bytes of a cursor: an answer whose cursor would be longer has none."""
     embeddings: int = 8
     """Embedding columns."""
     dimension: int = 4_096

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from reranker import engine
+from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
 from reranker.observability import Observer
 from reranker.policy import Policy
@@ -23,12 +24,13 @@ SERVICE = "reranker.v1.RerankerService"
 
 
 class RerankerServicer:
-    """Answers messages; raises what `errors.failure_of` knows."""
+    """Answers messages; raises what `errors.failure_of` knows. `seals` open and seal the cursors of pages."""
 
-    def __init__(self, desk: PolicyDesk, limits: Limits, observer: Observer) -> None:
+    def __init__(self, desk: PolicyDesk, limits: Limits, observer: Observer, seals: Seals = PROCESS) -> None:
         self._desk = desk
         self._limits = limits
         self._observer = observer
+        self._seals = seals
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
@@ -41,13 +43,16 @@ class RerankerServicer:
             explain=request.explain,
             context=decoded.context,
             deadline=call.deadline,
+            seals=self._seals,
         )
         encode_start = perf_counter()
-        response = encode_slate(slate, request)
+        response = encode_slate(slate, request, self._limits)
         end = perf_counter()
         stages = {"decode": decode_end - call.started, **trace.stages, "encode": end - encode_start}
         _fill_timings(response.timings, stages, end - call.started)
-        self._observer.slate_made(policy.name, len(decoded.candidates), slate, stages, request.request_id)
+        self._observer.slate_made(
+            policy.name, len(decoded.candidates), slate, stages, request.request_id, refined=trace.refined
+        )
         return response
 
     def rerank_in_stream(self, request: messages.RerankStreamRequest, call: Call) -> messages.RerankStreamResponse:

@@ -148,15 +148,20 @@ class Wire:
         return grpc.stream_stream_rpc_method_handler(OnPool(handle, self._stream_pool), None, _serialise)
 
     def report(self, method: str, error: Exception, request: Message | None) -> Failure:
-        """Log what became of a request and give the failure to answer with."""
+        """Log what became of a request and give the failure to answer with.
+
+        Of one that a user refined, the line says neither which request it was nor what was wrong with it: the caller
+        alone learns that.
+        """
         failure = failure_of(error)
+        refined = is_refined(request)
         self._observer.request_failed(
             method,
             CODE_NAMES[failure.code],
             failure.reason,
-            request_id=request_id(request),
+            request_id="" if refined else request_id(request),
             error=error if failure.code is grpc.StatusCode.INTERNAL else None,
-            violations=tuple(violation.path for violation in failure.violations),
+            violations=() if refined else tuple(violation.path for violation in failure.violations),
             error_id=failure.metadata.get("error_id", ""),
         )
         return failure
@@ -192,6 +197,12 @@ def parse(request_type: type[Request], data: bytes) -> Request:
 def request_id(request: Any) -> str:
     """The caller's id of a rerank request, bare or inside a stream; empty for every other message."""
     return str(getattr(getattr(request, "request", request), "request_id", ""))
+
+
+def is_refined(request: Any) -> bool:
+    """Whether a rerank request, bare or inside a stream, carries what a user narrowed by hand."""
+    context = getattr(getattr(request, "request", request), "context", None)
+    return bool(getattr(context, "refinement", ()))
 
 
 def _serialise(response: Message) -> bytes:

@@ -35,7 +35,7 @@ class PolicyOverrides(_message.Message):
     def __init__(self, diversity: _Optional[float] = ..., relevance_floor: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class RerankRequest(_message.Message):
-    __slots__ = ("request_id", "candidates", "slate_size", "policy_name", "inline_policy", "overrides", "context", "return_ids", "explain", "measures")
+    __slots__ = ("request_id", "candidates", "slate_size", "policy_name", "inline_policy", "overrides", "context", "return_ids", "explain", "measures", "omit_cursor")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     SLATE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class RerankRequest(_message.Message):
     RETURN_IDS_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     MEASURES_FIELD_NUMBER: _ClassVar[int]
+    OMIT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     candidates: _candidates_pb2.CandidateList
     slate_size: int
@@ -56,7 +57,8 @@ class RerankRequest(_message.Message):
     return_ids: bool
     explain: bool
     measures: bool
-    def __init__(self, request_id: _Optional[str] = ..., candidates: _Optional[_Union[_candidates_pb2.CandidateList, _Mapping]] = ..., slate_size: _Optional[int] = ..., policy_name: _Optional[str] = ..., inline_policy: _Optional[_Union[_policy_pb2.Policy, _Mapping]] = ..., overrides: _Optional[_Union[PolicyOverrides, _Mapping]] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ..., return_ids: bool = ..., explain: bool = ..., measures: bool = ...) -> None: ...
+    omit_cursor: bool
+    def __init__(self, request_id: _Optional[str] = ..., candidates: _Optional[_Union[_candidates_pb2.CandidateList, _Mapping]] = ..., slate_size: _Optional[int] = ..., policy_name: _Optional[str] = ..., inline_policy: _Optional[_Union[_policy_pb2.Policy, _Mapping]] = ..., overrides: _Optional[_Union[PolicyOverrides, _Mapping]] = ..., context: _Optional[_Union[_context_pb2.Context, _Mapping]] = ..., return_ids: bool = ..., explain: bool = ..., measures: bool = ..., omit_cursor: bool = ...) -> None: ...
 
 class StageTimings(_message.Message):
     __slots__ = ("decode_us", "policy_us", "signals_us", "plan_us", "select_us", "report_us", "encode_us", "total_us")
@@ -98,8 +100,18 @@ class UnknownCount(_message.Message):
     candidates: int
     def __init__(self, attribute: _Optional[str] = ..., candidates: _Optional[int] = ...) -> None: ...
 
+class RelevanceFloor(_message.Message):
+    __slots__ = ("required", "diversity", "best_retained")
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    BEST_RETAINED_FIELD_NUMBER: _ClassVar[int]
+    required: float
+    diversity: float
+    best_retained: float
+    def __init__(self, required: _Optional[float] = ..., diversity: _Optional[float] = ..., best_retained: _Optional[float] = ...) -> None: ...
+
 class RerankResponse(_message.Message):
-    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes")
+    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes", "relevance_floor")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +131,7 @@ class RerankResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    RELEVANCE_FLOOR_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     positions: _containers.RepeatedScalarFieldContainer[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -138,7 +151,8 @@ class RerankResponse(_message.Message):
     timings: StageTimings
     cursor: bytes
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    relevance_floor: RelevanceFloor
+    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ..., relevance_floor: _Optional[_Union[RelevanceFloor, _Mapping]] = ...) -> None: ...
 
 class RerankStreamRequest(_message.Message):
     __slots__ = ("request",)

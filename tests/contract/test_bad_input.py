@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from reranker.v1 import candidates_pb2, policy_pb2
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
-
-Spoil = Callable[[messages.RerankRequest], object]
-CODE = grpc.StatusCode
-
-
-def sound_request() -> messages.RerankRequest:
-    request = messages.RerankRequest(request_id="r-1", slate_size=3)
-    candidates = request.candidates
-    candidates.item_ids.extend(["a", "b", "c", "d"])
-    candidates.scores.extend([0.9, 0.8, 0.7, 0.6])
-    candidates.embeddings.add(dimension=2, values=[1, 0, 0, 1, 1, 1, -1, 0])
-    candidates.attributes.add(name="tone", dictionary=["dark", "light"], codes=[1, 2, 0, 1])
-    candidates.attributes.add(name="genre", dictionary=["x", "y"], codes=[1, 2, 1], offsets=[0, 2, 2, 3, 3])
-    candidates.attributes.add(name="gender", dictionary=["f", "m"], probabilities=[0.5, 0.5, 1, 0, 0, 0, 0.25, 0.25])
-    candidates.attributes.add(name="size", numbers=[1, 2, 3, 4])
-    return request
-
-
-def details(error: grpc.RpcError) -> tuple[error_details_pb2.ErrorInfo, dict[str, str]]:
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    status = rpc_status.from_call(error)
-    assert status is not None, error
-    for detail in status.details:
-        detail.Unpack(info)
-        detail.Unpack(bad)
-    return info, {violation.field: violation.description for violation in bad.field_violations}
-
-
-def refusal(channel: grpc.Channel, request: messages.RerankRequest) -> tuple[grpc.StatusCode, str, dict[str, str]]:
-    with pytest.raises(grpc.RpcError) as raised:
-        RerankerServiceStub(channel).Rerank(request, timeout=10)
-    info, fields = details(raised.value)
-    assert info.domain == "reranker.v1"
-    return raised.value.code(), info.reason, fields
+from tests.contract.refusals import CODE, Spoil, assert_refused, details, refusal, sound_request
 
 
 def clear(request: messages.RerankRequest, *names: str) -> candidates_pb2.EmbeddingColumn:
@@ -211,59 +175,12 @@ BAD: dict[str, tuple[Spoil, str]] = {
         "inline_policy.objective.strategy",
     ),
     "huge inline policy": (lambda r: setattr(r.inline_policy, "name", "n" * 70_000), "inline_policy"),
-    "recent": (lambda r: r.context.recent.item_ids.append("a"), "context.recent"),
-    "cursor": (lambda r: setattr(r.context, "cursor", b"x"), "context.cursor"),
-    "refinement": (lambda r: r.context.refinement.add(attribute="tone"), "context.refinement"),
-    "fixed in slot 0": (lambda r: r.context.fixed.add(item_id="a"), "context.fixed[0].slot"),
-    "fixed beyond the slate": (lambda r: r.context.fixed.add(slot=4, item_id="a"), "context.fixed[0].slot"),
-    "slot fixed twice": (
-        lambda r: [r.context.fixed.add(slot=1, item_id=item) for item in ("a", "b")],
-        "context.fixed[1].slot",
-    ),
-    "item fixed twice": (
-        lambda r: [r.context.fixed.add(slot=slot, item_id="a") for slot in (1, 2)],
-        "context.fixed[1].item_id",
-    ),
-    "nobody fixed": (lambda r: r.context.fixed.add(slot=1), "context.fixed[0]"),
-    "unknown item fixed": (lambda r: r.context.fixed.add(slot=1, item_id="z"), "context.fixed[0].item_id"),
-    "long id fixed": (lambda r: r.context.fixed.add(slot=1, item_id="i" * 1025), "context.fixed[0].item_id"),
-    "number fixed among texts": (
-        lambda r: r.context.fixed.add(slot=1, item_number=1),
-        "context.fixed[0].item_number",
-    ),
-    "many fixed items": (
-        lambda r: [r.context.fixed.add(slot=i, item_id="a") for i in range(1001)],
-        "context.fixed",
-    ),
-    "long surface": (lambda r: setattr(r.context, "surface", "s" * 1025), "context.surface"),
-    "target above 1": (
-        lambda r: r.context.targets.add(attribute="tone").shares.add(value="dark", share=1.5),
-        "context.targets['tone']",
-    ),
-    "value with two targets": (
-        lambda r: r.context.targets.add(attribute="tone", shares=[{"value": "dark"}] * 2),
-        "context.targets[0].shares",
-    ),
-    "too many shares": (
-        lambda r: r.context.targets.add(attribute="tone", shares=[{"value": str(i)} for i in range(65_537)]),
-        "context.targets[0].shares",
-    ),
-    "target twice": (
-        lambda r: [r.context.targets.add(attribute="tone") for _ in range(2)],
-        "context.targets[1].attribute",
-    ),
 }
 
 
 @pytest.mark.parametrize(("spoil", "field"), BAD.values(), ids=BAD.keys())
 def test_a_violation_is_named_by_its_field(channel: grpc.Channel, spoil: Spoil, field: str) -> None:
-    request = sound_request()
-    spoil(request)
-    code, reason, fields = refusal(channel, request)
-    assert (code, reason) == (CODE.INVALID_ARGUMENT, "INVALID_INPUT")
-    assert field in fields, fields
-    answer = RerankerServiceStub(channel).Rerank(sound_request(), timeout=10)
-    assert len(answer.positions) == 3
+    assert_refused(channel, spoil, field)
 
 
 def test_all_violations_come_at_once(channel: grpc.Channel) -> None:

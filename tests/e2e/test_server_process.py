@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -24,50 +20,9 @@ from reranker.client import Client, ServerError, from_columns
 from reranker.runtime.server import Server
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from tests.e2e.processes import Process, run
 
-ROOT = Path(__file__).parents[2]
 CANDIDATES = from_columns([f"p{i}" for i in range(20)], np.linspace(1, 0, 20), np.eye(20))
-
-
-class Process:
-    """One server process; `address` and `admin` as it printed them."""
-
-    def __init__(self, *flags: str, start: Sequence[str] = ("server.py",), **environment: str) -> None:
-        command = [sys.executable, *start, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-        line = self.line(60)
-        found = re.fullmatch(r"reranker: listening on (\S+), admin on http://(\S+); warming up\n", line)
-        assert found, line
-        self.address, self.admin = found.groups()
-
-    def line(self, timeout: float) -> str:
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], timeout)
-        return self.process.stdout.readline() if ready else ""
-
-    def warm(self) -> Process:
-        assert self.line(90) == "reranker: serving 1 policy: default\n"
-        return self
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def end(self, timeout: float = 20) -> tuple[int, str]:
-        _, errors = self.process.communicate(timeout=timeout)
-        return self.process.returncode, errors
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate(timeout=20)
 
 
 @pytest.fixture
@@ -75,18 +30,6 @@ def process() -> Iterator[Process]:
     running = Process("--drain-delay", "0.5", "--grace", "15").warm()
     yield running
     running.kill()
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_sigterm_under_load_fails_no_request_and_ends_the_stream_in_flight(process: Process) -> None:

@@ -12,6 +12,7 @@ from reranker.slate import (
     QuotaInfluence,
     QuotaOutcome,
     QuotaTier,
+    RelevanceFloor,
     SlateStatus,
 )
 from reranker.v1 import slate_pb2
@@ -30,6 +31,14 @@ def status(answer: RerankResponse) -> SlateStatus:
 
 def tier(answer: RerankResponse) -> QuotaTier:
     return QuotaTier(word(slate_pb2.QuotaTier, answer.tier))
+
+
+def floor(answer: RerankResponse) -> RelevanceFloor | None:
+    if not answer.HasField("relevance_floor"):
+        return None
+    said = answer.relevance_floor
+    best_retained = said.best_retained if said.HasField("best_retained") else None
+    return RelevanceFloor(said.required, said.diversity, best_retained)
 
 
 def outcome(message: slate_pb2.QuotaOutcome) -> QuotaOutcome:

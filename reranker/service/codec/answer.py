@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from reranker.service.codec.measures import fill_measures
-from reranker.slate import Explanation, QuotaOutcome, SignalCounts, Slate
+from reranker.service.limits import Limits
+from reranker.slate import Explanation, QuotaOutcome, RelevanceFloor, SignalCounts, Slate
 from reranker.v1 import reranker_service_pb2, slate_pb2
 
+_LIMITS = Limits()
 
-def encode_slate(slate: Slate, request: reranker_service_pb2.RerankRequest) -> reranker_service_pb2.RerankResponse:
-    """The response to `request`; ids, measures and explanations only where it asks for them."""
+
+def encode_slate(
+    slate: Slate, request: reranker_service_pb2.RerankRequest, limits: Limits = _LIMITS
+) -> reranker_service_pb2.RerankResponse:
+    """The response to `request`; ids, measures, explanations and the cursor only where it asks for them."""
     report = slate.report
     response = reranker_service_pb2.RerankResponse(
         request_id=request.request_id,
@@ -21,6 +26,7 @@ def encode_slate(slate: Slate, request: reranker_service_pb2.RerankRequest) -> r
         relevance_retained=report.relevance_retained,
         quotas=[_outcome(outcome) for outcome in report.quotas],
         notes=report.notes,
+        relevance_floor=None if report.floor is None else _floor(report.floor),
     )
     _fill_signals(response.signals, report.signals)
     if request.return_ids:
@@ -29,7 +35,24 @@ def encode_slate(slate: Slate, request: reranker_service_pb2.RerankRequest) -> r
         fill_measures(response.measures, report.measures)
     if request.explain:
         response.explanations.extend(_explanation(explanation) for explanation in slate.explanations)
+    if not request.omit_cursor:
+        _fill_cursor(response, slate, limits)
     return response
+
+
+def _fill_cursor(response: reranker_service_pb2.RerankResponse, slate: Slate, limits: Limits) -> None:
+    """The cursor, unless this service would refuse it: a caller must hear that now and not on the next page."""
+    cursor = slate.cursor
+    if len(cursor) <= limits.cursor_bytes:
+        response.cursor = cursor
+    else:
+        response.notes.append(f"no page can follow: its cursor would be longer than {limits.cursor_bytes} bytes")
+
+
+def _floor(floor: RelevanceFloor) -> reranker_service_pb2.RelevanceFloor:
+    return reranker_service_pb2.RelevanceFloor(
+        required=floor.required, diversity=floor.diversity, best_retained=floor.best_retained
+    )
 
 
 def _fill_ids(response: reranker_service_pb2.RerankResponse, slate: Slate, numbers: bool) -> None:

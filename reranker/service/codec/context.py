@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from reranker.candidates import Id
+from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
 from reranker.service.codec.arrays import check_texts
 from reranker.service.codec.fixed import decode_fixed
+from reranker.service.codec.recent import decode_recent
 from reranker.service.limits import Limits
 from reranker.v1 import context_pb2, reranker_service_pb2
 
-_LATER = ("recent", "cursor", "refinement")  # words of the context without an algorithm yet
 _TEXTS = ("surface", "language", "country", "intent", "unit")
 
 
 def decode_context(
-    message: reranker_service_pb2.RerankRequest, ids: Sequence[Id] | None, limits: Limits, found: list[Violation]
+    message: reranker_service_pb2.RerankRequest, candidates: Candidates | None, limits: Limits, found: list[Violation]
 ) -> Context:
-    """The request's context with the overriding seed, if any; words without an algorithm yet are violations.
+    """The request's context with the overriding seed, if any.
 
-    `ids` are the candidates', None when they could not be read. Violations are added to `found`, and then the result
-    must not be used. Complexity O(context), and O(candidates) when items are fixed.
+    `candidates` are the request's, None when they could not be read. Violations are added to `found`, and then the
+    result must not be used. Complexity O(context), and O(candidates) when items are fixed.
     """
     sent = message.context
-    found += [Violation(f"context.{word}", "comes with a later release") for word in _LATER if _is_set(sent, word)]
+    ids = None if candidates is None else candidates.ids
     too_long = f"must have at most {limits.text_length} characters"
     found += [
         Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
@@ -40,6 +38,9 @@ def decode_context(
             country=sent.country,
             intent=sent.intent,
             unit=sent.unit,
+            recent=decode_recent(message, candidates, limits, found) if sent.HasField("recent") else (),
+            cursor=_cursor(sent, limits, found),
+            refinement=_refinement(sent, limits, found),
             fixed=decode_fixed(message, ids, limits, found) if sent.fixed else {},
             targets=_targets(sent, limits, found),
             without_profiling=sent.without_profiling,
@@ -50,8 +51,31 @@ def decode_context(
         return Context()
 
 
-def _is_set(context: context_pb2.Context, word: str) -> bool:
-    return context.HasField("recent") if word == "recent" else len(getattr(context, word)) > 0
+def _cursor(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> bytes:
+    cursor = context.cursor
+    if len(cursor) > limits.cursor_bytes:
+        found.append(Violation("context.cursor", f"must be at most {limits.cursor_bytes} bytes, is {len(cursor)}"))
+    return cursor
+
+
+def _refinement(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> dict[str, tuple[str, ...]]:
+    if len(context.refinement) > limits.attributes:
+        reason = f"must be of at most {limits.attributes} attributes, is of {len(context.refinement)}"
+        found.append(Violation("context.refinement", reason))
+        return {}
+    chosen: dict[str, tuple[str, ...]] = {}
+    for i, narrowed in enumerate(context.refinement):
+        path, values = f"context.refinement[{i}]", tuple(narrowed.values)
+        if not 1 <= len(narrowed.attribute) <= limits.text_length:
+            found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
+        if narrowed.attribute in chosen:
+            found.append(Violation(f"{path}.attribute", "must be unique within the refinement"))
+        if not 1 <= len(values) <= limits.dictionary:
+            reason = f"must be 1 to {limits.dictionary} values, are {len(values)}"
+            found.append(Violation(f"{path}.values", reason))
+        check_texts(f"{path}.values", values, limits.text_length, found)
+        chosen[narrowed.attribute] = values
+    return chosen
 
 
 def _targets(context: context_pb2.Context, limits: Limits, found: list[Violation]) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from reranker import Candidates, Policy, rerank
+from reranker import Candidates, Context, Policy, rerank
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 
@@ -61,6 +61,29 @@ def test_outcomes_missing_signals_and_stages_are_counted(metrics: Metrics) -> No
     assert value(metrics, "reranker_stage_seconds_count", stage="select") == 1
     assert value(metrics, "reranker_candidates_sum") == 3
     assert value(metrics, "reranker_slate_size_sum") == 3
+
+
+def narrowed() -> Any:
+    """A slate that a user narrowed to curly hair, of items that nothing else is called."""
+    policy = Policy.from_toml('name = "served"\n[[quotas]]\nattribute = "hair"\nmin_count = { coily = 1 }')
+    columns = {"hair": ["curly", "coily", None]}
+    candidates = Candidates(["item-4711", "item-4712", "item-4713"], [3, 2, 1], None, columns)
+    made = rerank(candidates, policy, 3, context=Context(refinement={"hair": ["curly"]}))
+    assert made.ids == ["item-4711"]
+    return made
+
+
+def test_a_refined_request_is_counted_and_never_logged(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
+    observer = Observer(metrics, log_every=1)
+    with caplog.at_level(logging.DEBUG, logger="reranker"):
+        logging.getLogger("reranker").propagate = True
+        observer.slate_made("served", 3, narrowed(), {"select": 0.001}, "r-1", refined=True)
+        assert not caplog.records
+        observer.slate_made("served", 3, slate(), {"select": 0.001}, "r-2")
+    assert len(caplog.records) == 1
+    assert value(metrics, "reranker_refined_requests_total") == 1
+    text = generate_latest(metrics.registry).decode()
+    assert not any(word in text for word in ("item-47", "hair", "curly", "coily"))
 
 
 def test_compilations_are_counted(metrics: Metrics) -> None:

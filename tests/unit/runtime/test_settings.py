@@ -25,6 +25,9 @@ def test_a_flag_wins_over_its_variable_and_that_over_the_default(tmp_path: Path)
     assert parse(RERANKER_WORKER_THREADS="3").worker_threads == 3
     assert parse("--worker-threads", "5", RERANKER_WORKER_THREADS="3").worker_threads == 5
     assert parse(RERANKER_POLICIES=str(tmp_path)).policies == tmp_path
+    (key_file := tmp_path / "keys").write_text("never read here")
+    assert parse(RERANKER_CURSOR_KEY_FILE=str(key_file)).cursor_key_file == key_file
+    assert parse("--cursor-key-file", "", RERANKER_CURSOR_KEY_FILE=str(key_file)).cursor_key_file is None
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -36,6 +39,8 @@ def test_every_mistake_is_named_at_once() -> None:
             "-1",
             "--policies",
             "/does/not/exist",
+            "--cursor-key-file",
+            "/does/not/exist/either",
             RERANKER_WORKER_THREADS="many",
             RERANKER_REFLECTION="perhaps",
             RERANKER_ADMIN="host:99999",
@@ -47,6 +52,7 @@ def test_every_mistake_is_named_at_once() -> None:
         "--listen",
         "RERANKER_ADMIN",
         "--policies",
+        "--cursor-key-file",
         "RERANKER_REFLECTION",
         "RERANKER_WORKER_THREADS",
         "--grace",

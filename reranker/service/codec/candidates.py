@@ -1,0 +1,46 @@
+"""A list of candidates, or of items shown recently, as the engine's own type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
+from reranker.errors import Violation
+from reranker.service.codec.arrays import check_texts, repeated
+from reranker.service.codec.attributes import decode_attributes
+from reranker.service.codec.embeddings import decode_embeddings
+from reranker.service.limits import Limits
+from reranker.v1 import candidates_pb2
+
+UNREAD = Candidates.from_columns([], np.zeros(0), {}, {})
+"""What stands for a list whose ids could not be read."""
+
+
+def decode_candidates(
+    message: candidates_pb2.CandidateList, limits: Limits, found: list[Violation], *, scored: bool = True
+) -> Candidates:
+    """The list's columns, checked; violations are added to `found`, and then the result must not be used.
+
+    Scores may be left out where the list is not `scored`: they are 0 then. Gives `UNREAD` when the ids cannot be read.
+    """
+    if message.item_ids and message.item_numbers:
+        found.append(Violation("candidates", "exactly one of item_ids and item_numbers must be filled, both are"))
+        return UNREAD
+    form = "item_numbers" if message.item_numbers else "item_ids"
+    count = max(len(message.item_numbers), len(message.item_ids))
+    if count > limits.candidates:  # the columns are as long: looking further would be work for nothing
+        reason = f"must be at most {limits.candidates} candidates, are {count}"
+        found.append(Violation(f"candidates.{form}", reason))
+        return UNREAD
+    texts = list(message.item_ids)
+    check_texts("candidates.item_ids", texts, limits.text_length, found)
+    ids: Sequence[Id] = texts or list(message.item_numbers)
+    list_duplicates(f"candidates.{form}", ids, found)
+    scores = np.zeros(count)
+    if scored or message.scores:
+        scores = checked_scores(repeated(message.scores, np.float64), count, found)
+    embeddings = decode_embeddings(message, count, limits, found)
+    attributes = decode_attributes(message, count, limits, found)
+    return Candidates.from_columns(ids, scores, embeddings, attributes)
