@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reranker.cli import inputs
-from reranker.errors import RerankerError
+from reranker.errors import InvalidInput, RerankerError, Violation
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
 
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         "--candidates", required=True, metavar="FILE", help="candidates as JSON; - reads standard input"
     )
     inputs.add_context_flags(rerank)
+    rerank.add_argument(
+        "--page", type=int, default=1, metavar="N", help="the page to show; those before it are made first (default 1)"
+    )
     rerank.add_argument("--explain", action="store_true", help="say why each item stands where it stands")
     rerank.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     rerank.set_defaults(run=_rerank)
@@ -91,6 +95,10 @@ def _rerank(options: argparse.Namespace) -> int:
     policy = Policy.from_toml(Path(options.policy))
     candidates = inputs.read_candidates(options.candidates)
     context = inputs.context_of(options, candidates)
+    if options.page < 1:
+        raise InvalidInput([Violation("--page", "pages count from 1")])
+    for _ in range(options.page - 1):
+        context = replace(context, cursor=rerank(candidates, policy, options.slate_size, context=context).cursor)
     slate = rerank(candidates, policy, options.slate_size, explain=options.explain, context=context)
     print(json.dumps(as_json(slate)) if options.json else as_text(candidates, slate))
     return 0

@@ -1,4 +1,4 @@
-"""What commands read: candidates as JSON, targets and fixed items as flags."""
+"""What commands read: candidates and recently shown items as JSON, the rest of the context as flags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = ("ids", "scores", "embeddings", "attributes")
 
 
 def add_context_flags(command: argparse.ArgumentParser) -> None:
-    """`--slate-size`, `--target` and `--fixed`."""
+    """`--slate-size`, `--target`, `--fixed`, `--recent` and `--refine`."""
     command.add_argument("--slate-size", type=int, default=10, metavar="N", help="items in the slate (default 10)")
     command.add_argument(
         "--target",
@@ -34,6 +34,18 @@ def add_context_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fixed", action="append", default=[], metavar="SLOT=ID", help="an item that stands in a slot; may be repeated"
     )
+    command.add_argument(
+        "--recent",
+        metavar="FILE",
+        help="items shown recently, oldest first: JSON like the candidates', without scores, or a list of ids",
+    )
+    command.add_argument(
+        "--refine",
+        action="append",
+        default=[],
+        metavar="ATTR=VALUE,...",
+        help="values that the user chose by hand, such as hair_pattern=coily,curly; may be repeated",
+    )
 
 
 def read_candidates(path: str) -> Candidates:
@@ -41,6 +53,19 @@ def read_candidates(path: str) -> Candidates:
     from reranker.candidates import Candidates
 
     return Candidates(**_columns(_json(path)))
+
+
+def read_recent(path: str) -> Candidates | list[str | int]:
+    """Recently shown items from a JSON file: with their signals, or a list of ids alone."""
+    from reranker.candidates import Candidates
+
+    try:
+        tree = _json(path)
+        if isinstance(tree, list) and all(isinstance(item, str | int) and not isinstance(item, bool) for item in tree):
+            return tree
+        return Candidates(**_columns(tree, scored=False))
+    except InvalidInput as error:
+        raise InvalidInput(error.violations, source=path) from None
 
 
 def context_of(options: argparse.Namespace, candidates: Candidates) -> Context:
@@ -64,9 +89,17 @@ def context_of(options: argparse.Namespace, candidates: Candidates) -> Context:
             found.append(Violation(f"--fixed {text}", "must look like 3=ad-17, a slot from 1 and an item's id"))
             continue
         fixed[int(slot)] = int(item) if numbers else item
+    refinement: dict[str, list[str]] = {}
+    for text in options.refine:
+        attribute, _, values = text.partition("=")
+        if not attribute or not all(values.split(",")):
+            found.append(Violation(f"--refine {text}", "must look like hair_pattern=coily,curly"))
+            continue
+        refinement.setdefault(attribute, []).extend(values.split(","))
     if found:
         raise InvalidInput(found)
-    return Context(targets=targets, fixed=fixed)
+    recent = () if options.recent is None else read_recent(options.recent)
+    return Context(targets=targets, fixed=fixed, recent=recent, refinement=refinement)
 
 
 def _is_number(text: str) -> bool:
@@ -84,23 +117,26 @@ def _json(path: str) -> Any:
         raise InvalidInput([Violation("candidates", f"must be JSON: {error}")], source=path) from None
 
 
-def _columns(tree: Any) -> dict[str, Any]:
-    """The arguments of `Candidates` from either form of the file."""
+def _columns(tree: Any, *, scored: bool = True) -> dict[str, Any]:
+    """The arguments of `Candidates` from either form of the file; scores are 0 where they are not `scored`."""
     if isinstance(tree, dict):
         unknown = [key for key in tree if key not in _COLUMNS]
-        absent = [key for key in _COLUMNS[:2] if key not in tree]
+        absent = [key for key in _COLUMNS[: 1 + scored] if key not in tree]
         found = [Violation(f"candidates.{key}", f"no such column; there are {', '.join(_COLUMNS)}") for key in unknown]
         found += [Violation(f"candidates.{key}", "is missing") for key in absent]
         if found:
             raise InvalidInput(found)
-        return tree
+        count = len(tree["ids"]) if isinstance(tree["ids"], list) else 0
+        return tree if scored else {**tree, "scores": [0.0] * count}
     if not isinstance(tree, list) or not all(isinstance(row, dict) for row in tree):
         raise InvalidInput([Violation("candidates", "must be an object of columns or a list of rows")])
     names = dict.fromkeys(key for row in tree for key in row if key not in ("id", "score", "embedding"))
     embeddings = [row.get("embedding") for row in tree]
     return {
         "ids": [row.get("id") for row in tree],
-        "scores": [float("nan") if row.get("score") is None else row["score"] for row in tree],
+        "scores": [float("nan") if row.get("score") is None else row["score"] for row in tree]
+        if scored
+        else [0.0] * len(tree),
         "embeddings": embeddings if any(vector is not None for vector in embeddings) else None,
         "attributes": {name: [row.get(name) for row in tree] for name in names},
     }
