@@ -185,6 +185,7 @@ def _embeddings(page: Page, filled: Filled, positions: NDArray[np.int32]) -> Ite
     if (rules.strategy == "relevance" or rules.diversity == 0.0) and not rules.similarity:
         return
     known, reach = page.embeddings(), _reach(rules)
+    room = _MOST_BYTES // max(1, len(filled.candidates.embeddings))
     for name, column in filled.candidates.embeddings.items():
         width = column.matrix.shape[1]
         norms = column.norms[positions]
@@ -194,5 +195,5 @@ def _embeddings(page: Page, filled: Filled, positions: NDArray[np.int32]) -> Ite
         earlier = known.get(name)
         if earlier is not None and earlier.matrix.shape[1] == width:
             rows = np.concatenate([earlier.matrix.astype("<f2"), rows])
-        kept = min(len(rows), reach, max(1, _MOST_BYTES // (2 * width)))
+        kept = min(len(rows), reach, max(1, room // (2 * width)))
         yield CursorEmbedding(name=name, dimension=width, float16=rows[len(rows) - kept :].tobytes())

@@ -49,6 +49,19 @@ def test_a_cursor_that_was_altered_or_made_elsewhere_is_refused() -> None:
         assert "begin without it" in violation.reason
 
 
+def test_all_embeddings_together_have_one_room_in_a_cursor() -> None:
+    rows = np.random.default_rng(2).normal(size=(30, 640))
+    rules = Policy.from_dict({"name": "wide", "objective": {"strategy": "mmr"}})
+    sizes = {}
+    for columns in (1, 8):
+        candidates = Candidates(range(30), np.linspace(1, 0, 30), {f"e{i}": rows for i in range(columns)})
+        slate = rerank(candidates, rules, 25)
+        sizes[columns] = len(slate.cursor)
+        assert len(rerank(candidates, rules, 25, context=Context(cursor=slate.cursor))) == 5
+    assert sizes[1] < 34_000
+    assert sizes[8] < 34_000
+
+
 def test_a_cursor_belongs_to_one_revision_of_its_policy() -> None:
     cursor = rerank(listed(), policy(FLOOR), 4).cursor
     with pytest.raises(InvalidInput, match="another revision of the policy"):
