@@ -88,6 +88,30 @@ def test_fixed_items_and_targets_reach_the_policy(client: Client) -> None:
     assert {outcome.status for outcome in expected.report.quotas} == {"MET"}
 
 
+def test_pages_turn_and_narrow_through_the_client(client: Client) -> None:
+    policy = Policy.from_dict({"name": "mine", "quotas": [{"attribute": "tone", "min_share": {"dark": 0.25}}]})
+    candidates = Candidates(IDS, SCORES, VECTORS, {"tone": TONES})
+    first = client.rerank(CANDIDATES, 10, policy.to_proto())
+    words: dict[str, Any] = {"recent": IDS[:3], "refinement": {"tone": ["dark", "light"]}}
+    second = client.rerank(CANDIDATES, 10, policy.to_proto(), context=request_context(cursor=first.cursor, **words))
+    cursor = rerank(candidates, policy, 10).cursor
+    expected = rerank(candidates, policy, 10, context=Context(cursor=cursor, **words))
+    assert second.positions.tolist() == expected.positions.tolist()
+    assert not set(first.ids) & set(second.ids)
+    assert second.cursor
+    assert client.rerank(CANDIDATES, 10, policy.to_proto(), omit_cursor=True).cursor == b""
+
+
+def test_a_cursor_that_is_no_longer_good_is_named(client: Client, strict_client: Client) -> None:
+    stale = request_context(cursor=b"stale")
+    with pytest.raises(InvalidInput) as raised:
+        strict_client.rerank(CANDIDATES, 5, context=stale)
+    assert [violation.path for violation in raised.value.violations] == ["context.cursor"]
+    slate = client.rerank(CANDIDATES, 5, context=stale)
+    assert (slate.degraded, slate.cursor) == ("CLIENT_FALLBACK", b"")
+    assert isinstance(slate.error, InvalidInput)
+
+
 def test_refusals_become_the_exceptions_of_the_call_in_process(strict_client: Client) -> None:
     with pytest.raises(InvalidInput) as invalid:
         strict_client.rerank(CANDIDATES, -1)

@@ -307,6 +307,7 @@ def test_sound_ready_columns_pass() -> None:
         ({"refinement": "tone"}, ["refinement"]),
         ({"refinement": {"tone": "dark"}}, ["refinement['tone']"]),
         ({"refinement": {"tone": 5}}, ["refinement['tone']"]),
+        ({"refinement": {"tone": []}}, ["refinement['tone']"]),
         ({"refinement": {"tone": [None]}}, ["refinement['tone']"]),
         ({"recent": 5}, ["recent"]),
         ({"recent": "abc"}, ["recent"]),

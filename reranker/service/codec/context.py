@@ -64,17 +64,20 @@ def _refinement(context: context_pb2.Context, limits: Limits, found: list[Violat
         found.append(Violation("context.refinement", reason))
         return {}
     chosen: dict[str, tuple[str, ...]] = {}
+    seen: set[str] = set()
     for i, narrowed in enumerate(context.refinement):
-        path, values = f"context.refinement[{i}]", tuple(narrowed.values)
+        path, values, mistakes = f"context.refinement[{i}]", tuple(narrowed.values), len(found)
         if not 1 <= len(narrowed.attribute) <= limits.text_length:
             found.append(Violation(f"{path}.attribute", f"must have 1 to {limits.text_length} characters"))
-        if narrowed.attribute in chosen:
+        if narrowed.attribute in seen:
             found.append(Violation(f"{path}.attribute", "must be unique within the refinement"))
+        seen.add(narrowed.attribute)
         if not 1 <= len(values) <= limits.dictionary:
             reason = f"must be 1 to {limits.dictionary} values, are {len(values)}"
             found.append(Violation(f"{path}.values", reason))
         check_texts(f"{path}.values", values, limits.text_length, found)
-        chosen[narrowed.attribute] = values
+        if len(found) == mistakes:
+            chosen[narrowed.attribute] = values
     return chosen
 
 

@@ -102,6 +102,13 @@ def test_without_a_server_fixed_items_still_stand_in_their_slots(nobody: str) ->
     assert (slate.ids, slate.degraded) == (["a", "ad"], "CLIENT_FALLBACK")
 
 
+def test_without_a_server_a_later_page_is_the_upstream_order_and_no_page_follows_it(nobody: str) -> None:
+    context = request_context(cursor=b"page two", recent=["b"], refinement={"tone": ["dark"]})
+    with Client(nobody, deadline=5.0) as client:
+        slate = client.rerank(from_columns(["a", "b", "c"], [3, 2, 1]), 2, context=context)
+    assert (slate.ids, slate.degraded, slate.cursor) == (["a", "b"], "CLIENT_FALLBACK", b"")
+
+
 def test_no_server_means_the_upstream_order_flagged_and_counted(nobody: str) -> None:
     candidates = from_columns([10, 20, 30], [0.1, 0.3, 0.2])
     with Client(nobody, deadline=5.0) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reranker.client import from_columns, request_context
+from reranker.candidates import Candidates
+from reranker.client import CandidateBuilder, from_columns, recent_items, request_context
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
 from reranker.service.codec import decode_request
@@ -41,11 +43,51 @@ def read_by_the_server(ids: list[Any], **words: Any) -> Context:
         (["a"], {"targets": {"tone": {Tone.DARK: 1, "none": 0.0}, "nothing": {}}}),
         (["a"], {"surface": "search", "language": "en-GB", "country": "GB", "intent": "beauty", "unit": "u"}),
         (["a"], {"without_profiling": True, "seed": 0}),
+        (["a"], {"recent": ["z", "a"], "cursor": b"\0\xff"}),
+        ([7], {"recent": np.array([2**64 - 1, 7], np.uint64).tolist()}),
+        (["a"], {"refinement": {"tone": [Tone.DARK, "mid"], "size": (3, True, 0.5)}}),
+        (["a"], {"recent": (), "cursor": b"", "refinement": {}}),
         (["a"], {"fixed": {1: "a"}, "targets": {"tone": {"dark": 0.25}}, "seed": np.uint64(2**64 - 1)}),
     ],
 )
 def test_the_server_reads_what_python_would_have_made(ids: list[Any], words: dict[str, Any]) -> None:
     assert read_by_the_server(ids, **words) == Context(**words)
+
+
+def test_recently_shown_items_come_from_rows_without_scores() -> None:
+    builder = CandidateBuilder(id_key="sku", score_key="score", embeddings="vector", attributes={"tone": "label"})
+    rows = [{"sku": "x", "vector": [1.0, 0.0], "label": "dark"}, {"sku": "y", "vector": None, "label": None}]
+    sent = builder.build_recent(rows)
+    assert not sent.scores
+    read = read_by_the_server(["a"], recent=sent).recent
+    assert isinstance(read, Candidates)
+    assert read.ids == ["x", "y"]
+    assert read.embeddings[""].norms.tolist() == [1, 0]
+    assert read.attributes["tone"].listed() == [["dark"], []]
+
+
+def test_recently_shown_items_come_from_columns() -> None:
+    read = read_by_the_server(["a"], recent=recent_items(["x"], {"image": [[3.0, 4.0]]}, half_precision=True)).recent
+    assert isinstance(read, Candidates)
+    assert read.embeddings["image"].norms.tolist() == [5]
+
+
+def test_rows_of_recently_shown_items_are_held_to_the_rules_of_candidates() -> None:
+    with pytest.raises(InvalidInput) as absent:
+        CandidateBuilder(attributes=["tone"]).build_recent([{"id": "x"}])
+    assert [violation.path for violation in absent.value.violations] == ["tone"]
+    with pytest.raises(InvalidInput) as twice:
+        CandidateBuilder().build_recent([{"id": "x"}, {"id": "x"}])
+    assert [violation.path for violation in twice.value.violations] == ["ids[1]"]
+
+
+class Table:
+    """What a data frame looks like to who asks no more: its entries are the names of its columns."""
+
+    columns = ("id", "tone")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +115,23 @@ def test_the_server_reads_what_python_would_have_made(ids: list[Any], words: dic
         ({"fixed": {1: ["a"]}}, ["context.fixed"]),
         ({"fixed": {1: "a", 2: "a"}}, ["context.fixed"]),
         ({"fixed": {1: "a", 2: 2}}, ["context.fixed"]),
+        ({"recent": "abc"}, ["context.recent"]),
+        ({"recent": {"a": 1}}, ["context.recent"]),
+        ({"recent": {"a"}}, ["context.recent"]),
+        ({"recent": 5}, ["context.recent"]),
+        ({"recent": Table()}, ["context.recent"]),
+        ({"recent": [{"id": "a"}]}, ["context.recent.ids[0]"]),
+        ({"recent": ["a", ""]}, ["context.recent.ids[1]"]),
+        ({"recent": ["a", "b", "a"]}, ["context.recent.ids[2]"]),
+        ({"recent": [-1]}, ["context.recent.ids[0]"]),
+        ({"cursor": "text"}, ["context.cursor"]),
+        ({"cursor": None}, ["context.cursor"]),
+        ({"refinement": ["tone"]}, ["context.refinement"]),
+        ({"refinement": {"": ["a"]}}, ["context.refinement"]),
+        ({"refinement": {"tone": "dark"}}, ["context.refinement['tone']"]),
+        ({"refinement": {"tone": []}}, ["context.refinement['tone']"]),
+        ({"refinement": {"tone": ["a", None]}}, ["context.refinement['tone']"]),
+        ({"refinement": {"tone": {"a"}}}, ["context.refinement['tone']"]),
         ({"without_profiling": 1}, ["context.without_profiling"]),
         ({"seed": -1}, ["context.seed"]),
         ({"seed": 2**64}, ["context.seed"]),
@@ -87,7 +146,13 @@ def test_every_violation_is_named_by_its_path(words: dict[str, Any], paths: list
 
 
 def test_a_refusal_quotes_neither_values_nor_ids() -> None:
-    words: Any = {"targets": {"gender": {"secret": 7.25}}, "fixed": {0: "alice", "bob": "carol"}}
+    words: Any = {
+        "targets": {"gender": {"secret": 7.25}},
+        "fixed": {0: "alice", "bob": "carol"},
+        "recent": ["alice", "alice"],
+        "refinement": {"gender": ["secret", None]},
+        "cursor": "secret",
+    }
     with pytest.raises(InvalidInput) as raised:
         request_context(**words)
     assert not any(word in str(raised.value) for word in ("secret", "7.25", "alice", "bob", "carol"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reranker.service.codec import encode_slate
+from reranker.service.limits import Limits
 from reranker.slate import (
     BoundKind,
     Explanation,
@@ -17,6 +18,7 @@ from reranker.slate import (
     QuotaInfluence,
     QuotaOutcome,
     QuotaTier,
+    RelevanceFloor,
     Report,
     SignalCounts,
     Slate,
@@ -84,6 +86,38 @@ EXPLANATION = Explanation(
 
 def unmeasured() -> SlateMeasures:
     raise AssertionError("nobody asked for measures")
+
+
+def answer_to(request: RerankRequest, floor: RelevanceFloor | None = None, **limits: int) -> RerankResponse:
+    """The answer to a request for a slate of which the next page's cursor is `next`."""
+    report = Report(SlateStatus.SATISFIED, QuotaTier.NONE, (), None, SignalCounts(), (), "p", "r", unmeasured, floor)
+    slate = Slate(np.arange(2, dtype=np.int32), np.zeros(2), report, (), ["a", "b"], lambda: b"next")
+    return RerankResponse.FromString(encode_slate(slate, request, Limits(**limits)).SerializeToString())
+
+
+def test_the_cursor_travels_unless_the_request_omits_it() -> None:
+    assert answer_to(RerankRequest()).cursor == b"next"
+    assert answer_to(RerankRequest(omit_cursor=True)) == RerankResponse(
+        positions=[0, 1],
+        gains=[0, 0],
+        policy_name="p",
+        policy_revision="r",
+        status="SLATE_STATUS_SATISFIED",
+        tier="QUOTA_TIER_NONE",
+        signals={},
+    )
+
+
+def test_a_cursor_that_the_service_would_refuse_is_not_given_out() -> None:
+    assert answer_to(RerankRequest(), cursor_bytes=4).cursor == b"next"
+    answer = answer_to(RerankRequest(), cursor_bytes=3)
+    assert not answer.cursor
+    assert list(answer.notes) == ["no page can follow: its cursor would be longer than 3 bytes"]
+
+
+@pytest.mark.parametrize("floor", [None, RelevanceFloor(0.95, 1 / 3, 0.99), RelevanceFloor(0.0, 0.0, None)])
+def test_a_relevance_floor_comes_back_as_it_went(floor: RelevanceFloor | None) -> None:
+    assert from_wire.floor(answer_to(RerankRequest(), floor)) == floor
 
 
 def sent(
