@@ -29,7 +29,7 @@ def serve(settings: Settings) -> int:
     except RerankerError as error:
         return _refuse(error)
     if settings.cursor_key_file is None:
-        _warn_of_cursors(settings)
+        warn_of_cursors(settings)
     admin = f", admin on http://{server.admin_address}" if server.admin_address else ""
     _say(f"listening on {server.address}{admin}; warming up")
     warming = _Warming(server, stop)
@@ -93,8 +93,8 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _warn_of_cursors(settings: Settings) -> None:
-    """A server that others can reach has, sooner or later, a sibling or a successor."""
+def warn_of_cursors(settings: Settings) -> None:
+    """Say that there is no file of keys; a server that others can reach has a sibling or a successor before long."""
     log(
         logging.INFO if settings.loopback else logging.WARNING,
         "cursors hold in this process alone",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import grpc
 import pytest
 
 from reranker.v1 import candidates_pb2
 from reranker.v1 import reranker_service_pb2 as messages
-from tests.contract.refusals import Spoil, assert_refused, refusal, sound_request
+from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from tests.contract.refusals import CODE, Spoil, assert_refused, refusal, sound_request
 
 
 def recent(**columns: object) -> Spoil:
@@ -119,6 +122,32 @@ def test_everything_wrong_with_a_context_comes_at_once(channel: grpc.Channel) ->
     for name in names:
         BAD[name][0](request)
     assert set(refusal(channel, request)[2]) == {BAD[name][1] for name in names}
+
+
+def test_garbage_in_a_context_never_breaks_the_server(channel: grpc.Channel) -> None:
+    numbers, stub = random.Random(13), RerankerServiceStub(channel)
+    first = sound_request()
+    columns = {"embeddings": first.candidates.embeddings, "attributes": first.candidates.attributes}
+    request = sound_request()
+    recent(item_ids=["v", "w", "y", "z"], **columns)(request)
+    request.context.refinement.add(attribute="tone", values=["dark", "light"])
+    first.slate_size = 1
+    request.context.cursor = stub.Rerank(first, timeout=10).cursor
+    context = request.context.SerializeToString()
+    assert stub.Rerank(request, timeout=10).positions
+    codes = set()
+    for _ in range(300):
+        data = bytearray(context)
+        for _ in range(numbers.randrange(1, 4)):
+            data[numbers.randrange(len(data))] = numbers.randrange(256)
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/reranker.v1.RerankerService/Rerank")
+        size = bytes([len(data) & 127 | 128, len(data) >> 7])
+        try:
+            call(first.SerializeToString() + b"\x3a" + size + data, timeout=10)
+        except grpc.RpcError as error:
+            codes.add(error.code())
+    assert codes == {CODE.INVALID_ARGUMENT}
+    assert stub.Rerank(request, timeout=10).positions
 
 
 def test_of_recently_shown_items_a_refusal_speaks_as_of_items(channel: grpc.Channel) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import logging
 from pathlib import Path
 
 import pytest
 
 from reranker.engine.seal import BadSeal, Seal, Seals
 from reranker.errors import InvalidInput
+from reranker.runtime import process
 from reranker.runtime.keys import read_seals
+from reranker.runtime.settings import Settings
 from reranker.v1.cursor_pb2 import Cursor
 
 ONE, OTHER = bytes(range(32)), bytes(range(100, 150))
@@ -72,6 +75,14 @@ def test_every_bad_line_is_named_and_none_is_shown(tmp_path: Path, text: str | b
     assert str(tmp_path / "keys") in str(error)
     shown = text.decode(errors="replace") if isinstance(text, bytes) else text
     assert not any(line and line in str(error) for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(("listen", "level"), [("127.0.0.1:0", "INFO"), ("0.0.0.0:0", "WARNING")])
+def test_without_keys_a_server_for_others_warns(listen: str, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("reranker").propagate = True
+    with caplog.at_level(logging.INFO, logger="reranker"):
+        process.warn_of_cursors(Settings(listen=listen))
+    assert [record.levelname for record in caplog.records] == [level]
 
 
 def test_a_key_of_sixteen_bytes_is_long_enough(tmp_path: Path) -> None:
