@@ -129,7 +129,9 @@ def _check_widths(candidates: Candidates, recent: Candidates) -> None:
     found = []
     for name, column in recent.embeddings.items():
         own = candidates.embeddings.get(name)
-        if own is not None and own.matrix.shape[1] != column.matrix.shape[1]:
+        if own is None or not own.norms.any() or not column.norms.any():
+            continue  # where nobody has a vector, there is no length to differ in
+        if own.matrix.shape[1] != column.matrix.shape[1]:
             path = f"context.recent.embeddings[{name!r}]" if name else "context.recent.embeddings"
             width = own.matrix.shape[1]
             found.append(Violation(path, f"must have {width} numbers a row, as the candidates' have"))
@@ -153,6 +155,8 @@ def _joined(
     recent: EmbeddingColumn | None, count: int, shown: EmbeddingColumn | None, shown_count: int
 ) -> EmbeddingColumn | None:
     """Rows of recently shown items, then those of earlier pages; zero where there is none."""
+    if recent is not None and not recent.norms.any():
+        recent = None
     known = recent or shown
     if known is None:
         return None

@@ -49,6 +49,16 @@ def test_a_cursor_that_was_altered_or_made_elsewhere_is_refused() -> None:
         assert "begin without it" in violation.reason
 
 
+def test_a_column_in_which_nobody_has_a_vector_has_no_length_to_differ_in() -> None:
+    rules = Policy.from_dict({"name": "wide", "objective": {"strategy": "mmr"}})
+    bare = Candidates(["y", "z"], [0, 0], [None, None])
+    without = rerank(listed(), rules, 5)
+    assert rerank(listed(), rules, 5, context=Context(recent=bare)).ids == without.ids
+    rerank(bare, rules, 2, context=Context(recent=listed()))
+    later = rerank(listed(), rules, 5, context=Context(cursor=without.cursor))
+    assert rerank(listed(), rules, 5, context=Context(cursor=without.cursor, recent=bare)).ids == later.ids
+
+
 def test_all_embeddings_together_have_one_room_in_a_cursor() -> None:
     rows = np.random.default_rng(2).normal(size=(30, 640))
     rules = Policy.from_dict({"name": "wide", "objective": {"strategy": "mmr"}})
