@@ -58,6 +58,8 @@ def _other_violations(context: Context) -> list[Violation]:
     recent, seed = context.recent, context.seed
     if type(recent) is not tuple and (isinstance(recent, (*_NO_LIST, Set)) or not isinstance(recent, Sized)):
         found.append(Violation("context.recent", "must be Candidates or a list of ids"))
+    elif isinstance(recent, Sequence) and not all(isinstance(item, str) or _is_integer(item) for item in recent):
+        found.append(Violation("context.recent", "ids must be text or integers"))
     if not isinstance(context.cursor, bytes):
         found.append(Violation("context.cursor", "must be bytes"))
     if not isinstance(context.without_profiling, bool):

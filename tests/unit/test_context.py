@@ -101,3 +101,10 @@ def test_a_refusal_quotes_neither_values_nor_ids() -> None:
     with pytest.raises(InvalidInput) as caught:
         Context(targets={"gender": {"secret": 7.25}}, fixed={0: "alice", 1: "alice"}, seed=-123456)
     assert not any(word in str(caught.value) for word in ("secret", "7.25", "alice", "123456"))
+
+
+def test_recently_shown_ids_are_text_or_integers() -> None:
+    assert Context(recent=["a", "b"]).recent == ["a", "b"]
+    for recent in ([["a"]], [1.5], [None]):
+        with pytest.raises(InvalidInput, match="ids must be text or integers"):
+            Context(recent=recent)  # type: ignore[arg-type]
