@@ -12,6 +12,7 @@ from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
 from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
+from reranker.texts import escaped
 
 _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only if it has no more values than this
 
@@ -98,7 +99,7 @@ def _notes(rules: CompiledPolicy, candidates: Candidates, context: Context, sign
     if count and rules.strategy != "relevance" and rules.diversity > 0 and signals.missing_embeddings == count:
         notes.append("no candidate has an embedding: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
-    notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
+    notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
     if context.without_profiling:
         notes.append("context and history of the user were not used")
     return tuple(notes)
