@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reranker.errors import Violation
 from reranker.inputs import MASKED, entries, is_masked, list_rows, read_numbers
+from reranker.texts import TORN, are_whole, is_whole
 
 _VALUE = "must be text, a finite number or a boolean, not empty"
 _NO_COLUMN = (str, bytes, bytearray, Mapping)  # iterable, but not one entry a candidate
@@ -70,9 +71,13 @@ class AttributeColumn:
 
 
 def attribute_text(value: Any) -> str:
-    """An attribute value as text; empty when it has none (NaN, infinity, another type). An enum is its value."""
+    """An attribute value as text; empty when it has none (NaN, infinity, torn text, another type).
+
+    An enum is its value.
+    """
     if isinstance(value, str):
-        return str.__str__(value)  # str() of an enum that is text would be the name of its member
+        text = str.__str__(value)  # str() of an enum that is text would be the name of its member
+        return text if is_whole(text) else ""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
@@ -103,9 +108,10 @@ def attribute_column(path: str, data: Any, count: int, found: list[Violation]) -
         return None
     if set(map(type, values)) <= {str, type(None)} and "" not in values:  # the common case, one look-up an item
         distinct = dict.fromkeys(value for value in values if value is not None)
-        code_of = {value: code for code, value in enumerate(distinct, start=1)}
-        codes = np.fromiter((code_of.get(value, 0) for value in values), np.int32, count)
-        return AttributeColumn(tuple(distinct), codes)
+        if are_whole(distinct):
+            code_of = {value: code for code, value in enumerate(distinct, start=1)}
+            codes = np.fromiter((code_of.get(value, 0) for value in values), np.int32, count)
+            return AttributeColumn(tuple(distinct), codes)
     return _coded(path, values, found)
 
 
@@ -121,14 +127,15 @@ def _coded(path: str, values: list[Any], found: list[Violation]) -> AttributeCol
     else:
         codes = np.array([coder.code(value, i) for i, value in enumerate(values)], np.int32)
     list_rows(path, coder.wrong, _VALUE, found)
+    list_rows(path, coder.torn, TORN, found)
     return AttributeColumn(coder.values, codes, offsets)
 
 
 class _Coder:
-    """Turns values into codes, remembers the dictionary and marks the rows whose values have no text."""
+    """Turns values into codes, remembers the dictionary and marks the rows whose values have no text, or torn text."""
 
     def __init__(self, count: int) -> None:
-        self.wrong = np.zeros(count, bool)
+        self.wrong, self.torn = np.zeros((2, count), bool)
         self._code_of: dict[str, int] = {}
 
     @property
@@ -140,7 +147,7 @@ class _Coder:
             return 0
         text = attribute_text(value)
         if not text:
-            self.wrong[row] = True
+            (self.torn if isinstance(value, str) and value else self.wrong)[row] = True
             return 0
         return self._code_of.setdefault(text, len(self._code_of) + 1)
 
@@ -155,11 +162,15 @@ class _Coder:
 def _probabilities(path: str, data: LabelProbabilities, count: int, found: list[Violation]) -> AttributeColumn | None:
     listed = entries(data.labels, refused=_NO_COLUMN)
     labels = tuple(attribute_text(label) for label in listed or ())
-    if listed is None:
+    if not all(is_whole(label) for label in listed or () if isinstance(label, str)):
+        found.append(Violation(f"{path}.labels", TORN))
+    elif listed is None:
         found.append(Violation(f"{path}.labels", "must be a list of labels"))
     elif len(set(labels)) < len(labels) or "" in labels:
         found.append(Violation(f"{path}.labels", "must be distinct, not empty"))
-    matrix = read_numbers(f"{path}.probabilities", data.probabilities, np.float32, "must be numbers", found)
+    matrix = read_numbers(
+        f"{path}.probabilities", data.probabilities, np.float32, "must be numbers", found, width=len(labels)
+    )
     if matrix is None or listed is None:
         return None
     if matrix.shape != (count, len(labels)):
@@ -183,10 +194,12 @@ def probability_column(
 
 def _ready_column(path: str, column: AttributeColumn, count: int, found: list[Violation]) -> AttributeColumn | None:
     """A column that is coded already: copied, and held to its own rules."""
-    values = tuple(attribute_text(value) for value in column.values)
     if column.probabilities is not None:
-        return _probabilities(path, LabelProbabilities(values, column.probabilities), count, found)
-    if len(set(values)) < len(values) or "" in values:
+        return _probabilities(path, LabelProbabilities(column.values, column.probabilities), count, found)
+    values = tuple(attribute_text(value) for value in column.values)
+    if not all(is_whole(value) for value in column.values if isinstance(value, str)):
+        found.append(Violation(f"{path}.values", TORN))
+    elif len(set(values)) < len(values) or "" in values:
         found.append(Violation(f"{path}.values", "must be distinct, not empty"))
     codes = _integers(f"{path}.codes", column.codes, found)
     if codes is None:

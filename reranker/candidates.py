@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,8 +17,9 @@ from reranker.attributes import (
     probability_column,
 )
 from reranker.errors import InvalidInput, Violation
-from reranker.inputs import MASKED, SHOWN, entries, is_masked, list_rows, read_numbers, spread
+from reranker.inputs import MASKED, SHOWN, entries, is_masked, list_rows, read_numbers, spread, usual_width
 from reranker.kernels.rows import row_norms
+from reranker.texts import TORN, are_whole, is_whole
 
 __all__ = [
     "AttributeColumn",
@@ -120,8 +121,11 @@ class Candidates:
 def checked_scores(scores: Any, count: int, found: list[Violation]) -> NDArray[np.float64]:
     """Scores as float64 of the right length and of their own memory, or violations added to `found`."""
     path = "candidates.scores"
+    scores = spread(scores)
     array = read_numbers(path, scores, np.float64, "must be numbers", found)
     if array is None:
+        if isinstance(scores, list | tuple) and len(scores) != count:
+            found.append(Violation(path, f"must have one score per id: {count}, has {len(scores)}"))
         return np.zeros(count)
     if array.ndim != 1 and not (array.size == 0 and len(array) == count == 0):
         found.append(Violation(path, f"must be one-dimensional, has {array.ndim} dimensions"))
@@ -146,6 +150,8 @@ def embedding_column(
 def _checked_ids(ids: list[Any], found: list[Violation]) -> Sequence[Id]:
     kinds = set(map(type, ids))
     if kinds <= {str} or kinds <= {int}:  # the common case, without a look at each id from Python
+        if kinds == {str}:
+            _list_torn(ids, found)
         list_duplicates("candidates.ids", ids, found)
         return ids
     plain = [_plain_id(item) for item in ids]
@@ -156,10 +162,19 @@ def _checked_ids(ids: list[Any], found: list[Violation]) -> Sequence[Id]:
     sound = [item for item in plain if item is not None]
     if wrong:
         return ids
-    if len(set(map(type, sound))) > 1:
+    kinds = set(map(type, sound))
+    if len(kinds) > 1:
         found.append(Violation("candidates.ids", "must be all text or all integers"))
+    elif kinds == {str}:
+        _list_torn(sound, found)
     list_duplicates("candidates.ids", sound, found)
     return sound
+
+
+def _list_torn(ids: list[Any], found: list[Violation]) -> None:
+    """A violation for each text that no message could carry."""
+    if not are_whole(ids):
+        list_rows("candidates.ids", np.array([not is_whole(item) for item in ids]), TORN, found)
 
 
 def _plain_id(item: Any) -> Id | None:
@@ -190,6 +205,8 @@ def _embedding_columns(data: Any, count: int, found: list[Violation]) -> dict[st
             found.append(Violation("candidates.embeddings", "names must be text"))
             continue
         path = f"candidates.embeddings[{name!r}]" if name else "candidates.embeddings"
+        if not is_whole(name):
+            found.append(Violation(path, TORN))
         column = None if rows is None else _embedding_column(path, rows, count, found)
         if column is not None:
             columns[str.__str__(name)] = column
@@ -208,7 +225,10 @@ def _attribute_columns(data: Any, count: int, found: list[Violation]) -> dict[st
             found.append(Violation("candidates.attributes", "names must be text, not empty"))
             continue
         text = str.__str__(name)
-        column = attribute_column(f"candidates.attributes[{text!r}]", values, count, found)
+        path = f"candidates.attributes[{text!r}]"
+        if not is_whole(text):
+            found.append(Violation(path, TORN))
+        column = attribute_column(path, values, count, found)
         if column is not None:
             columns[text] = column
     return columns
@@ -221,9 +241,9 @@ def _embedding_column(path: str, data: Any, count: int, found: list[Violation]) 
     missing: NDArray[np.bool_] | None = None
     if isinstance(rows, list | tuple) and any(row is None for row in rows):
         missing = np.array([row is None for row in rows], bool)
-        blank = np.zeros(_width(rows))
+        blank = np.zeros(usual_width(rows))
         rows = [blank if row is None else row for row in rows]
-    matrix = read_numbers(path, rows, np.float32, _ROWS, found)
+    matrix = read_numbers(path, rows, np.float32, _ROWS, found, width=0)
     if matrix is None or (count == 0 and matrix.size == 0):
         return None
     if matrix.ndim == 0:
@@ -234,9 +254,3 @@ def _embedding_column(path: str, data: Any, count: int, found: list[Violation]) 
         found.append(Violation(path, f"must be {count} rows of at least one number, is {shape}"))
         return None
     return embedding_column(path, matrix, missing, found)
-
-
-def _width(rows: Sequence[Any]) -> int:
-    """The length of the first row that has one; 1 when none has."""
-    has_length = (row for row in rows if isinstance(row, Sized) and getattr(row, "ndim", None) != 0)
-    return next((len(row) for row in has_length), 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reranker.attributes import attribute_text
 from reranker.errors import InvalidInput, Violation
 from reranker.inputs import entries
+from reranker.texts import TORN, is_whole
 
 if TYPE_CHECKING:
     from reranker.candidates import Candidates
@@ -41,9 +42,9 @@ class Context:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        found = [
-            Violation(f"context.{word}", "must be text") for word in _TEXTS if not isinstance(getattr(self, word), str)
-        ]
+        texts = {word: getattr(self, word) for word in _TEXTS}
+        found = [Violation(f"context.{word}", "must be text") for word in _TEXTS if not isinstance(texts[word], str)]
+        found += [Violation(f"context.{word}", TORN) for word in _TEXTS if _is_torn(texts[word])]
         for word, checked in _TABLES.items():
             table = getattr(self, word)
             empty = type(table) is dict and not table  # as nearly always, in the request path
@@ -78,7 +79,9 @@ def _targets(targets: Any, found: list[Violation]) -> dict[str, dict[str, float]
             found.append(Violation(path, "must be a mapping from values to shares"))
             continue
         texts = [attribute_text(value) for value in shares]
-        if "" in texts or len(set(texts)) < len(texts):
+        if any(map(_is_torn, shares)):
+            found.append(Violation(path, TORN))
+        elif "" in texts or len(set(texts)) < len(texts):
             found.append(Violation(path, "values must be distinct, each text, a finite number or a boolean"))
         elif not all(isinstance(share, Real) and not isinstance(share, bool) for share in shares.values()):
             found.append(Violation(path, "every share must be a number between 0 and 1"))
@@ -97,7 +100,9 @@ def _refinement(refinement: Any, found: list[Violation]) -> dict[str, tuple[str,
     for attribute, values in _tables("context.refinement", refinement, "lists of values", found):
         listed = entries(values, refused=_NO_LIST)
         texts = tuple(attribute_text(value) for value in listed or ())
-        if not texts or "" in texts:
+        if any(map(_is_torn, listed or ())):
+            found.append(Violation(f"context.refinement[{attribute!r}]", TORN))
+        elif not texts or "" in texts:
             reason = "must be a list of one value or more, each text, a finite number or a boolean"
             found.append(Violation(f"context.refinement[{attribute!r}]", reason))
         else:
@@ -112,6 +117,7 @@ def _tables(path: str, tables: Any, what: str, found: list[Violation]) -> list[t
         return []
     if not all(isinstance(attribute, str) and attribute for attribute in tables):
         found.append(Violation(path, "attributes must be text, not empty"))
+    found += [Violation(f"{path}[{attribute!r}]", TORN) for attribute in tables if _is_torn(attribute)]
     return [(str.__str__(name), entry) for name, entry in tables.items() if isinstance(name, str) and name]
 
 
@@ -131,11 +137,18 @@ def _fixed(fixed: Any, found: list[Violation]) -> dict[int, str | int]:
     if not all(isinstance(item, str) or _is_integer(item) for item in ids):
         found.append(Violation("context.fixed", "ids must be text or integers"))
         return {}
+    for slot, item in fixed.items():
+        if _is_torn(item):
+            found.append(Violation(f"context.fixed[{slot}]" if _is_integer(slot) else "context.fixed", TORN))
     if len(set(ids)) < len(ids):
         found.append(Violation("context.fixed", "an item can be fixed in one slot only"))
     return {
         int(slot): item if isinstance(item, str) else int(item) for slot, item in fixed.items() if _is_integer(slot)
     }
+
+
+def _is_torn(value: Any) -> bool:
+    return isinstance(value, str) and not is_whole(value)
 
 
 def _is_integer(value: Any) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from reranker.texts import escaped
+
 
 class RerankerError(Exception):
     """Anything this package raises on purpose."""
@@ -34,7 +36,18 @@ class Violation:
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
-        return f"{where}{self.path}: {self.reason}"
+        return escaped(f"{where}{self.path}: {self.reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileViolation(Violation):
+    """A violation in a named file, where several files are looked at together."""
+
+    file: str = ""
+
+    def __str__(self) -> str:
+        line = f", line {self.line}" if self.line else ""
+        return escaped(f"{self.file}{line}: {self.path}: {self.reason}")
 
 
 class InvalidInput(RerankerError, ValueError):
@@ -51,7 +64,7 @@ class InvalidInput(RerankerError, ValueError):
 
     def _text(self) -> str:
         count = len(self.violations)
-        head = f"{self.source}: " if self.source else ""
+        head = f"{escaped(self.source)}: " if self.source else ""
         if count == 1:
             return f"{head}{self.violations[0]}"
         lines = "\n".join(f"  {violation}" for violation in self.violations)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set, Sized
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -14,6 +16,9 @@ from reranker.errors import Violation
 SHOWN = 20  # violations of one kind that are listed one by one; the rest is counted
 MASKED = "has masked entries: fill them in, or leave those candidates out"
 _REAL = "must be real numbers"
+_NUMBER, _REAL_NUMBER = "must be a number", "must be a real number"
+_ROW, _REAL_ROW = "must be a row of numbers", "must be a row of real numbers"
+_FINITE = "must be finite"
 _NEVER_REAL = (bool, np.bool_, complex, np.complexfloating, date, timedelta, np.datetime64, np.timedelta64)
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -47,17 +52,20 @@ def is_masked(data: Any) -> bool:
 
 
 def read_numbers(
-    path: str, data: Any, dtype: type[Scalar], reason: str, found: list[Violation]
+    path: str, data: Any, dtype: type[Scalar], reason: str, found: list[Violation], *, width: int | None = None
 ) -> NDArray[Scalar] | None:
-    """`data` as a C-contiguous array of `dtype` with memory of its own; None, with a violation, when it is not numbers.
+    """`data` as a C-contiguous array of `dtype` with memory of its own; None, with violations, when it is not numbers.
 
     None among the numbers becomes NaN, and what `dtype` cannot hold infinite: both are the caller's to refuse by row.
+    Where rows are to blame, each of them is named, and then those that are not finite too; `width` is how many
+    numbers a row holds: None one, 0 as many as most rows.
     """
     if is_masked(data):
         found.append(Violation(path, MASKED))
         return None
+    data = spread(data)
     try:
-        array = np.asarray(spread(data))
+        array = np.asarray(data)
         objection = _objection(data, array, reason)
         if not objection:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -65,9 +73,66 @@ def read_numbers(
     except (TypeError, ValueError):
         objection = reason
     except OverflowError:  # a Python integer beyond every float
-        objection = "must be finite"
-    found.append(Violation(path, objection))
+        objection = _FINITE
+    rows = _listed(data)
+    reasons = list(map(_number_reason, rows)) if width is None else _row_reasons(rows, width, dtype)
+    if not any(reasons):
+        found.append(Violation(path, objection))
+    for each in dict.fromkeys(filter(None, reasons)):
+        list_rows(path, np.array([reason == each for reason in reasons]), each, found)
     return None
+
+
+def usual_width(rows: Iterable[Any]) -> int:
+    """The length that most rows have; 1 when none has any."""
+    lengths = Counter(len(row) for row in rows if isinstance(row, Sized) and getattr(row, "ndim", None) != 0)
+    return lengths.most_common(1)[0][0] if lengths else 1
+
+
+def _listed(data: Any) -> list[Any]:
+    """The entries of a list, or of an array of objects; of all else none."""
+    if isinstance(data, np.ndarray) and data.dtype == object and data.ndim:
+        return list(data)
+    return list(data) if isinstance(data, list | tuple) else []
+
+
+def _number_reason(entry: Any) -> str:
+    """Why this is not one finite real number; empty when it is."""
+    if isinstance(entry, _NEVER_REAL):
+        return _REAL_NUMBER
+    if isinstance(entry, str | bytes) or (isinstance(entry, Sized) and getattr(entry, "ndim", None) != 0):
+        return _NUMBER
+    try:
+        return "" if entry is not None and math.isfinite(float(entry)) else _FINITE
+    except OverflowError:
+        return _FINITE
+    except (TypeError, ValueError):
+        return _NUMBER
+
+
+def _row_reasons(rows: list[Any], width: int, dtype: type[Scalar]) -> list[str]:
+    """Why each row is none of so many numbers, or of as many as most have; empty for those that are."""
+    wanted = width or usual_width(rows)
+    length = f"must have {wanted} {'number' if wanted == 1 else 'numbers'}{'' if width else ', as most rows have'}"
+    return [_row_reason(row, dtype) or ("" if len(row) == wanted else length) for row in map(spread, rows)]
+
+
+def _row_reason(row: Any, dtype: type[Scalar]) -> str:
+    """Why this is no row of finite real numbers; empty when it is."""
+    if not isinstance(row, list | tuple | np.ndarray):
+        return _ROW
+    try:
+        array = np.asarray(row)
+        objection = _objection(row, array, _ROW)
+        if objection or array.ndim != 1:
+            return _REAL_ROW if objection == _REAL else _ROW
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers = np.array(array, dtype=dtype)
+    except (TypeError, ValueError):
+        return _ROW
+    except OverflowError:
+        return _FINITE
+    return "" if np.isfinite(numbers).all() else _FINITE
 
 
 def _objection(data: Any, array: NDArray[Any], reason: str) -> str:

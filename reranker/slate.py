@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.texts import escaped
+
 
 class SlateStatus(StrEnum):
     """How the hard bounds fared."""
@@ -89,7 +91,7 @@ class QuotaOutcome:
     @property
     def detail(self) -> str:
         """The outcome in a sentence, for the policy's owner."""
-        who = f"{self.attribute} {self.value}".rstrip()
+        who = escaped(f"{self.attribute} {self.value}".rstrip())
         if self.status == OutcomeStatus.SUSPENDED and self.reason:
             return f"{who}: {_WORDS[self.reason]}"
         where = f" in the first {self.first_failing_prefix} slots" if self.first_failing_prefix else ""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from reranker.cli import inputs
-from reranker.errors import InvalidInput, RerankerError, Violation
+from reranker.cli import inputs, terminal
+from reranker.errors import InvalidInput, RerankerError
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
 
@@ -20,29 +18,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `check-policy` returns 3 for a sound policy of which a hard bound does not hold on the given candidates.
     """
+    terminal.prepare()
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+    except InvalidInput as error:
+        terminal.refuse(options.command, inputs.in_words_of_the_command(error, options))
     except (RerankerError, OSError) as error:
-        print(f"reranker {options.command}: {error}", file=sys.stderr)
-        return 2
-    return code
+        terminal.refuse(options.command, error)
+    else:
+        return code
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     from reranker.runtime.settings import add_flags
 
-    parser = argparse.ArgumentParser(prog="reranker", description="Diverse, representative slates under quotas.")
+    parser = argparse.ArgumentParser(
+        prog="reranker", description="Diverse, representative slates under quotas.", epilog=_CODES
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     serve = commands.add_parser(
-        "serve", help="serve slates over gRPC", description="Serve slates over gRPC.", epilog=_PRECEDENCE
+        "serve",
+        help="serve slates over gRPC",
+        description="Serve slates over gRPC.",
+        epilog=f"{_PRECEDENCE} {_CODES} {_SIGNALS}",
     )
     add_flags(serve)
     serve.add_argument("--check", action="store_true", help="validate settings and policies, warm up and exit")
     serve.set_defaults(run=_serve)
 
-    rerank = commands.add_parser("rerank", help="re-rank one list from a file", description=_RERANK)
+    rerank = commands.add_parser("rerank", help="re-rank one list from a file", description=_RERANK, epilog=_CODES)
     rerank.add_argument("--policy", required=True, metavar="FILE", help="a policy as TOML")
     rerank.add_argument(
         "--candidates", required=True, metavar="FILE", help="candidates as JSON; - reads standard input"
@@ -56,20 +63,26 @@ def _parser() -> argparse.ArgumentParser:
     rerank.set_defaults(run=_rerank)
 
     check = commands.add_parser(
-        "check-policy", help="name every mistake of a policy, and try it on a list", description=_CHECK
+        "check-policy", help="name every mistake of a policy, and try it on a list", description=_CHECK, epilog=_CODES
     )
-    check.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    check.add_argument("policy", metavar="FILE", help="a policy as TOML")
     check.add_argument("--candidates", metavar="FILE", help="a list to try it on, as JSON; - reads standard input")
     inputs.add_context_flags(check)
     check.set_defaults(run=_check_policy)
 
-    describe = commands.add_parser("describe", help="say in plain words what a policy does")
-    describe.add_argument("file", type=Path, metavar="FILE", help="a policy as TOML")
+    words = "say in plain words what a policy does"
+    describe = commands.add_parser("describe", help=words, description=f"{words.capitalize()}.", epilog=_CODES)
+    describe.add_argument("policy", metavar="FILE", help="a policy as TOML")
     describe.set_defaults(run=_describe)
     return parser
 
 
 _PRECEDENCE = "Each flag has a variable: --worker-threads is RERANKER_WORKER_THREADS. A flag wins over its variable."
+_CODES = (
+    "Exit codes: 0 done; 1 something that nobody foresaw; 2 a mistake in a setting, a flag, a policy or a list, or "
+    f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy alone, a hard bound does not hold.'
+)
+_SIGNALS = "130 and 143: a second SIGINT or SIGTERM ended the server at once."
 _RERANK = f"Re-rank one list, in this process. {inputs.FORMAT}"
 _CHECK = (
     "Name every mistake of a policy with its line and key, say when its shares begin to bind and which never do. "
@@ -88,42 +101,40 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _rerank(options: argparse.Namespace) -> int:
+    request = inputs.read_request(options)
     from reranker.cli.show import as_json, as_text
     from reranker.engine import rerank
-    from reranker.policy import Policy
 
-    policy = Policy.from_toml(Path(options.policy))
-    candidates = inputs.read_candidates(options.candidates)
-    context = inputs.context_of(options, candidates)
-    if options.page < 1:
-        raise InvalidInput([Violation("--page", "pages count from 1")])
-    for _ in range(options.page - 1):
-        context = replace(context, cursor=rerank(candidates, policy, options.slate_size, context=context).cursor)
-    slate = rerank(candidates, policy, options.slate_size, explain=options.explain, context=context)
-    print(json.dumps(as_json(slate)) if options.json else as_text(candidates, slate))
+    context = request.context
+    with terminal.announcing_compilation(options.command):
+        for _ in range(options.page - 1):
+            before = rerank(request.candidates, request.policy, request.slate_size, context=context)
+            context = replace(context, cursor=before.cursor)
+        slate = rerank(request.candidates, request.policy, request.slate_size, explain=options.explain, context=context)
+    terminal.show([json.dumps(as_json(slate))] if options.json else as_text(request.candidates, slate))
     return 0
 
 
 def _check_policy(options: argparse.Namespace) -> int:
-    from reranker.policy import Policy, binding
+    from reranker.policy import binding
 
-    policy = Policy.from_toml(options.file)
-    print(f"{options.file}: sound, revision {policy.revision}", *binding.numbers(policy), sep="\n")
-    for text in binding.warnings(policy):
-        print(f"warning: {text}")
-    if options.candidates is None:
+    request = None if options.candidates is None else inputs.read_request(options)
+    policy = inputs.read_policy(options) if request is None else request.policy
+    terminal.show([f"{options.policy}: sound, revision {policy.revision}", *binding.numbers(policy)])
+    terminal.show(f"warning: {text}" for text in binding.warnings(policy))
+    if request is None:
         return 0
     from reranker.cli.show import trial_as_text
     from reranker.engine.trial import try_policy
 
-    candidates = inputs.read_candidates(options.candidates)
-    trial = try_policy(policy, candidates, options.slate_size, inputs.context_of(options, candidates))
-    print(trial_as_text(trial))
+    with terminal.announcing_compilation(options.command):
+        trial = try_policy(policy, request.candidates, request.slate_size, request.context)
+    terminal.show(trial_as_text(trial))
     return _BROKEN if trial.broken else 0
 
 
 def _describe(options: argparse.Namespace) -> int:
-    from reranker.policy import Policy, describe
+    from reranker.policy import describe
 
-    print(*describe.described(Policy.from_toml(options.file)), sep="\n")
+    terminal.show(describe.described(inputs.read_policy(options)))
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from reranker.texts import escaped
+
 if TYPE_CHECKING:
     from reranker.candidates import Candidates
     from reranker.engine.trial import Trial
@@ -35,10 +37,10 @@ def as_json(slate: Slate) -> dict[str, Any]:
     }
 
 
-def as_text(candidates: Candidates, slate: Slate) -> str:
-    """A slate as a table, its report below."""
+def as_text(candidates: Candidates, slate: Slate) -> list[str]:
+    """A slate as a table, its report below, by line."""
     report = slate.report
-    ids, scores = [str(item) for item in slate.ids], candidates.scores[slate.positions]
+    ids, scores = [escaped(str(item)) for item in slate.ids], candidates.scores[slate.positions]
     width = max([2, *map(len, ids)])
     lines = [f"{'slot':>4}  {'id':<{width}}  {'score':>10}  {'gain':>10}"]
     for slot, (item, score, gain) in enumerate(zip(ids, scores, slate.gains, strict=True), start=1):
@@ -46,16 +48,17 @@ def as_text(candidates: Candidates, slate: Slate) -> str:
         if slate.explanations:
             lines.append(f"      {slate.explanations[slot - 1].text}")
     kept = "" if report.relevance_retained is None else f", {report.relevance_retained:.1%} of the relevance kept"
-    lines.append(f"\n{report.status.value} by policy {report.policy_name} ({report.policy_revision[:12]}){kept}")
+    lines.append("")
+    lines.append(f"{report.status.value} by policy {report.policy_name} ({report.policy_revision[:12]}){kept}")
     lines += [f"  {outcome.status.value}  {outcome.detail}" for outcome in report.quotas]
     lines += [f"  note: {note}" for note in report.notes]
-    return "\n".join(lines)
+    return lines
 
 
-def trial_as_text(trial: Trial) -> str:
-    """Whether the bounds hold on a list, what that costs, what the guard takes away and how much is labelled."""
+def trial_as_text(trial: Trial) -> list[str]:
+    """Whether the bounds hold on a list, what that costs, whom the guard takes away, how much is labelled; by line."""
     report = trial.slate.report
-    lines = [f"\non {_many(trial.candidates, 'candidate')}, a slate of {len(trial.slate.positions)}:"]
+    lines = ["", f"on {_many(trial.candidates, 'candidate')}, a slate of {len(trial.slate.positions)}:"]
     if trial.refused:
         lines.append('  REFUSED, because of mode = "fail"; what follows is the slate of mode = "relax"')
     lines.append(f"  {report.status.value}  ({_TIERS[report.tier.value]})")
@@ -68,7 +71,7 @@ def trial_as_text(trial: Trial) -> str:
     for attribute, known in trial.labelled.items():
         share = known / trial.candidates if trial.candidates else 0.0
         lines.append(f"  {attribute}: known for {known} of {_many(trial.candidates, 'candidate')} ({share:.0%})")
-    return "\n".join(lines)
+    return lines
 
 
 def _guard(trial: Trial) -> list[str]:

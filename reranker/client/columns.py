@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.client.values import as_text, is_missing, is_several
+from reranker.client.values import as_text, is_missing, is_several, is_torn
 from reranker.errors import InvalidInput, Violation
+from reranker.texts import TORN
 from reranker.v1.candidates_pb2 import AttributeColumn, CandidateList, EmbeddingColumn
 
 _SHOWN = 20  # violations of one kind that are listed one by one; the rest is counted
@@ -77,6 +78,9 @@ def _add_signals(
     for name, vectors in named.items():
         if vectors is not None:
             path = f"embeddings[{name!r}]" if name else "embeddings"
+            if is_torn(name):
+                found.append(Violation(path, TORN))
+                continue
             _add_embedding(message, path, str(name), vectors, count, half_precision, found)
     for name, values in (attributes or {}).items():
         _add_attribute(message, str(name), values, count, found)
@@ -96,6 +100,7 @@ def _fill_ids(message: CandidateList, ids: list[Any], found: list[Violation]) ->
     else:
         wrong = [i for i, item in enumerate(plain) if not isinstance(item, str) or not item]
         _list_rows("ids", wrong, "must be text that is not empty, or all ids integers", found)
+        _list_rows("ids", [i for i, item in enumerate(plain) if is_torn(item)], TORN, found)
     if found:
         return
     if len(set(plain)) < len(plain):
@@ -166,6 +171,9 @@ def _add_attribute(message: CandidateList, name: str, values: Any, count: int, f
     if not name:
         found.append(Violation(path, "the name must not be empty"))
         return
+    if is_torn(name):
+        found.append(Violation(path, TORN))
+        return
     if hasattr(values, "labels") and hasattr(values, "probabilities"):
         _add_probabilities(message, name, values.labels, values.probabilities, count, found)
         return
@@ -204,6 +212,9 @@ def _add_probabilities(
 ) -> None:
     path = f"attributes[{name!r}]"
     texts = [as_text(label) for label in labels]
+    if any(map(is_torn, labels)):
+        found.append(Violation(f"{path}.labels", TORN))
+        return
     if not texts or "" in texts or len(set(texts)) < len(texts):
         found.append(Violation(f"{path}.labels", "must be distinct, not empty"))
         return
@@ -240,9 +251,8 @@ class _Coder:
             return 0
         text = as_text(value)
         if not text:
-            self._found.append(
-                Violation(f"{self._path}[{row}]", "must be text, a finite number or a boolean, not empty")
-            )
+            reason = TORN if is_torn(value) else "must be text, a finite number or a boolean, not empty"
+            self._found.append(Violation(f"{self._path}[{row}]", reason))
             return 0
         return self._code_of.setdefault(text, len(self._code_of) + 1)
 

@@ -7,8 +7,9 @@ from numbers import Integral, Real
 from typing import Any
 
 from reranker.client.columns import recent_items
-from reranker.client.values import as_text
+from reranker.client.values import as_text, is_torn
 from reranker.errors import InvalidInput, Violation
+from reranker.texts import TORN
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.context_pb2 import AttributeTargets, Context, FixedItem, Refinement, ValueTarget
 
@@ -47,6 +48,7 @@ def request_context(
     if not isinstance(cursor, bytes):
         found.append(Violation("context.cursor", "must be bytes"))
     narrowed = _refinement({} if refinement is None else refinement, found)
+    found += [Violation(f"context.{word}", TORN) for word, text in texts.items() if is_torn(text)]
     shares = _targets({} if targets is None else targets, found)
     items = _fixed({} if fixed is None else fixed, found)
     if not isinstance(without_profiling, bool):
@@ -116,7 +118,7 @@ def _targets(targets: Any, found: list[Violation]) -> list[AttributeTargets]:
         if not isinstance(attribute, str) or not attribute:
             found.append(Violation("context.targets", "attributes must be text, not empty"))
             continue
-        mistake = _shares_mistake(shares)
+        mistake = TORN if is_torn(attribute) else _shares_mistake(shares)
         if mistake:
             found.append(Violation(f"context.targets[{attribute!r}]", mistake))
             continue
@@ -130,6 +132,8 @@ def _shares_mistake(shares: Any) -> str:
     if not isinstance(shares, Mapping):
         return "must be a mapping from values to shares"
     texts = [as_text(value) for value in shares]
+    if any(map(is_torn, shares)):
+        return TORN
     if "" in texts or len(set(texts)) < len(texts):
         return "values must be distinct, each text, a finite number or a boolean"
     if not all(isinstance(share, Real) and not isinstance(share, bool) for share in shares.values()):
@@ -148,6 +152,7 @@ def _fixed(fixed: Any, found: list[Violation]) -> list[FixedItem]:
         found.append(Violation("context.fixed", "slots are integers from 1"))
     found += [Violation(f"context.fixed[{slot}]", "slots count from 1") for slot in slots if slot < 1]
     found += [Violation(f"context.fixed[{slot}]", "slots end at 2^32 - 1") for slot in slots if slot >= 2**32]
+    found += [Violation(f"context.fixed[{slot}]", TORN) for slot in slots if is_torn(fixed[slot])]
     ids = [fixed[slot] for slot in slots]
     if not all(_is_id_number(item) or (isinstance(item, str) and item) for item in ids):
         found.append(Violation("context.fixed", "ids must be text that is not empty, or integers from 0 to 2^64 - 1"))

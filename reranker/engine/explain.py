@@ -15,6 +15,7 @@ from reranker.quotas.repeats import Repeats
 from reranker.quotas.tables import AttributeTable
 from reranker.slate import BoundKind, Explanation, QuotaInfluence
 from reranker.strategies import Strategy
+from reranker.texts import escaped
 
 
 class Explainer:
@@ -174,7 +175,7 @@ class Explainer:
             return f"{place}: {by}"
         if influences:
             first = influences[0]
-            who = f"{first.attribute} {first.value}".rstrip()
+            who = escaped(f"{first.attribute} {first.value}".rstrip())
             words = {BoundKind.LOWER: "was owed by this slot", BoundKind.UPPER: "had reached its most"}
             why = f"{who} {words.get(first.bound, 'had filled its window')}"
             candidates = "a better candidate" if first.blocked == 1 else f"{first.blocked} better candidates"

@@ -14,6 +14,7 @@ from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
 from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
+from reranker.texts import escaped
 
 _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only if it has no more values than this
 
@@ -110,10 +111,10 @@ def _notes(
     absent = signals.absent_attributes if count else ()
     if count:
         notes += [
-            f"no candidate carries the embedding {name} that the policy names"
+            f"no candidate carries the embedding {escaped(name)} that the policy names"
             for name in absent_embeddings(rules, candidates)
         ]
-    notes += [f"no candidate carries the attribute {name} that the policy names" for name in absent]
+    notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
     if rules.sample and compares and context.seed is None:
         notes.append("the request has no seed: the slate is drawn with seed 0")
     if context.without_profiling:

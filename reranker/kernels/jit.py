@@ -18,7 +18,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numba
 from numba import types
-from numba.core import config
+from numba.core import config, event
 
 P = ParamSpec("P")
 _CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
@@ -124,6 +124,33 @@ def warm_up() -> int:
 def is_warm() -> bool:
     """True when no kernel can compile any more."""
     return all(entry.compiled for entry in _KERNELS)
+
+
+class _First(event.Listener):
+    """Calls once, when the first compilation begins."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def on_start(self, event: Any) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+@contextmanager
+def on_first_compilation(call: Callable[[], None]) -> Iterator[None]:
+    """`call` is called once if anything compiles meanwhile; what comes from the cache does not."""
+    with event.install_listener("numba:compile", _First(call)):
+        yield
+
+
+def is_cached() -> bool:
+    """Whether what is compiled now is found again by the next process."""
+    return _CACHING
 
 
 def source_key() -> str:

@@ -10,15 +10,18 @@ from google.protobuf.message import Message
 from reranker.policy import check_quotas, defaults
 from reranker.policy.aspects import BY_ASPECT
 from reranker.policy.mistakes import KeyPath, Mistakes, listed
-from reranker.policy.ranges import check_word
+from reranker.policy.ranges import CONTROLS, check_word
 from reranker.policy.rules import check_domain, check_target, condition_values, has, need, table_values
 from reranker.policy.vocabulary import enum_word, set_words
+from reranker.texts import has_controls
 from reranker.v1 import policy_pb2
 
 _CONTEXT_KEYS = ("surface", "language", "country", "intent")
 
+_MOST_BLOCKS = 1000  # of one kind
 _MOST_BOUNDS = 1000
-_MOST_BLOCKS = {"similarity_signals": 8, "spacings": 16, "decays": 16}  # each looks at all candidates
+_BLOCKS = ("similarity_signals", "quotas", "spacings", "decays", "exposure")
+_SERVED = {"similarity_signals": 8, "spacings": 16, "decays": 16}  # each looks at all candidates
 
 
 def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
@@ -35,7 +38,7 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     bounds = sum(max(1, check_quotas.bounds_of(quota)) for quota in policy.quotas)
     if bounds > _MOST_BOUNDS:
         mistakes.add(("quotas",), f"name {bounds} bounds in all; at most {_MOST_BOUNDS} can be kept in time")
-    for word, most in _MOST_BLOCKS.items():
+    for word, most in _SERVED.items():
         if len(getattr(policy, word)) > most:
             mistakes.add((word,), f"has {len(getattr(policy, word))} blocks; at most {most} can be served in time")
     for path, block, keys in _blocks_with_needs(policy):
@@ -48,6 +51,26 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
             mistakes.add(("exposure", index, "per"), f"must be from {listed(_CONTEXT_KEYS, 'and')}")
     if policy.shadow.HasField("policy") and policy.shadow.policy == policy.name:
         mistakes.add(("shadow", "policy"), "must be another policy than this one")
+
+
+def first_blocks(policy: policy_pb2.Policy, mistakes: Mistakes) -> policy_pb2.Policy:
+    """The policy, or one with so many blocks of each kind as can be checked while somebody waits; notes the others."""
+    crowded = [(kind, count) for kind, blocks in _blocks(policy) if (count := len(blocks)) > _MOST_BLOCKS]
+    if not crowded:
+        return policy
+    for kind, count in crowded:
+        reason = f"must be at most {_MOST_BLOCKS} blocks, are {count}; those beyond are not looked at"
+        mistakes.add((kind,), reason)
+    first = policy_pb2.Policy()
+    first.CopyFrom(policy)
+    for _, blocks in _blocks(first):
+        del blocks[_MOST_BLOCKS:]
+    return first
+
+
+def _blocks(policy: policy_pb2.Policy) -> list[tuple[str, Any]]:
+    """The lists of blocks, by kind."""
+    return [("labels", policy.labels.attributes), *((kind, getattr(policy, kind)) for kind in _BLOCKS)]
 
 
 def _check_unknown_fields(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
@@ -64,8 +87,11 @@ def _check_each_word(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
         check_word(word, mistakes)
         if word.path in seen:
             mistakes.add(word.path, "is given twice")
-        if word.path[-1] == "":
+        name = word.path[-1]  # of an attribute or a value, where it is not a key's own
+        if name == "":
             mistakes.add(word.path[:-1], "an attribute's name must not be empty")
+        elif isinstance(name, str) and has_controls(name):
+            mistakes.add(word.path, CONTROLS)
         seen.add(word.path)
 
 

@@ -68,7 +68,7 @@ def described(policy: Policy) -> list[str]:
 
 
 def _about(about: pb.About) -> list[str]:
-    lines = [f"Purpose: {about.purpose}."] if about.purpose else []
+    lines = [f"Purpose: {' '.join(about.purpose.split())}."] if about.purpose else []
     if about.owner:
         review = f", who look at it again by {about.review_by}" if about.review_by else ""
         lines.append(f"It belongs to {about.owner}{review}.")

@@ -17,6 +17,8 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _SCALAR = re.compile(r"[^,\]}#\n]+")
+_TOKEN = re.compile(rf"#[^\n]*|{_STRING.pattern}|[\"'\[\]{{}}.,=\n]", re.DOTALL)
+DEEPEST = 16  # levels of brackets, or of dotted keys, that a text may nest; a policy needs five
 
 
 def lines_of(text: str) -> dict[KeyPath, int]:
@@ -30,6 +32,40 @@ def lines_of(text: str) -> dict[KeyPath, int]:
     return scanner.lines
 
 
+def key_before(text: str, line: int, column: int) -> KeyPath:
+    """The key or header that ends at this place or around it; empty when there is none."""
+    scanner = _Scanner(text)
+    with suppress(_Surprise, RecursionError):
+        scanner.document()
+    breaks = [-1, *(match.start() for match in re.finditer("\n", text))]
+    place = breaks[line - 1] + column
+    ends = [(end, -start, path) for start, end, path in scanner.spans if start < place <= end]
+    return min(ends)[2] if ends else ()
+
+
+def too_deep(text: str) -> int:
+    """The line at which brackets or dotted keys nest deeper than `DEEPEST`; 0 where they never do.
+
+    For any text: parsers need a stack as deep as the brackets, and memory that grows with the square of a key's dots.
+    """
+    depth = dots = 0
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token == ".":
+            dots += 1
+        elif token in ("[", "{"):
+            depth, dots = depth + 1, 0
+        elif token in ("]", "}"):
+            depth, dots = depth - 1, 0
+        elif token in (",", "=", "\n"):
+            dots = 0
+        elif token in ('"', "'"):
+            break  # a string without an end: no parser comes further
+        if depth > DEEPEST or dots >= DEEPEST:
+            return text.count("\n", 0, match.start()) + 1
+    return 0
+
+
 class _Surprise(Exception):
     """The text is not what TOML allows here."""
 
@@ -41,6 +77,9 @@ class _Scanner:
         self._breaks = [match.start() for match in re.finditer("\n", text)]
         self._lists: dict[KeyPath, int] = {}  # how many [[tables]] each list has
         self.lines: dict[KeyPath, int] = {}
+        self.spans: list[
+            tuple[int, int, KeyPath]
+        ] = []  # where each header, and each key with its value, begins and ends
 
     def document(self) -> None:
         table: KeyPath = ()
@@ -61,6 +100,7 @@ class _Scanner:
             path = self._latest((*path, key))
             self._mark(path, start)
         path = (*path, last)
+        self.spans.append((start, self._at, path))
         if not is_list:
             self._mark(path, start)
             return path
@@ -81,6 +121,7 @@ class _Scanner:
             self._mark(path, start)
         self._expect("=")
         self._value(path)
+        self.spans.append((start, self._at, path))
 
     def _keys(self) -> list[str]:
         keys = [self._key()]

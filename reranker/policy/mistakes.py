@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from reranker.errors import InvalidInput, Violation
+from reranker.texts import escaped
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
+MOST_BYTES = 1 << 18  # of a policy, as text or as a message: thousands of bounds, and refused in about a second
+TOO_LARGE = f"is too large: at most {MOST_BYTES:,} bytes are read"
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHOWN = 60  # characters of a key that are worth showing
-
-
-@dataclass(frozen=True, slots=True)
-class FileViolation(Violation):
-    """A violation in a named file of a folder of policies."""
-
-    file: str = ""
-
-    def __str__(self) -> str:
-        line = f", line {self.line}" if self.line else ""
-        return f"{self.file}{line}: {self.path}: {self.reason}"
+_LISTED = 20  # values that are worth listing
 
 
 class Mistakes:
@@ -37,7 +29,7 @@ class Mistakes:
 
     def add(self, path: KeyPath, reason: str) -> None:
         """Notes that the key at `path` is wrong; without a line of its own it takes its block's."""
-        self.add_at(path, reason, self._line(path))
+        self.add_at(path, reason, self.line_of(path))
 
     def add_unknown_key(self, path: KeyPath, reason: str) -> None:
         """Notes a key that its block does not know: it may be a misspelt one that now seems to be missing."""
@@ -78,7 +70,8 @@ class Mistakes:
     def __iter__(self) -> Iterator[Violation]:
         return iter(self.violations)
 
-    def _line(self, path: KeyPath) -> int:
+    def line_of(self, path: KeyPath) -> int:
+        """The first line of a key, or of the block that it is in; 0 when it is not known."""
         for length in range(len(path), 0, -1):
             if line := self._lines.get(path[:length]):
                 return line
@@ -99,7 +92,7 @@ def shown(path: KeyPath) -> str:
 def clipped(text: str) -> str:
     """Text fit for an error: of bounded length, on one line, and always encodable."""
     short = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in short)
+    return escaped(short)
 
 
 def quoted(value: str) -> str:
@@ -111,3 +104,10 @@ def listed(words: Iterable[str], last: str = "or") -> str:
     """`a, b or c`."""
     *head, tail = words
     return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def listed_in_part(words: Iterable[str]) -> str:
+    """`a, b and c`, or the first few and how many more there are."""
+    known = list(words)
+    more = len(known) - _LISTED
+    return listed([*known[:_LISTED], f"{more} more"] if more > 1 else known, "and")

@@ -9,9 +9,9 @@ from typing import Any
 
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import words
-from reranker.policy.check import check
+from reranker.policy.check import check, first_blocks
 from reranker.policy.later import refuse_later_words
-from reranker.policy.mistakes import Mistakes
+from reranker.policy.mistakes import MOST_BYTES, TOO_LARGE, Mistakes
 from reranker.v1 import policy_pb2
 
 UNNAMED = "unnamed"
@@ -118,11 +118,17 @@ class Policy:
 
     @classmethod
     def _from_file(cls, path: Path) -> Policy:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)  # whatever the path names: it may never end
+        if len(data) > MOST_BYTES:
+            raise InvalidInput([Violation("policy", TOO_LARGE)], str(path))
         try:
-            text = path.read_text(encoding="utf-8")
+            text = data.decode()
         except UnicodeDecodeError as error:
-            reason = f"is not UTF-8 text (byte {error.start})"
-            raise InvalidInput([Violation("policy", reason)], str(path)) from None
+            line = data.count(b"\n", 0, error.start) + 1
+            column = error.start - data.rfind(b"\n", 0, error.start)
+            reason = f"is not UTF-8 text (byte {column} of the line)"
+            raise InvalidInput([Violation("policy", reason, line)], str(path)) from None
         message, mistakes = words.parse(text)
         if not message.HasField("name"):
             message.name = path.stem
@@ -145,8 +151,12 @@ class Policy:
 
 
 def _check(message: policy_pb2.Policy, mistakes: Mistakes) -> None:
-    check(message, mistakes)
-    refuse_later_words(message, mistakes)
+    if message.ByteSize() > MOST_BYTES:
+        mistakes.add((), TOO_LARGE)
+        return
+    checked = first_blocks(message, mistakes)
+    check(checked, mistakes)
+    refuse_later_words(checked, mistakes)
 
 
 def _unpickled(data: bytes) -> Policy:

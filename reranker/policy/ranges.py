@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from reranker.policy.mistakes import Mistakes, listed, quoted
+from reranker.policy.mistakes import Mistakes, listed_in_part, quoted
 from reranker.policy.scalars import iso_date
 from reranker.policy.vocabulary import SetWord
+from reranker.texts import has_controls
 from reranker.v1 import policy_pb2
 
 MOST_SLOTS = 1_000_000  # whole numbers stay far inside 32 bits, so that sums of them do too
 MOST_DENOMINATOR = 10**6
 _NAME_LENGTH = 100
 _FRACTION = re.compile(r"\d{1,18}(/\d{1,18}|\.\d{1,18})?\Z", re.ASCII)
+CONTROLS = "must not hold control characters, nor marks that turn the direction of text"
 _NO_SHARE = 'must be a share such as 0.2 or "1/5"'
 _HALF_LIFE = re.compile(r"([1-9]\d{0,5})(s|m|h|d)\Z", re.ASCII)
 
@@ -127,12 +130,18 @@ def _number_reason(key: str, number: float | Fraction) -> str:
 def _list_reason(items: list[str]) -> str:
     if not items or "" in items:
         return "must list at least one value, and none that is empty"
-    twice = sorted({item for item in items if items.count(item) > 1}) if len(set(items)) < len(items) else []
-    return f"must not repeat {listed(map(quoted, twice), 'and')}" if twice else ""
+    twice = (
+        [item for item, count in sorted(Counter(items).items()) if count > 1] if len(set(items)) < len(items) else []
+    )
+    if twice:
+        return f"must not repeat {listed_in_part(map(quoted, twice))}"
+    return CONTROLS if any(map(has_controls, items)) else ""
 
 
 def _not_empty(text: str) -> str:
-    return "" if text else "must not be empty"
+    if not text:
+        return "must not be empty"
+    return CONTROLS if has_controls(text) else ""
 
 
 def _name(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 
 from reranker.policy import defaults
-from reranker.policy.mistakes import KeyPath, Mistakes, clipped, listed, quoted
+from reranker.policy.mistakes import KeyPath, Mistakes, clipped, listed_in_part, quoted
 from reranker.policy.vocabulary import entry_path, fraction_of
 from reranker.v1 import policy_pb2
 
@@ -69,9 +69,9 @@ def check_domain(policy: policy_pb2.Policy, attribute: str, named: NamedValues, 
         return
     if defaults.get_label(policy, attribute, "unknown") == policy_pb2.UNKNOWN_LABEL_GROUP:
         domain.add("unknown")
+    known = listed_in_part(map(quoted, sorted(domain)))
     for path, value in named:
         if value not in domain:
-            known = listed(map(quoted, sorted(domain)), "and")
             mistakes.add(
                 path, f"{quoted(value)} is not a declared value of {clipped(attribute)}; [labels] lists {known}"
             )

@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from reranker.attributes import attribute_text
 from reranker.policy.mistakes import KeyPath, Mistakes, clipped, listed
 from reranker.policy.vocabulary import enum_words
+from reranker.texts import is_whole
 from reranker.v1 import policy_pb2
 
 _MOST = 2**32 - 1  # what a whole number on the wire can hold; the checks allow less
@@ -122,7 +123,7 @@ def value_text(value: object) -> str:
 
 def is_text(value: object) -> bool:
     """Text that can travel: half of a surrogate pair cannot."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and is_whole(value)
 
 
 def kind_of(value: object) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from reranker.errors import InvalidInput, UnknownPolicy, Violation
-from reranker.policy.mistakes import FileViolation
+from reranker.errors import FileViolation, InvalidInput, UnknownPolicy, Violation
 from reranker.policy.model import Policy
 
 DEFAULT = "default"

@@ -15,24 +15,32 @@ from typing import Any, cast
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from reranker.policy.locate import lines_of
-from reranker.policy.mistakes import KeyPath, Mistakes, clipped, listed
+from reranker.policy.locate import DEEPEST, key_before, lines_of, too_deep
+from reranker.policy.mistakes import MOST_BYTES, TOO_LARGE, KeyPath, Mistakes, clipped, listed
 from reranker.policy.scalars import is_text, iso_date, kind_of, scalar, share, value_text, whole
 from reranker.policy.vocabulary import keys_of, word_of
 from reranker.v1 import policy_pb2
 
 _TOML_LINE = re.compile(r"\s*\(at line (\d+), column (\d+)\)\Z")
+_REPEATED = re.compile(r"Cannot (declare|overwrite|mutate|redefine)|Duplicate")  # what tomllib says of a key again
+_GUESSES = 100  # words that are guessed at; a text with more mistakes than that is no misspelt policy
 _TARGET_WORDS = {"request": policy_pb2.TARGET_SOURCE_REQUEST, "pool": policy_pb2.TARGET_SOURCE_POOL}
 
 
 def parse(text: str) -> tuple[policy_pb2.Policy, Mistakes]:
     """A TOML text as a message, with every word in it that the vocabulary does not know; nothing else is checked."""
+    if len(text) > MOST_BYTES or len(text.encode(errors="replace")) > MOST_BYTES:
+        mistakes = Mistakes()
+        mistakes.add((), TOO_LARGE)
+        return policy_pb2.Policy(), mistakes
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if line := too_deep(text):  # before the parser, which would need a stack or a memory without end
+        mistakes = Mistakes()
+        mistakes.add_at((), f"is not a policy: nests deeper than {DEEPEST} levels", line)
+        return policy_pb2.Policy(), mistakes
     mistakes = Mistakes(lines_of(text))
     try:
         tree = tomllib.loads(text)
-    except RecursionError:
-        mistakes.add((), "is not a policy: the text nests too deeply")
     except ValueError as error:  # TOMLDecodeError is one, and so are numbers of thousands of digits
         _add_syntax_error(str(error), text, mistakes)
     else:
@@ -60,7 +68,12 @@ def _add_syntax_error(error: str, text: str, mistakes: Mistakes) -> None:
     line = int(where.group(1)) if where else text.rstrip().count("\n") + 1
     said = clipped(error[: where.start()] if where else error)
     column = f" (column {where.group(2)})" if where else ""
-    mistakes.add_at((), f"is not TOML: {said[:1].lower()}{said[1:]}{column}", line)
+    key = key_before(text, line, int(where.group(2))) if where and _REPEATED.match(said) else ()
+    if key:
+        before = f" on line {first}" if 0 < (first := mistakes.line_of(key)) < line else ""
+        mistakes.add_at(key, f"is not TOML: it stands there already{before} and cannot be given again{column}", line)
+    else:
+        mistakes.add_at((), f"is not TOML: {said[:1].lower()}{said[1:]}{column}", line)
 
 
 def _read_table(message: Message, tree: object, path: KeyPath, mistakes: Mistakes) -> None:
@@ -74,7 +87,8 @@ def _read_table(message: Message, tree: object, path: KeyPath, mistakes: Mistake
             _read_attribute_labels(message, key, value, path, mistakes)
         elif field is None:
             name = _key_text(key)
-            mistakes.add_unknown_key((*path, name), f"is not a word here{_suggestion(name, keys)}")
+            guess = _suggestion(name, keys) if len(mistakes) < _GUESSES else ""
+            mistakes.add_unknown_key((*path, name), f"is not a word here{guess}")
         elif field.name == "target":
             _read_target(message, value, (*path, "target"), mistakes)
         elif field.is_repeated:

@@ -107,7 +107,7 @@ def tone_of(data: LabelProbabilities, count: int) -> AttributeColumn:
         (["f", "m"], [[0.5], [0.6]], ".probabilities", "must be 2 x 2, is 2 x 1"),
         (["f", "m"], [[0.5, 0.5]], ".probabilities", "must be 2 x 2, is 1 x 2"),
         (["f", "m"], "high", ".probabilities", "must be numbers"),
-        (["f", "m"], [[0.5], [0.5, 0.5]], ".probabilities", "must be numbers"),
+        (["f", "m"], [[0.5], [0.5, 0.5]], ".probabilities[0]", "must have 2 numbers"),
         (["f", "f"], [[0.5, 0.5], [0.5, 0.5]], ".labels", "must be distinct, not empty"),
         (["f", ""], [[0.5, 0.5], [0.5, 0.5]], ".labels", "must be distinct, not empty"),
     ],

@@ -67,9 +67,9 @@ def test_scores_may_be_any_numbers(kind: Any) -> None:
         ([1.0, None], [("candidates.scores[1]", "must be finite")]),
         ([1.0], [("candidates.scores", "must have one score per id: 2, has 1")]),
         ([], [("candidates.scores", "must have one score per id: 2, has 0")]),
-        ([1.0, "much"], [("candidates.scores", "must be numbers")]),
+        ([1.0, "much"], [("candidates.scores[1]", "must be a number")]),
         ([[1.0, 2.0]], [("candidates.scores", "must be one-dimensional, has 2 dimensions")]),
-        ([[1.0], [2.0, 3.0]], [("candidates.scores", "must be numbers")]),
+        ([[1.0], [2.0, 3.0]], [(f"candidates.scores[{i}]", "must be a number") for i in range(2)]),
         ({"a": 1}, [("candidates.scores", "must be numbers")]),
     ],
 )
@@ -118,7 +118,7 @@ def test_very_long_and_very_short_rows_are_neither_infinite_nor_missing() -> Non
     assert column.missing == 0
 
 
-ROWS = "must be rows of numbers, all of one length"
+ROW = "must be a row of numbers"
 
 
 @pytest.mark.parametrize(
@@ -128,10 +128,11 @@ ROWS = "must be rows of numbers, all of one length"
         ([[1.0, 1.0], [math.inf, 1.0]], "candidates.embeddings[1]", "must be finite"),
         (np.array([[1.0, 1.0], [1e39, 1.0]]), "candidates.embeddings[1]", "must be finite"),
         ([None, [math.nan]], "candidates.embeddings[1]", "must be finite"),
-        ([[1.0], [1.0, 2.0]], "candidates.embeddings", ROWS),
-        ([None, [1.0, 2.0], [1.0]], "candidates.embeddings", ROWS),
-        ([None, 5.0], "candidates.embeddings", ROWS),
-        ([["x"], ["y"]], "candidates.embeddings", ROWS),
+        ([[1.0], [1.0, 2.0]], "candidates.embeddings[1]", "must have 1 number, as most rows have"),
+        ([[1.0, 2.0], [1.0], [3.0, 4.0]], "candidates.embeddings[1]", "must have 2 numbers, as most rows have"),
+        ([None, [1.0, 2.0], [1.0]], "candidates.embeddings[2]", "must have 2 numbers, as most rows have"),
+        ([None, 5.0], "candidates.embeddings[1]", ROW),
+        ([["x"], [1.0]], "candidates.embeddings[0]", ROW),
         (np.zeros((2, 0)), "candidates.embeddings", "must be 2 rows of at least one number, is 2 x 0"),
         (np.zeros((3, 4)), "candidates.embeddings", "must be 2 rows of at least one number, is 3 x 4"),
         (np.zeros(2), "candidates.embeddings", "must be 2 rows of at least one number, is 2"),

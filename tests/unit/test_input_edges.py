@@ -21,7 +21,8 @@ from reranker.cli import main
 from reranker.engine.checks import check_types
 
 ROWS = "must be rows of numbers, all of one length"
-REAL = "must be real numbers"
+ROW, REAL_ROW = "must be a row of numbers", "must be a row of real numbers"
+REAL, REAL_NUMBER = "must be real numbers", "must be a real number"
 MASK = "has masked entries: fill them in, or leave those candidates out"
 
 
@@ -49,6 +50,11 @@ def of(embeddings: Any = None, attributes: Any = None, scores: Any = (2.0, 1.0))
 
 def refused(**columns: Any) -> list[tuple[str, str]]:
     return violations(lambda: of(**columns))
+
+
+def named(path: str, rows: list[int], reason: str) -> list[tuple[str, str]]:
+    """The same violation of each of these rows; of the whole column where no row is to blame."""
+    return [(f"{path}[{row}]", reason) for row in rows] or [(path, reason)]
 
 
 # Memory of its own
@@ -169,52 +175,55 @@ def test_names_of_embeddings_are_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "reason"),
+    ("rows", "wrong", "reason"),
     [
-        ([None, 1], ROWS),
-        ([None, np.array(5.0)], ROWS),
-        ([None, "ab"], ROWS),
-        (5, ROWS),
-        ("ab", ROWS),
-        ({1.0, 2.0}, ROWS),
-        ([[1j, 1.0], [1.0, 1.0]], REAL),
-        (np.ones((2, 2), complex), REAL),
-        (np.ones((2, 2), bool), REAL),
-        (np.ones((2, 2), "datetime64[s]"), REAL),
-        (np.array([[True, 1.0], [1.0, 1.0]], object), REAL),
-        (masked([[1.0, 2.0], [3.0, 4.0]], [[0, 1], [0, 0]]), MASK),
-        ([masked([1.0, 2.0], [0, 1]), [1.0, 2.0]], MASK),
-        ([["1.5", "2"], ["3", "4"]], ROWS),
+        ([None, 1], [1], ROW),
+        ([None, np.array(5.0)], [1], ROW),
+        ([None, "ab"], [1], ROW),
+        (5, [], ROWS),
+        ("ab", [], ROWS),
+        ({1.0, 2.0}, [], ROWS),
+        ([[1j, 1.0], [1.0, 1.0]], [0], REAL_ROW),
+        (np.ones((2, 2), complex), [], REAL),
+        (np.ones((2, 2), bool), [], REAL),
+        (np.ones((2, 2), "datetime64[s]"), [], REAL),
+        (np.array([[True, 1.0], [1.0, 1.0]], object), [0], REAL_ROW),
+        (masked([[1.0, 2.0], [3.0, 4.0]], [[0, 1], [0, 0]]), [], MASK),
+        ([masked([1.0, 2.0], [0, 1]), [1.0, 2.0]], [], MASK),
+        ([["1.5", "2"], ["3", "4"]], [0, 1], ROW),
+        ([[1.0, 2.0], [[3.0], 4.0]], [1], ROW),
+        ([[1.0, 2.0], [10**400, 4.0]], [1], "must be finite"),
     ],
 )  # fmt: skip
-def test_embeddings_that_are_no_rows_of_real_numbers(rows: Any, reason: str) -> None:
-    assert refused(embeddings=rows) == [("candidates.embeddings", reason)]
+def test_embeddings_that_are_no_rows_of_real_numbers(rows: Any, wrong: list[int], reason: str) -> None:
+    assert refused(embeddings=rows) == named("candidates.embeddings", wrong, reason)
 
 
 @pytest.mark.parametrize(
-    ("scores", "reason"),
+    ("scores", "wrong", "reason"),
     [
-        ([1j, 1.0], REAL),
-        (np.ones(2, complex), REAL),
-        ([True, False], REAL),
-        ([True, 0.5], REAL),
-        (np.array([True, 0.5], object), REAL),
-        (np.ones(2, "datetime64[s]"), REAL),
-        (np.ones(2, "timedelta64[s]"), REAL),
-        ([datetime(2026, 1, 1, tzinfo=UTC), 1.0], REAL),
-        (["1.5", "2"], "must be numbers"),
-        (np.array(["1.5", "2"], object), "must be numbers"),
-        ({1.0, 2.0}, "must be numbers"),
-        ([[1.0], {}], "must be numbers"),
-        (None, "must be one-dimensional, has 0 dimensions"),
-        (5, "must be one-dimensional, has 0 dimensions"),
-        ([10**400, 1], "must be finite"),
-        (masked([1.0, 2.0], [0, 1]), MASK),
-        ([np.ma.masked, 1.0], MASK),
+        ([1j, 1.0], [0], REAL_NUMBER),
+        (np.ones(2, complex), [], REAL),
+        ([True, False], [0, 1], REAL_NUMBER),
+        ([True, 0.5], [0], REAL_NUMBER),
+        (np.array([True, 0.5], object), [0], REAL_NUMBER),
+        (np.ones(2, "datetime64[s]"), [], REAL),
+        (np.ones(2, "timedelta64[s]"), [], REAL),
+        ([datetime(2026, 1, 1, tzinfo=UTC), 1.0], [0], REAL_NUMBER),
+        (["1.5", "2"], [0, 1], "must be a number"),
+        (np.array(["1.5", "2"], object), [0, 1], "must be a number"),
+        ({1.0, 2.0}, [], "must be numbers"),
+        ([[1.0], {}], [0, 1], "must be a number"),
+        (None, [], "must be one-dimensional, has 0 dimensions"),
+        (5, [], "must be one-dimensional, has 0 dimensions"),
+        ([10**400, 1], [0], "must be finite"),
+        (masked([1.0, 2.0], [0, 1]), [], MASK),
+        ([np.ma.masked, 1.0], [], MASK),
+        ([object(), 1.0], [0], "must be a number"),
     ],
 )
-def test_scores_that_are_no_real_numbers(scores: Any, reason: str) -> None:
-    assert refused(scores=scores) == [("candidates.scores", reason)]
+def test_scores_that_are_no_real_numbers(scores: Any, wrong: list[int], reason: str) -> None:
+    assert refused(scores=scores) == named("candidates.scores", wrong, reason)
 
 
 def test_masked_ids_and_values_are_refused() -> None:
@@ -235,8 +244,8 @@ def test_values_may_be_arrays_without_a_dimension() -> None:
         ("f", [[0.5], [0.5]], [(".labels", "must be a list of labels")]),
         ({"f"}, [[0.5], [0.5]], [(".labels", "must be a list of labels")]),
         (["f"], None, [(".probabilities", "must be 2 x 1, is one number")]),
-        (["f"], [["0.5"], ["1"]], [(".probabilities", "must be numbers")]),
-        (["f"], [[True], [False]], [(".probabilities", REAL)]),
+        (["f"], [["0.5"], [1]], [(".probabilities[0]", ROW)]),
+        (["f"], [[True], [False]], [(f".probabilities[{row}]", REAL_ROW) for row in range(2)]),
         (["f"], masked([[0.5], [0.5]], [[0], [1]]), [(".probabilities", MASK)]),
         (["f"], [[1e300], [0.5]], [(".probabilities[0]", "must be between 0 and 1")]),
         (None, "high", [(".labels", "must be a list of labels"), (".probabilities", "must be numbers")]),
@@ -362,7 +371,7 @@ def test_arguments_of_the_right_kind() -> None:
         ('{"ids":["a"],"scores":[1],"attributes":{"t":"x"}}', "candidates.attributes['t']: must be a list"),
         ('{"ids":["a"],"scores":[1],"embeddings":5}', "candidates.embeddings: must be rows"),
         ('[{"id":"a","score":[1],"tone":{}}]', "candidates.attributes['tone'][0]"),
-        ('[{"id":"a","score":true}]', "candidates.scores: must be real numbers"),
+        ('[{"id":"a","score":true}]', "candidates.scores[0]: must be a real number"),
         ("[" * 100_000, "must be JSON"),
         (json.dumps([{"id": "a", "score": 1, "": "x"}]), "candidates.attributes: names must be text"),
     ],

@@ -101,3 +101,10 @@ def test_an_answer_can_be_printed_and_compared() -> None:
     assert "candidate_ids" not in repr(answer)
     assert answer == answer
     assert isinstance(answer == slate(), bool)
+
+
+def test_a_sentence_is_one_line_whatever_values_hold() -> None:
+    text = outcome(attribute="tone\u202e", value="a\nFAKE: MET\x1b[31m").detail
+    assert text.startswith(r"tone\u202e a\nFAKE: MET\x1b[31m: at least 2")
+    assert text.isprintable()
+    assert outcome(attribute="تون", value="می\u200cخواهم").detail.startswith("تون می\u200cخواهم: ")

@@ -264,3 +264,49 @@ def test_what_was_misspelt_or_misread_is_not_called_missing_too(tree: dict[str, 
     read_wrongly = [v for v in mistakes if "share such as" not in v.reason]
     check(message, mistakes)
     assert [v for v in mistakes if "share such as" not in v.reason] == read_wrongly
+
+
+CONTROLS = "must not hold control characters, nor marks that turn the direction of text"
+
+
+@pytest.mark.parametrize("mark", ["\x1b", "\n", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066"])
+def test_names_and_values_hold_no_control_characters(mark: str) -> None:
+    evil = f"a{mark}b"
+    tree = {
+        "similarity_signals": [{"signal": evil}],
+        "guard": {"where": {evil: ["x"]}},
+        "quotas": [
+            {"attribute": evil, "min_share": {evil: 0.1}},
+            {"attribute": "a", "at_least_one_of_each": True, "values": ["x", evil]},
+            {"where": {"a": [evil], "b": ["x"]}, "min_count": 1},
+        ],
+        "labels": {evil: {"unknown": "group"}},
+    }
+    shown = mark.encode("unicode_escape").decode()
+    assert sorted(found(tree)) == sorted(
+        (path, CONTROLS)
+        for path in (
+            "similarity_signals[0].signal",
+            f'guard.where."a{shown}b"',
+            "quotas[0].attribute",
+            f'quotas[0].min_share."a{shown}b"',
+            "quotas[1].values",
+            "quotas[2].where.a",
+            f'labels."a{shown}b"',
+        )
+    )
+
+
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "👩\u200d🚀", "a\u00a0b", "שלום\u200f", "5–6", "naïve"])
+def test_names_and_values_of_any_script_are_fine(text: str) -> None:
+    assert found(on(min_count={text: 1})) == []
+
+
+def test_a_long_domain_is_listed_in_part_and_in_time() -> None:
+    values = [f"v{i:04}" for i in range(900)]
+    tree = {"labels": {"a": {"values": values}}, **on(at_least_one_of_each=True, values=[f"x{i}" for i in range(900)])}
+    reasons = found(tree)
+    assert len(reasons) == 900
+    assert reasons[0][1].endswith('"v0018", "v0019" and 880 more')
+    repeated = on(at_least_one_of_each=True, values=["x", "y"] * 20_000)
+    assert ("quotas[0].values", 'must not repeat "x" and "y"') in found(repeated)

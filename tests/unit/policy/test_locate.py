@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from reranker.policy.locate import lines_of
+from reranker.policy.locate import lines_of, too_deep
 from reranker.policy.mistakes import KeyPath
+from reranker.policy.words import parse
 
 DOCUMENT = r'''
 # a comment with [brackets] and "quotes"
@@ -79,3 +80,39 @@ def test_text_that_is_no_toml_gives_what_was_found_so_far(text: str) -> None:
 
 def test_nesting_beyond_the_stack_is_no_crash() -> None:
     assert lines_of("a = " + "[" * 50_000)["a",] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path"),
+    [
+        ("a = 1\na = 2 # why\n", 2, "a"),
+        ("a = 1\na = [\n  2,\n]\n", 4, "a"),
+        ("[a]\nb = 1\n[c]\n[a]\n", 4, "a"),
+        ("a = { b = 1 }\na = { b = { c = 2 } }\n", 2, "a"),
+        ("a = { b = 1, b = { c = 2 } }\n", 1, "a.b"),
+        ("[[quotas]]\nwithin = 1\n[[quotas]]\nwithin = 2\nattribute = 'x'\nwithin = 3\n", 6, "quotas[1].within"),
+        ("a = 1\n[a]\n", 2, "a"),
+        ("[a.b]\nc = 1\n[a]\nb.c = 2\n", 4, "a.b.c"),
+        ("a = 1\nb = ]\n", 2, "policy"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_named(text: str, line: int, path: str) -> None:
+    _, mistakes = parse(text)
+    assert [(v.line, v.path) for v in mistakes] == [(line, path)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (DOCUMENT, 0),
+        ("a = 1\n# " + "[" * 99 + "\nb = '" + "[" * 99 + "'\nc = [" + "0.1, " * 99 + "]\n", 0),
+        ('a = """\n' + "[" * 99 + '"""\nb = "\\"' + "{" * 99 + '"\n', 0),
+        ("a = '" + "[" * 99, 0),
+        ("a = " + "[" * 16 + "]" * 16, 0),
+        ("a = [\n" * 40, 17),
+        ("x = 1\na" + ".a" * 16 + " = 1", 2),
+        ("x = 1\n[a" + ' . "a"' * 16 + "]", 2),
+    ],
+)
+def test_what_nests_too_deeply_has_its_line(text: str, line: int) -> None:
+    assert too_deep(text) == line

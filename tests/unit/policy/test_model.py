@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,38 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.toml"):
         Policy.from_toml("absent.toml")
     file = tmp_path / "latin.toml"
-    file.write_bytes(b'name = "caf\xe9"\n')
-    with pytest.raises(InvalidInput, match="is not UTF-8 text"):
+    file.write_bytes(b'[objective]\r\nname = "caf\xe9"\n')
+    with pytest.raises(InvalidInput, match=r"line 2: policy: is not UTF-8 text \(byte 12 of the line\)"):
         Policy.from_toml(file)
+
+
+def test_policies_beyond_all_meaning_are_refused_unread(tmp_path: Path) -> None:
+    block = {"attribute": "a", "min_share": {"x": 0.1}}
+    file = tmp_path / "huge.toml"
+    file.write_text('[[quotas]]\nattribute = "a"\n' * 200_000)
+    huge = pb.Policy(quotas=[pb.Quota(attribute="a" * 100)] * 3000)
+    makers: list[Callable[[], Policy]] = [
+        lambda: Policy.from_toml(file),
+        lambda: Policy.from_text(file.read_text()),
+        lambda: Policy.from_dict({"quotas": [block] * 50_000}),
+        lambda: Policy.from_proto(huge),
+    ]
+    for make in makers:
+        with pytest.raises(InvalidInput, match="is too large: at most 262,144 bytes are read") as caught:
+            make()
+        assert len(caught.value.violations) == 1
+
+
+def test_too_many_blocks_are_named_and_the_first_ones_checked() -> None:
+    tree: dict[str, Any] = {"quotas": [{"attribute": "a", "max_per_value": 0}, *[{"max_similarity": 0.5}] * 1200]}
+    tree["labels"] = {f"x{i}": {"threshold": 0.5} for i in range(1001)}
+    with pytest.raises(InvalidInput) as caught:
+        Policy.from_dict(tree)
+    assert {(v.path, v.reason) for v in caught.value.violations} == {
+        ("quotas", "must be at most 1000 blocks, are 1201; those beyond are not looked at"),
+        ("labels", "must be at most 1000 blocks, are 1001; those beyond are not looked at"),
+        ("quotas[0].max_per_value", "must be between 1 and 1,000,000"),
+    }
 
 
 def test_text_never_names_a_file(tmp_path: Path) -> None:

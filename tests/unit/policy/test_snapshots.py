@@ -52,7 +52,7 @@ def test_every_mistake_of_every_file(tmp_path: Path) -> None:
         "a.toml, line 3",
         "c.toml",
         "d.toml, line 1",
-        "e.toml",
+        "e.toml, line 1",
         "f.toml",
         "routes.toml",
     ]

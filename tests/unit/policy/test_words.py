@@ -294,10 +294,14 @@ def test_long_and_strange_keys_are_shown_safely() -> None:
     ("text", "line", "said"),
     [
         ('name = "x"\n[objective\n', 2, "expected ']'"),
-        ("a = 1\na = 2\n", 2, "cannot overwrite"),
+        ("a = 1\na = 2\n", 2, "it stands there already on line 1"),
         ('name = "x"\nabout = {\n', 2, "is not TOML"),
         ("number = " + "9" * 5000, 1, "is not TOML"),
-        ("deep = " + "[" * 100_000, 0, "nests too deeply"),
+        ("\ndeep = " + "[" * 100_000, 2, "nests deeper than 16 levels"),
+        ("a." * 50_000 + "a = 1", 1, "nests deeper than 16 levels"),
+        ("x = 1\n[" + '"a".' * 50_000 + "a]", 2, "nests deeper than 16 levels"),
+        ("# " + "\n" * 300_000, 0, "is too large: at most 262,144 bytes are read"),
+        ('name = "' + "é" * 140_000 + '"', 0, "is too large: at most 262,144 bytes are read"),
     ],
 )
 def test_text_that_is_no_toml(text: str, line: int, said: str) -> None:

@@ -1,0 +1,40 @@
+"""What commands say: nothing that a terminal would obey, nothing that it cannot show, and that they are busy."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from reranker.texts import escaped
+
+
+def prepare() -> None:
+    """Output escapes what the terminal's encoding lacks, where Python would end with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print each line as one line, whatever names and values in it hold."""
+    for line in lines:
+        print(escaped(line))
+
+
+def refuse(command: str, error: Exception) -> None:
+    """Say on standard error why a command does nothing."""
+    for line in f"reranker {command}: {error}".split("\n"):  # errors escape what they quote: the breaks are their own
+        print(escaped(line), file=sys.stderr)
+
+
+def announcing_compilation(command: str) -> AbstractContextManager[None]:
+    """Say on standard error that kernels compile, if they do: it takes long enough to look like a hang."""
+    from reranker.kernels import jit
+
+    def say() -> None:
+        again = "once; later runs find them in the cache" if jit.is_cached() else "as no cache folder can be written"
+        print(f"reranker {command}: compiling kernels, {again} …", file=sys.stderr, flush=True)
+
+    return jit.on_first_compilation(say)
