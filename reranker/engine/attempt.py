@@ -76,7 +76,8 @@ class Chooser:
         return Attempt(plan, strategy, select(selection, explain))
 
     def _strategy(self, plan: Plan, diversity: float) -> Strategy:
-        return build(self.bounded.rules.strategy, replace(self.problem, diversity=diversity), plan.gate)
+        problem = self.problem if diversity == self.problem.diversity else replace(self.problem, diversity=diversity)
+        return build(self.bounded.rules.strategy, problem, plan.gate)
 
 
 @dataclass(frozen=True, slots=True)

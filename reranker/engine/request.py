@@ -29,6 +29,9 @@ from reranker.quotas.planner import Plan
 from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Slate, SlateStatus
 
 
+_NOTHING_KNOWN = Context()
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12)."""
@@ -70,7 +73,7 @@ def rerank_traced(
     clock = _Clock()
     check_types(candidates, policy, context)
     asked = _checked_size(slate_size)
-    context = context or Context()
+    context = context or _NOTHING_KNOWN
     page = read_page(context.cursor, policy.revision, seals)
     listing = list_candidates(policy, candidates, context, page)
     rules = compiled(policy, page.shown + min(asked, len(listing)))
