@@ -73,6 +73,9 @@ def charts_of(document: dict[str, Any]) -> list[Chart]:
     steps = {float(run["rate"]): run for run in runs if run["role"] == "step"}  # of each rate the last try decides
     if len(steps) > 1:
         charts += _against_rate([steps[rate] for rate in sorted(steps)], promise)
+    blocks = [run for run in runs if run["role"] == "block"]
+    if blocks:
+        charts += _in_pairs(blocks, document["servers"])
     for run in runs:
         if run["role"] not in ("step", "echo", "block"):
             charts += _over_time(run, promise)
@@ -95,6 +98,24 @@ def _against_rate(steps: Sequence[dict[str, Any]], promise: tuple[str, float] | 
         Chart("Latency against rate", "requests a second", "milliseconds", latency, log_y=True, level=promise),
         Chart("Cores against rate", "requests a second", "cores", cores),
     ]
+
+
+def _in_pairs(blocks: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Chart]:
+    """Both servers of a comparison, pair by pair."""
+
+    def lines(of: Callable[[dict[str, Any]], float | None]) -> list[Line]:
+        return [
+            Line(name, [(float(block["pair"] + 1), of(block)) for block in blocks if block["server"] == which])
+            for which, name in enumerate(names)
+        ]
+
+    figures = {
+        "p50": lines(lambda block: _number(block["latency_ms"].get("p50"))),
+        "p99": lines(lambda block: _number(block["latency_ms"].get("p99"))),
+    }
+    charts = [Chart(f"{name} by pair", "pair", "milliseconds", found) for name, found in figures.items()]
+    cpu = lines(lambda block: block["server_cpu_us"])
+    return [*charts, Chart("Server CPU by pair", "pair", "microseconds a request", cpu)]
 
 
 def _over_time(run: dict[str, Any], promise: tuple[str, float] | None) -> list[Chart]:

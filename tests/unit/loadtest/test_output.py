@@ -34,6 +34,9 @@ def document() -> dict[str, Any]:
     made = documents.beginning("rate", found, bodies.build(found))
     made["runs"] = [documents.of_outcome(outcome(records(DUE, 1.0), 10, target=ECHO), "echo")]
     made["runs"].append(documents.of_outcome(server, "server"))
+    made["servers"] = ["first", "second"]
+    for pair, which in ((0, 0), (0, 1), (1, 1), (1, 0)):
+        made["runs"].append({**documents.of_outcome(server, "block"), "pair": pair, "server": which})
     late = outcome(records(DUE, 90.0, late_ms=80.0), 10)
     for rate, verdict, of in ((100.0, "met", server), (200.0, "missed", server), (400.0, "saturated", late)):
         made["runs"].append({**documents.of_outcome(of, "step"), "rate": rate, "verdict": verdict})
@@ -93,6 +96,7 @@ def test_the_page_opens_without_a_network(document: dict[str, Any]) -> None:
     assert "&lt;200&gt;" in text
     drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
     titles = {ET.fromstring(drawing).attrib["aria-label"] for drawing in drawings}
+    assert "p50 by pair" in titles
     assert {"Latency against rate", "server: latency by second", "server: requests by second", "Percentiles"} <= titles
 
 
