@@ -39,7 +39,7 @@ def running(what: str, policies: Path, flags: Sequence[str] = ()) -> Iterator[Ta
     else:
         tree = sources_of(what)
     with running_process(policies, flags, tree) as server:
-        yield Target(what, server.address, server.pid)
+        yield Target("this tree" if what == "." else what, server.address, server.pid)
 
 
 def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
