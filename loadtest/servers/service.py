@@ -38,8 +38,20 @@ def running(what: str, policies: Path, flags: Sequence[str] = ()) -> Iterator[Ta
         tree = Path(what).resolve()
     else:
         tree = sources_of(what)
-    with running_process(policies, flags, tree) as server:
+    with running_process(policies, flags, tree) as server, _survives_nobody(server.pid):
         yield Target("this tree" if what == "." else what, server.address, server.pid)
+
+
+@contextmanager
+def _survives_nobody(pid: int) -> Iterator[None]:
+    """See to it that a process ends when this one is killed without a chance to stop it."""
+    # The shell reads until this process closes its end, which the system does for it if need be.
+    watch = ["sh", "-c", f"read _; kill {pid}"]
+    with subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True) as watchman:
+        try:
+            yield
+        finally:
+            watchman.kill()  # before the process ends: afterwards its number may be somebody else's
 
 
 def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
