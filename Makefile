@@ -7,9 +7,10 @@ READY := $(VENV)/.stamp
 PROTO_READY := .venv-proto/.stamp
 LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
+MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench bench-quotas frontier figures lint format proto lock data clean
+.PHONY: help setup demo test coverage serve bench bench-quotas frontier figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -45,6 +46,10 @@ frontier: $(READY) ## what variety costs on real lists: every strategy across it
 figures: $(READY) ## draw docs/figures from what `make frontier` measured
 	@$(BIN)/python -c "import matplotlib" 2>/dev/null || $(BIN)/python -m pip install --quiet -r requirements/figures.txt
 	@$(BIN)/python -m benchmarks.figures
+
+loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=
+	@$(BIN)/python -m loadtest $(MODE) $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(ARRIVALS),--arrivals $(ARRIVALS)) $(ARGUMENTS)
 
 lint: $(READY) $(PROTO_READY) ## ruff, mypy (strict), import contracts, buf, stubs current
 	$(BIN)/ruff check

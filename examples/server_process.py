@@ -9,9 +9,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -27,17 +28,32 @@ class ServerFailed(Exception):
     """The server did not come up; the text has the end of its log."""
 
 
+class RunningServer(NamedTuple):
+    """Where it listens, and its process id."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
 def running_server(policies: Path) -> Iterator[str]:
     """Start `server.py` with these policies and give its address once it serves; it is stopped whatever happens.
 
     Raises `ServerFailed` when it leaves, or does not serve in time.
     """
+    with running_process(policies) as server:
+        yield server.address
+
+
+@contextmanager
+def running_process(policies: Path, flags: Sequence[str] = (), tree: Path = ROOT) -> Iterator[RunningServer]:
+    """The same with more flags, from any tree of the sources, with the process id."""
     command = [sys.executable, "server.py", "--listen", "127.0.0.1:0", "--admin", "off", "--policies", str(policies)]
+    command += flags
     with tempfile.TemporaryFile("w+") as errors:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the server in good order.
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+            command, cwd=tree, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
         try:
             address = _await_address(process)
@@ -50,7 +66,7 @@ def running_server(policies: Path) -> Iterator[str]:
             _stop(process)
             raise
         try:
-            yield address
+            yield RunningServer(address, process.pid)
         finally:
             _stop(process)
 

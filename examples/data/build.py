@@ -2,7 +2,8 @@
 
     python -m examples.data.build SOURCE
 
-SOURCE holds one folder a corpus with `items.parquet` and `requests_dev.parquet`. The same tables give the same bytes.
+SOURCE holds one folder a corpus with `items.parquet` and `requests_dev.parquet`, and `arrivals/arrivals.parquet`. The
+same tables give the same bytes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from reranker import requestlog
 from reranker.v1.request_log_pb2 import RequestLog
 
 HERE = Path(__file__).resolve().parent
+TRACES = {"code": "azure_llm_code_2023", "conversation": "azure_llm_conv_2023"}
 Row = Mapping[str, Any]
 
 
@@ -89,10 +91,11 @@ CORPORA = (
 def main() -> None:
     """Build every corpus."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, help="folder that holds shades/, occupations/ and books/")
+    parser.add_argument("source", type=Path, help="folder that holds shades/, occupations/, books/ and arrivals/")
     source = parser.parse_args().source
     for corpus in CORPORA:
         build(corpus, source / corpus.name, HERE / corpus.name)
+    build_arrivals(source / "arrivals" / "arrivals.parquet", HERE / "arrivals" / "azure_llm_2023.npz")
 
 
 def build(corpus: Corpus, source: Path, target: Path) -> None:
@@ -106,6 +109,18 @@ def build(corpus: Corpus, source: Path, target: Path) -> None:
     write_words(requests, items, target / "words.json")
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{corpus.name}: {len(needed)} of {len(items)} items, {len(requests)} requests, {size / 1e6:.2f} MB")
+
+
+def build_arrivals(source: Path, target: Path) -> None:
+    """Arrival times of two services, as the milliseconds between one request and the next: gaps compress best."""
+    table = pyarrow.parquet.read_table(source, columns=["trace", "t_ms"]).to_pydict()
+    gaps = {}
+    for name, trace in TRACES.items():
+        times = sorted(time for time, of in zip(table["t_ms"], table["trace"], strict=True) if of == trace)
+        gaps[f"{name}.gaps_ms"] = np.diff(times, prepend=0).astype(np.int32)
+    target.parent.mkdir(exist_ok=True)
+    np.savez_compressed(target, allow_pickle=False, **gaps)
+    print(f"arrivals: {sum(map(len, gaps.values()))} requests, {target.stat().st_size / 1e6:.2f} MB")
 
 
 def chosen(corpus: Corpus, requests: Sequence[Row]) -> list[Row]:

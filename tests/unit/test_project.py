@@ -33,7 +33,7 @@ def targets() -> set[str]:
 
 
 def test_make_alone_lists_the_pinned_targets() -> None:
-    assert {"setup", "demo", "test", "serve", "bench", "lint"} <= targets()
+    assert {"setup", "demo", "test", "serve", "bench", "loadtest", "lint"} <= targets()
 
 
 def test_every_make_command_in_the_texts_exists() -> None:
@@ -66,7 +66,8 @@ def test_pins_name_no_machine_and_no_index(name: str) -> None:
 
 def test_every_dependency_is_pinned_within_its_range() -> None:
     pinned = {canonicalize_name(pin.name): pin for pin in pins("dev.txt")}
-    for dependency in map(Requirement, project()["project"]["dependencies"]):
+    of_load_tests = project()["project"]["optional-dependencies"]["loadtest"]
+    for dependency in map(Requirement, [*project()["project"]["dependencies"], *of_load_tests]):
         version = next(iter(pinned[canonicalize_name(dependency.name)].specifier)).version
         assert dependency.specifier.contains(version), dependency
 
@@ -107,10 +108,16 @@ def test_each_data_set_has_its_licence_and_all_of_them_are_small() -> None:
     assert sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 8_000_000
 
 
+def test_the_arrival_times_have_their_licence_and_are_small() -> None:
+    folder = ROOT / "examples" / "data" / "arrivals"
+    assert "Creative Commons Attribution 4.0" in (folder / "LICENSE").read_text()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 60_000
+
+
 def test_no_file_is_longer_than_400_lines() -> None:
     own = [
         path
-        for room in ("reranker", "examples", "tools", "tests", "benchmarks")
+        for room in ("reranker", "examples", "loadtest", "tools", "tests", "benchmarks")
         for path in (ROOT / room).rglob("*.py")
         if not path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
     ]

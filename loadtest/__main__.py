@@ -1,0 +1,8 @@
+"""`python -m loadtest`."""
+
+import sys
+
+if __name__ == "__main__":
+    from loadtest.cli import main  # here, because client processes load this file too and need none of it
+
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from loadtest.output.document import UNANSWERED
+
+
+def milliseconds(value: Any) -> str:
+    """A duration in milliseconds, three digits or so."""
+    if value is None or value == UNANSWERED:
+        return "–" if value is None else UNANSWERED
+    if math.isinf(value):
+        return UNANSWERED
+    if math.isnan(value):
+        return "–"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def count(value: float | None) -> str:
+    """A number of things, or microseconds."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage."""
+    return "–" if value is None else f"{value:.2%}" if 0 < value < 0.01 else f"{value:.0%}"
+
+
+def rate(value: float) -> str:
+    """Requests a second."""
+    return "∞" if math.isinf(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+GATES = {
+    "p50_ms": "p50, ms",
+    "p95_ms": "p95, ms",
+    "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "errors": "requests without an answer",
+    "degraded": "degraded answers",
+    "deadline_misses": "deadline misses",
+    "memory_growth": "growth of the server's memory",
+    "p99_drift": "p99 at the end beside the beginning",
+}
+
+
+def gate_value(name: str, value: Any) -> str:
+    """The limit of a gate, or what was measured for it."""
+    if name.endswith("_ms"):
+        return milliseconds(value)
+    if value is None:
+        return "–"
+    return f"{value:.2f}×" if name == "p99_drift" else share(value)

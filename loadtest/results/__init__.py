@@ -1,0 +1,1 @@
+"""What came of it: percentiles, series, costs, gates, and whether the generator is to be believed."""

@@ -1,0 +1,212 @@
+"""Folds records into figures while they arrive, so that an hour of load takes no more memory than a minute."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtest.generator.fleet import Plan
+from loadtest.generator.records import DEADLINE_EXCEEDED, NOT_SENT, OK, STAGES, Records, Usage, code_name
+from loadtest.results.latencies import Latencies
+from loadtest.results.outcome import Counts, Machine, Outcome, Second
+from loadtest.results.saturation import reasons
+from loadtest.servers.target import Target
+from loadtest.servers.usage import Used, machine_busy, used
+
+_SECOND = 1_000_000_000
+_AFTERWARDS = 2  # seconds after the deadline of its last request at which a second is closed
+_MOST_STAGE_ROWS = 200_000  # of the stages a sample is kept: the first so many
+
+
+class Collector:
+    """Takes the records and the ticks of one run. `on_second` is told each second once, soon after its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        groups: Sequence[str],
+        group_of: NDArray[np.uint8],
+        seconds: float,
+        server: int | None,
+        on_second: Callable[[Second, int], None],
+    ) -> None:
+        self._plan = plan
+        self._warm_up, self._seconds = plan.measured_from, seconds
+        self._group_names, self._group_of = tuple(groups), group_of
+        self._server = server
+        self._on_second = on_second
+        self._due = np.bincount(plan.due // _SECOND)
+        self._counts = Counts(due=int(np.count_nonzero(plan.due >= self._warm_up)))
+        self._latency, self._service, self._late = Latencies(), Latencies(), Latencies()
+        self._groups = {name: Latencies() for name in self._group_names}
+        self._open: dict[int, _OpenSecond] = {}
+        self._series: list[Second] = []
+        self._told = 0
+        self._stages: list[NDArray[np.uint32]] = []
+        self._stage_rows = 0
+        self._samples: dict[int, _Sample] = {}
+
+    def add(self, records: Records) -> None:
+        """Records of any client, in any order."""
+        for second in np.unique(records["due"] // _SECOND).tolist():
+            inside = records[records["due"] // _SECOND == second]
+            self._open.setdefault(second, _OpenSecond()).add(inside)
+        measured = records[records["due"] >= self._warm_up]
+        if not len(measured):
+            return
+        answered = measured[measured["code"] == OK]
+        latency = answered["done"] - answered["due"]
+        self._latency.add(latency)
+        self._service.add(answered["done"] - answered["sent"])
+        self._late.add(measured["sent"] - measured["due"])
+        groups = self._group_of[answered["request"]]
+        for number, name in enumerate(self._group_names):
+            self._groups[name].add(latency[groups == number])
+        self._count(measured, latency)
+        if self._stage_rows < _MOST_STAGE_ROWS:
+            self._stages.append(answered["stages"])
+            self._stage_rows += len(answered)
+
+    def tick(self, seconds: float) -> None:
+        """Sample what the processes use at every whole second, and tell of seconds that are over."""
+        second = int(np.floor(seconds))
+        if second not in self._samples:
+            self._samples[second] = _Sample.now(seconds, self._server)
+        while self._told < min(second, len(self._due)):
+            self._tell(self._told)
+            self._told += 1
+        for old in [key for key in self._open if key + 1 + self._plan.deadline + _AFTERWARDS < seconds]:
+            self._close(old)
+
+    def outcome(self, target: Target, rate: float, ended: float, clients: Sequence[Usage]) -> Outcome:
+        """The figures, when all records are there: `ended` seconds after the start."""
+        last = _Sample.now(ended, self._server)
+        for second in range(self._told, len(self._due)):
+            self._tell(second)
+        for second in sorted(self._open):
+            self._close(second)
+        unanswered = self._counts.due - self._latency.answered
+        self._latency.add_unanswered(unanswered)
+        self._service.add_unanswered(unanswered)
+        for number, name in enumerate(self._group_names):
+            asked = self._plan.requests[self._plan.due >= self._warm_up]
+            due = int(np.count_nonzero(self._group_of[asked] == number))
+            self._groups[name].add_unanswered(due - self._groups[name].answered)
+        stages = np.concatenate(self._stages) if self._stages else np.zeros((0, len(STAGES)), np.uint32)
+        return Outcome(
+            target=target.name,
+            rate=rate,
+            seconds=self._seconds,
+            deadline=self._plan.deadline,
+            counts=self._counts,
+            latency=self._latency,
+            service=self._service,
+            late=self._late,
+            groups=self._groups,
+            series=tuple(sorted(self._series, key=lambda second: second.second)),
+            stages=None if target.is_echo else _summary(stages),
+            machine=self._machine(last, clients),
+            saturated=reasons(self._late, self._latency, clients, self._counts.codes[code_name(NOT_SENT)]),
+        )
+
+    def _count(self, measured: Records, latency: NDArray[np.int64]) -> None:
+        counts = self._counts
+        codes = Counter(measured["code"].tolist())
+        counts.codes.update({code_name(code): number for code, number in codes.items()})
+        counts.degraded += int(np.count_nonzero(measured["degraded"]))
+        late = int(np.count_nonzero(latency > self._plan.deadline * 1e9))
+        counts.deadline_misses += codes[DEADLINE_EXCEEDED] + late
+
+    def _tell(self, second: int) -> None:
+        found = self._open.get(second, _OpenSecond())
+        told = self._figures(second, found)
+        self._on_second(told, told.due - told.answered - told.errors)
+
+    def _close(self, second: int) -> None:
+        self._series.append(self._figures(second, self._open.pop(second)))
+
+    def _figures(self, second: int, found: _OpenSecond) -> Second:
+        p50, p99 = found.latency.percentiles([50, 99])
+        cores, memory = self._between(second)
+        return Second(
+            second=second,
+            warm_up=(second + 1) * _SECOND <= self._warm_up,
+            due=int(self._due[second]),
+            answered=found.latency.answered,
+            errors=found.latency.unanswered,
+            degraded=found.degraded,
+            p50=p50,
+            p99=p99,
+            longest=found.latency.longest,
+            late_p99=found.late.percentile(99),
+            server_cores=cores,
+            server_memory=memory,
+        )
+
+    def _between(self, second: int) -> tuple[float | None, int | None]:
+        """Cores that the server kept busy in one second, and its memory at the end of it."""
+        before, after = self._samples.get(second), self._samples.get(second + 1)
+        if before is None or after is None or before.server is None or after.server is None:
+            return None, None
+        return (after.server.cpu - before.server.cpu) / (after.at - before.at), after.server.memory
+
+    def _machine(self, last: _Sample, clients: Sequence[Usage]) -> Machine:
+        """From the first sample after the warm-up to the end."""
+        first = next((sample for sample in self._samples.values() if sample.at * _SECOND >= self._warm_up), last)
+        wall = last.at - first.at
+        cpu = memory = others = None
+        if first.server is not None and last.server is not None:
+            cpu, memory = last.server.cpu - first.server.cpu, last.server.memory
+        if (
+            wall
+            and first.busy is not None
+            and last.busy is not None
+            and first.ours is not None
+            and last.ours is not None
+        ):
+            theirs = last.busy - first.busy - (last.ours.cpu - first.ours.cpu)
+            others = max(0.0, theirs / (wall * (os.cpu_count() or 1)))
+        requests = int(np.count_nonzero(self._plan.due >= first.at * _SECOND))
+        return Machine(wall, requests, cpu, memory, tuple(clients), others)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What was used up to a time: by the server, by all of the load test with it, by the whole machine."""
+
+    at: float
+    server: Used | None
+    ours: Used | None
+    busy: float | None
+
+    @classmethod
+    def now(cls, at: float, server: int | None) -> _Sample:
+        return cls(at, used(server), used(os.getpid(), server), machine_busy())
+
+
+class _OpenSecond:
+    """What is known so far of the requests that were due in one second."""
+
+    def __init__(self) -> None:
+        self.latency, self.late = Latencies(), Latencies()
+        self.degraded = 0
+
+    def add(self, records: Records) -> None:
+        answered = records[records["code"] == OK]
+        self.latency.add(answered["done"] - answered["due"])
+        self.latency.add_unanswered(len(records) - len(answered))
+        self.late.add(records["sent"] - records["due"])
+        self.degraded += int(np.count_nonzero(records["degraded"]))
+
+
+def _summary(stages: NDArray[np.uint32]) -> NDArray[np.float64] | None:
+    """Mean, median and 99th percentile of each stage."""
+    if not len(stages) or not stages.any():
+        return None
+    middle, high = np.percentile(stages, [50, 99], axis=0)
+    return np.stack([stages.mean(axis=0), middle, high], axis=1)

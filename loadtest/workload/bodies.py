@@ -1,0 +1,107 @@
+"""The bytes that are sent: recorded requests joined with their catalog, as a pipeline would send them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from examples.catalog import Corpus
+from loadtest.errors import LoadtestError
+from loadtest.workload.scenario import Requests, Scenario
+from reranker.v1.reranker_service_pb2 import RerankRequest
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Every distinct request as bytes, the group each belongs to, and how often it is sent (shares sum to 1)."""
+
+    groups: tuple[str, ...]
+    bodies: tuple[bytes, ...]
+    group_of: NDArray[np.uint8]
+    shares: NDArray[np.float64]
+
+    def drawn(self, count: int, seed: int) -> NDArray[np.int32]:
+        """Which request is sent at each of `count` arrivals."""
+        rng = np.random.default_rng([seed, 1])
+        return rng.choice(len(self.bodies), size=count, p=self.shares).astype(np.int32)
+
+    @property
+    def mean_bytes(self) -> float:
+        """What a request weighs on the wire, in the mean."""
+        return float(np.dot(self.shares, [len(body) for body in self.bodies]))
+
+
+def build(scenario: Scenario) -> Workload:
+    """The scenario's requests. Raises `LoadtestError` when a log holds none of the kind."""
+    corpora = {name: _corpus(name) for name in {group.corpus for group in scenario.requests}}
+    bodies: list[bytes] = []
+    group_of: list[int] = []
+    shares: list[float] = []
+    whole = sum(group.share for group in scenario.requests)
+    for number, group in enumerate(scenario.requests):
+        found = [
+            request.SerializeToString(deterministic=True)
+            for request in requests_of(group, corpora[group.corpus], prefix=f"{number}:")
+        ]
+        bodies += found
+        group_of += [number] * len(found)
+        shares += [group.share / whole / len(found)] * len(found)
+    return Workload(
+        groups=tuple(group.name for group in scenario.requests),
+        bodies=tuple(bodies),
+        group_of=np.array(group_of, np.uint8),
+        shares=np.array(shares) / np.sum(shares),
+    )
+
+
+def requests_of(group: Requests, corpus: Corpus, prefix: str = "") -> Sequence[RerankRequest]:
+    """The full requests of one group. `prefix` keeps the ids of several groups apart: the echo goes by them."""
+    missing = sorted(set(group.attributes) - set(corpus.attributes))
+    if missing:
+        raise LoadtestError(f"{group.corpus} has no attribute {', '.join(missing)}")
+    made = []
+    for record in corpus.records(*group.kinds):
+        if len(record.request.candidates.item_ids) < group.candidates:
+            continue
+        request = RerankRequest()
+        request.CopyFrom(record.request)
+        if group.candidates:
+            del request.candidates.item_ids[group.candidates :]
+            del request.candidates.scores[group.candidates :]
+        full = corpus.joined(request, *group.attributes, embeddings=False)
+        _add_embeddings(full, corpus, group)
+        full.request_id = f"{prefix}{full.request_id}"
+        full.policy_name = group.policy
+        full.slate_size = group.slate_size
+        full.explain, full.measures = group.explain, group.measures
+        made.append(full)
+        if len(made) == group.distinct:
+            break
+    if not made:
+        raise LoadtestError(f"{group.corpus} has no request of {group.kinds} with {group.candidates} candidates")
+    return made
+
+
+def _add_embeddings(request: RerankRequest, corpus: Corpus, group: Requests) -> None:
+    if group.embeddings == "none":
+        return
+    rows = corpus.embeddings[corpus.rows(request)]
+    repeats, rest = divmod(group.dimension, rows.shape[1])
+    if rest or not repeats:
+        raise LoadtestError(f"dimension must be a multiple of {rows.shape[1]}, the length of the recorded vectors")
+    matrix = np.tile(rows, repeats)
+    column = request.candidates.embeddings.add(dimension=group.dimension)
+    if group.embeddings == "float32":
+        column.float32 = matrix.astype("<f4").tobytes()
+    else:
+        column.float16 = matrix.astype("<f2", copy=False).tobytes()
+
+
+def _corpus(name: str) -> Corpus:
+    try:
+        return Corpus(name)
+    except FileNotFoundError:
+        raise LoadtestError(f"there is no corpus {name!r} in examples/data") from None

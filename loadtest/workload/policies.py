@@ -1,0 +1,27 @@
+"""The policies that a scenario names, gathered in one folder: two servers that are compared get the same ones."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtest.errors import LoadtestError
+
+_HERE = Path(__file__).resolve().parent.parent
+FOLDERS = (_HERE.parent / "policies", _HERE / "policies")
+"""The worked examples, and those that only put a server under load."""
+
+
+@contextmanager
+def gathered(names: Sequence[str]) -> Iterator[Path]:
+    """A folder that holds these policies and no others. Raises `LoadtestError` for a name that nobody has."""
+    with tempfile.TemporaryDirectory(prefix="loadtest-policies-") as folder:
+        for name in names:
+            found = [path for path in (place / f"{name}.toml" for place in FOLDERS) if path.exists()]
+            if not found:
+                raise LoadtestError(f"there is no policy {name!r} in policies/ or loadtest/policies/")
+            shutil.copy(found[0], folder)
+        yield Path(folder)

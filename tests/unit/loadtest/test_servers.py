@@ -1,0 +1,95 @@
+"""What is put under load, what it uses, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loadtest.errors import LoadtestError
+from loadtest.servers import service
+from loadtest.servers.service import running
+from loadtest.servers.target import on_this_machine
+from loadtest.servers.usage import machine_busy, used
+
+BUSY = """
+import time
+end = time.process_time() + 0.3
+while time.process_time() < end: pass
+print("done", flush=True)
+input()
+"""
+
+
+def test_cpu_of_a_process_and_of_its_children_is_counted() -> None:
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        found, together = used(process.pid), used(process.pid, os.getpid())
+        process.communicate("\n")
+    assert found is not None
+    assert together is not None
+    assert 0.25 < found.cpu < 2
+    assert found.memory > 5_000_000
+    assert together.cpu >= found.cpu
+
+
+def test_a_process_that_is_gone_has_no_figures() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert used(process.pid) is None
+    assert used(None) is None
+
+
+def test_the_machines_work_goes_up() -> None:
+    before = machine_busy()
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    after = machine_busy()
+    assert before is not None
+    assert after is not None
+    assert after - before >= 0.05
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:5", "localhost:5", "[::1]:5", "127.8.8.8:5"])
+def test_this_machine_may_be_loaded(address: str) -> None:
+    assert on_this_machine(address) == address
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:5", "example.org:5", "0.0.0.0:5", "127.0.0.1", "[2001:db8::1]:5"])
+def test_no_other_machine_may(address: str) -> None:
+    with pytest.raises(LoadtestError):
+        on_this_machine(address)
+
+
+def test_the_sources_of_a_commit_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    for text in ("old", "new"):
+        (repository / "server.py").write_text(text)
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "--quiet", "-m", text], check=True)
+    monkeypatch.setattr(service, "ROOT", repository)
+    tree = service.sources_of("HEAD~1", tmp_path / "commits")
+    assert (tree / "server.py").read_text() == "old"
+    (tree / "kept").touch()
+    assert (service.sources_of("HEAD^", tmp_path / "commits") / "kept").exists()
+    assert [path.name for path in (tmp_path / "commits").iterdir()] == [tree.name]
+    assert (repository / "server.py").read_text() == "new"
+    with pytest.raises(LoadtestError, match="no commit"):
+        service.sources_of("--output=/tmp/x", tmp_path / "commits")
+
+
+def test_neither_an_address_nor_sources_nor_a_commit(tmp_path: Path) -> None:
+    with pytest.raises(LoadtestError, match="no commit"), running("no-such-thing", tmp_path):
+        pass
