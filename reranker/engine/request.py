@@ -28,7 +28,6 @@ from reranker.quotas.outcomes import status_of
 from reranker.quotas.planner import Plan
 from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Slate, SlateStatus
 
-
 _NOTHING_KNOWN = Context()
 
 
