@@ -22,6 +22,8 @@ class Problem:
     `relevance` float64 (N,), `diversity` 0..1, `embedding` in input order (None: there is none), `order` int32 (N,)
     from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2. `window` 0 is the whole slate; w
     looks at the last w - 1 picks alone, or holds w bases (ssd). `sample`: draw from the DPP with `seed`, for its mode.
+    `seen`: the first so many candidates were shown on earlier pages. They are in nobody's pool but fill the first
+    slots (`Gate.forced`), so they count as picks, and nothing on this page has to stand for them (cover).
     """
 
     relevance: NDArray[np.float64]
@@ -33,17 +35,22 @@ class Problem:
     window: int = 0
     sample: bool = False
     seed: int = 0
+    seen: int = 0
 
     def weighted_relevance(self) -> NDArray[np.float64]:
         """(1 - diversity) x relevance."""
         return (1.0 - self.diversity) * self.relevance
 
-    def unit_rows(self, extra: int = 0) -> tuple[NDArray[np.float32], int]:
-        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension."""
+    def unit_rows(self, extra: int = 0, multiple: int = 1) -> tuple[NDArray[np.float32], int]:
+        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension.
+
+        Rows of zeros follow until there is a `multiple` of so many.
+        """
         assert self.embedding is not None
-        matrix = self.embedding.matrix
+        matrix, count = self.embedding.matrix, len(self.order)
         dimension = matrix.shape[1] + (1 if self.shifted else 0)
-        rows = np.empty((len(self.order), dimension + extra), np.float32)
+        rows = np.empty((count + -count % multiple, dimension + extra), np.float32)
+        rows[count:] = 0.0
         unit_rows(matrix, self.embedding.norms, self.order, self.shifted, rows)
         return rows, dimension
 
@@ -61,6 +68,11 @@ class Strategy(ABC):
         """Whether the problem has what the strategy looks at; otherwise relevance decides alone."""
         return problem.embedding is not None
 
+    @classmethod
+    def suited(cls, problem: Problem) -> type[Strategy]:
+        """The class that does it for this problem: a window may ask for another algorithm with the same aim."""
+        return cls
+
     def __init__(self, problem: Problem, gate: Gate) -> None:
         self.problem = problem
         self.gate = gate
@@ -68,6 +80,13 @@ class Strategy(ABC):
         self._kernel = self.kernel
         self._relevance = self._adjusted = problem.weighted_relevance()
         self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of one slot, at most: how far apart looks at a deadline may be."""
+        embedding = self.problem.embedding
+        width = 1 if embedding is None else embedding.matrix.shape[1] + self.problem.slots
+        return width * len(self.problem.order)
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1 of the gate's picks and gains; a pick of -1 means that no candidate was open."""

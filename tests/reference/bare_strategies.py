@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from reranker.candidates import Candidates
 from reranker.kernels.gate import Gate
 from reranker.strategies import STRATEGIES, Problem, Strategy
-from tests.reference.naive_strategies import Twin, similarities
+from tests.reference.naive_strategies import Twin, directions, similarities
 
 Floats = NDArray[np.float64]
-NAMES = ("relevance", "mmr", "dpp")
+NAMES = ("relevance", "mmr", "msd", "dpp", "ssd", "cover")
+# Strategy and window: every strategy on the whole slate, and those that a window means something to in short ones.
+MODES = [(name, 0) for name in NAMES] + [(name, window) for name in ("mmr", "dpp", "ssd") for window in (1, 2, 4)]
 
 
 def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
@@ -33,19 +35,36 @@ def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
 
 
 def bare(
-    name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool, gate: Gate
+    name: str,
+    relevance: Floats,
+    rows: NDArray[np.float32],
+    diversity: float,
+    shifted: bool,
+    gate: Gate,
+    window: int = 0,
+    seen: int = 0,
 ) -> Strategy:
     """The strategy on candidates in upstream order; `relevance` must fall."""
     embedding = Candidates(range(len(rows)), np.zeros(len(rows)), rows).embeddings[""]
     order = np.arange(len(rows), dtype=np.int32)
-    return STRATEGIES[name](Problem(relevance, diversity, embedding, order, shifted, len(gate.picks)), gate)
+    problem = Problem(relevance, diversity, embedding, order, shifted, len(gate.picks), window=window, seen=seen)
+    return STRATEGIES[name].suited(problem)(problem, gate)
 
 
-def twin_of(name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool) -> Twin:
+def twin_of(
+    name: str,
+    relevance: Floats,
+    rows: NDArray[np.float32],
+    diversity: float,
+    shifted: bool,
+    window: int = 0,
+    seen: int = 0,
+) -> Twin:
     """The slow twin of `bare`; the rank stands in for the score, as the tie rule asks for nothing else."""
     form = "cosine_shifted" if shifted else "cosine"
-    scores = -np.arange(len(rows), dtype=np.float64)
-    return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, similarities(rows, len(rows), form))
+    scores, count = -np.arange(len(rows), dtype=np.float64), len(rows)
+    alike, vectors = similarities(rows, count, form), directions(rows, count, form)
+    return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, alike, window, vectors, seen)
 
 
 def hard_rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
