@@ -9,22 +9,18 @@ from reranker.policy.mistakes import Mistakes
 from reranker.policy.vocabulary import SetWord, set_words
 from reranker.v1 import policy_pb2
 
-_STRATEGIES = "relevance, mmr and dpp are available now"
+_STRATEGIES = "relevance, mmr, msd, dpp, ssd and cover are available now"
 _PLAIN_BOUNDS = "min_share, max_share, min_count, max_count, at_least_one_of_each and max_per_value are available now"
 _HARD_LABELS = 'count = "hard" with a threshold is available now'
 _NEUTRAL = "neutral is available now"
 
 # By dotted key, or key = word: what is available instead. A word at its default asks for nothing and is accepted.
 NOT_BUILT_YET: Mapping[str, str] = {
-    "objective.strategy = msd": _STRATEGIES,
-    "objective.strategy = ssd": _STRATEGIES,
-    "objective.strategy = cover": _STRATEGIES,
     "objective.strategy = xquad": _STRATEGIES,
     "objective.strategy = pm2": _STRATEGIES,
     "objective.strategy = dum": _STRATEGIES,
     "objective.strategy = calibrated": _STRATEGIES,
     "objective.strategy = round_robin": _STRATEGIES,
-    "objective.window": "0, the whole slate, is available now",
     "objective.relevance_floor": "a lower diversity, and [guard], are available now",
     "objective.candidate_window": "0, all candidates, is available now",
     "objective.sample": "the mode of the DPP, sample = false, is available now",

@@ -15,13 +15,12 @@ from reranker.policy.mistakes import Mistakes
 SHARES = {"x": 0.5, "y": 0.5}
 # One policy, sound otherwise, for each row of the table.
 LATER: dict[str, dict[str, Any]] = {
-    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("msd", "ssd", "cover", "xquad")},
-    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("pm2", "dum", "round_robin")},
+    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("xquad", "pm2", "dum")},
+    "objective.strategy = round_robin": {"objective": {"strategy": "round_robin"}},
     "objective.strategy = calibrated": {
         "objective": {"strategy": "calibrated"},
         "calibration": {"attribute": "g", "target": "pool"},
     },
-    "objective.window": {"objective": {"window": 3}},
     "objective.relevance_floor": {"objective": {"relevance_floor": 0.9}},
     "objective.candidate_window": {"objective": {"candidate_window": 300}},
     "objective.sample": {"objective": {"sample": True}},
