@@ -28,12 +28,6 @@ ROWS = (
 
 
 @inner
-def _clear(similarity: np.float32) -> bool:
-    """Whether a float32 product is good enough: not next to zero, unless every term was zero."""
-    return bool(similarity == np.float32(0.0) or abs(similarity) >= _DOUBTFUL)
-
-
-@inner
 def _made_anew(
     i: int, c: int, matrix: NDArray[np.float32], norms: NDArray[np.float64], order: NDArray[np.int32], shifted: bool
 ) -> np.float32:
@@ -72,8 +66,12 @@ def one_beside(
         row[c + 2] = s
         row[c + 3] = t
     for c in range(start, stop):
-        if not _clear(row[c]):
-            row[c] = _made_anew(i, c, matrix, norms, order, shifted)
+        if abs(row[c]) < _DOUBTFUL:
+            size = np.float32(0.0)  # of the terms: most often all of them are zero, and so is the similarity
+            for k in range(rows.shape[1]):
+                size += abs(rows[i, k] * rows[c, k])
+            if size > 0.0:
+                row[c] = _made_anew(i, c, matrix, norms, order, shifted)
         row[c] = min(max(row[c], np.float32(0.0)), np.float32(1.0))
         if c == i:
             row[c] = np.float32(1.0)
@@ -135,6 +133,7 @@ def four_beside(i: int, rows: NDArray[np.float32], lines: NDArray[np.float32]) -
 @linked
 def complete(
     seen: int,
+    rows: NDArray[np.float32],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
@@ -148,8 +147,12 @@ def complete(
             for j in range(i, min(i + 16, count)):
                 for k in range(c, min(j, c + 16)):
                     similarity = similarities[k, j]
-                    if not _clear(similarity):
-                        similarity = _made_anew(k, j, matrix, norms, order, shifted)
+                    if abs(similarity) < _DOUBTFUL:
+                        size = np.float32(0.0)
+                        for d in range(rows.shape[1]):
+                            size += abs(rows[k, d] * rows[j, d])
+                        if size > 0.0:
+                            similarity = _made_anew(k, j, matrix, norms, order, shifted)
                     similarity = min(max(similarity, np.float32(0.0)), np.float32(1.0))
                     similarities[k, j] = similarity
                     similarities[j, k] = similarity

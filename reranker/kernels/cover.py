@@ -123,7 +123,7 @@ def first_bounds(
                     others[c] += counts * root
                 part[b, j] += covers
     if kept:
-        complete(seen, matrix, norms, order, shifted, similarities)
+        complete(seen, rows, matrix, norms, order, shifted, similarities)
     for i in range(count):
         for b in range(blocks):
             if kept:
