@@ -142,20 +142,25 @@ def complete(
 ) -> None:
     """Make similarities, as `one_beside` does, of the bare products in the upper triangle of (N, N). O(N^2)."""
     count = len(order)
+    for k in range(count):
+        line = similarities[k, k + 1 : count]
+        doubtful = 0
+        for c in range(len(line)):
+            doubtful += int(abs(line[c]) < _DOUBTFUL)
+        for c in range(len(line) if doubtful > 0 else 0):
+            if abs(line[c]) < _DOUBTFUL:
+                size = np.float32(0.0)
+                for d in range(rows.shape[1]):
+                    size += abs(rows[k, d] * rows[k + 1 + c, d])
+                if size > 0.0:
+                    line[c] = _made_anew(k, k + 1 + c, matrix, norms, order, shifted)
+        for c in range(len(line)):
+            line[c] = min(max(line[c], np.float32(0.0)), np.float32(1.0))
+        similarities[k, k] = np.float32(1.0)
     for i in range(0, count, 16):  # blocks, because one of the two sides is read down its columns
         for c in range(0, i + 1, 16):
             for j in range(i, min(i + 16, count)):
                 for k in range(c, min(j, c + 16)):
-                    similarity = similarities[k, j]
-                    if abs(similarity) < _DOUBTFUL:
-                        size = np.float32(0.0)
-                        for d in range(rows.shape[1]):
-                            size += abs(rows[k, d] * rows[j, d])
-                        if size > 0.0:
-                            similarity = _made_anew(k, j, matrix, norms, order, shifted)
-                    similarity = min(max(similarity, np.float32(0.0)), np.float32(1.0))
-                    similarities[k, j] = similarity
-                    similarities[j, k] = similarity
+                    similarities[j, k] = similarities[k, j]
     for i in range(count):
-        similarities[i, i] = np.float32(1.0)
         similarities[i, :seen] = np.float32(0.0)

@@ -18,20 +18,30 @@ from reranker.kernels.pick import may_stand, resolve
 from reranker.kernels.rows import exact_similarity
 
 _SLACK = 1e-9
+_NEVER = np.int32(2**31 - 1)  # when no similarity at all leaves the window
+
+
+@inner
+def _wrapped(at: int, reach: int) -> int:
+    """A place in the ring, from one that may be a round further; a division here would cost more than the product."""
+    return at - reach if at >= reach else at
 
 
 @inner
 def _catch_up(
-    i: int, t: int, slot: int, picks: NDArray[np.int32], rows: NDArray[np.float32], ring: NDArray[np.float32]
+    i: int, t: int, slot: int, at: int, picks: NDArray[np.int32], rows: NDArray[np.float32], ring: NDArray[np.float32]
 ) -> float:
-    """Compare candidate i with the pick of slot t, or with four from there on; the largest similarity among them."""
+    """Compare candidate i with the pick of slot t, or with four from there on; the largest similarity among them.
+
+    The one with slot t goes to place `at` of the ring.
+    """
     reach = ring.shape[1]
     if t + 4 > slot:
         p = picks[t]
         total = np.float32(0.0)
         for k in range(rows.shape[1]):
             total += rows[i, k] * rows[p, k]
-        ring[i, t % reach] = total
+        ring[i, at] = total
         return float(total)
     p, q, r, s = picks[t], picks[t + 1], picks[t + 2], picks[t + 3]
     a = b = c = d = np.float32(0.0)
@@ -41,10 +51,10 @@ def _catch_up(
         b += value * rows[q, k]
         c += value * rows[r, k]
         d += value * rows[s, k]
-    ring[i, t % reach] = a
-    ring[i, (t + 1) % reach] = b
-    ring[i, (t + 2) % reach] = c
-    ring[i, (t + 3) % reach] = d
+    ring[i, at] = a
+    ring[i, _wrapped(at + 1, reach)] = b
+    ring[i, _wrapped(at + 2, reach)] = c
+    ring[i, _wrapped(at + 3, reach)] = d
     return float(max(max(a, b), max(c, d)))
 
 
@@ -77,6 +87,8 @@ def _exact_nearest(
         read_only(f32, 2),
         scratch(f32, 2),
         scratch(i32, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
@@ -102,6 +114,8 @@ def select_mmr_window(
     rows: NDArray[np.float32],
     ring: NDArray[np.float32],
     seen: NDArray[np.int32],
+    largest: NDArray[np.float64],
+    since: NDArray[np.int32],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
@@ -109,14 +123,16 @@ def select_mmr_window(
     """Fill slots first..last-1 with argmax relevance_i - diversity * clip(max_j similarity(i, j), 0, 1).
 
     j runs over the last `ring.shape[1]` picks. `relevance` is weighted already. `rows` (N, D); `ring` (N, window - 1)
-    holds the similarities to the picks of slots before `seen` that the window still shows. O(U D + N window k) for U
-    compared pairs, at most N a slot.
+    holds the similarities to the picks of slots before `seen` that the window still shows, `largest` (N,) the largest
+    of them (0 if none is positive) and `since` the first slot it may be of. O(U (D + window)) for U compared pairs, at
+    most N a slot.
     """
     count, reach = ring.shape
     contenders = np.empty(count, np.int32)
     nearest = np.empty(count, np.float64)
     for slot in range(first, last):
         start = max(0, slot - reach)
+        origin = start % reach  # the place of slot `start` in the ring
         pick = forced[slot]
         if pick < 0:
             if bounded:
@@ -126,16 +142,25 @@ def select_mmr_window(
             for i in range(count):
                 if relevance[i] + _SLACK < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                     continue
-                known = 0.0
-                for t in range(start, seen[i]):
-                    known = max(known, np.float64(ring[i, t % reach]))
+                known, leaves = float(largest[i]), since[i]
+                if leaves < start:  # what was the largest has left the window
+                    known, leaves = 0.0, _NEVER
+                    for t in range(start, seen[i]):
+                        value = float(ring[i, _wrapped(origin + t - start, reach)])
+                        if value > known:
+                            known, leaves = value, t
                 at = max(start, seen[i])
                 high = relevance[i] - diversity * max(known - SCAN_ERROR, 0.0) + _SLACK
                 while high >= low and at < slot:
-                    known = max(known, np.float64(_catch_up(i, at, slot, picks, rows, ring)))
+                    place = _wrapped(origin + at - start, reach)
+                    value = _catch_up(i, at, slot, place, picks, rows, ring)
+                    if value > known:
+                        known, leaves = value, at  # or a little later: looked for anew too early at worst
                     at += 4 if at + 4 <= slot else 1
                     high = relevance[i] - diversity * max(known - SCAN_ERROR, 0.0) + _SLACK
                 seen[i] = at
+                largest[i] = known
+                since[i] = leaves
                 if high < low:
                     continue
                 contenders[found] = i

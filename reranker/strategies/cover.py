@@ -12,7 +12,7 @@ from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
 
 KEPT = 2048  # up to so many candidates all similarities are kept: 16 MiB; beyond, rows are made when they are asked for
-PARTS = 8  # of a gain, at most
+PARTS = 4  # of a gain, at most
 
 
 class CoverStrategy(Strategy):
@@ -38,6 +38,8 @@ class CoverStrategy(Strategy):
             problem.shifted,
         )
         width = max(16, -(-count // (16 * PARTS)) * 16)
+        if -(-count // width) * width % 1024 == 0:
+            width += 16  # rows 4 KiB apart would share few lines of the cache
         self._blocks, self._width = max(1, -(-count // width)), width
         self._bounds: tuple[Any, ...] = (np.zeros((self._blocks + 1, count)), np.zeros((3, count), np.int32))
         self._coverage: tuple[Any, ...] | None = None

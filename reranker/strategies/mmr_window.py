@@ -15,7 +15,7 @@ from reranker.strategies.base import Problem, Strategy
 class WindowedMmrStrategy(Strategy):
     """(1 - delta) r_i - delta max_j clip(similarity(i, j), 0, 1) over the last `window` - 1 >= 1 picks j.
 
-    Carbonell and Goldstein 1998, as `mmr.py`. O(U D + N window k), U <= N k compared pairs.
+    Carbonell and Goldstein 1998, as `mmr.py`. O(U (D + window)), U <= N k compared pairs.
     """
 
     kernel = select_mmr_window
@@ -27,7 +27,8 @@ class WindowedMmrStrategy(Strategy):
         rows, _ = problem.unit_rows()
         ring = np.empty((count, self._reach), np.float32)
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
-        self._scan: tuple[Any, ...] = (rows, ring, np.zeros(count, np.int32))
+        largest, since = np.zeros(count), np.full(count, 2**31 - 1, np.int32)
+        self._scan: tuple[Any, ...] = (rows, ring, np.zeros(count, np.int32), largest, since)
 
     def _state(self) -> tuple[Any, ...]:
         return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs
