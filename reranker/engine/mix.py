@@ -32,7 +32,7 @@ def compared(rules: CompiledPolicy, candidates: Candidates) -> tuple[EmbeddingCo
     unused = rules.strategy == "relevance" or rules.diversity == 0.0
     if not rules.signals or unused or not len(candidates):
         return main_embedding(candidates), rules.shifted
-    if len(rules.signals) == 1 and rules.signals[0].is_embedding:
+    if not is_mixed(rules):
         return _if_any(candidates.embeddings.get(rules.signals[0].name)), rules.shifted
     parts = [_part(rules, signal, candidates) for signal in rules.signals]
     rows = np.concatenate([part.rows for part in parts], axis=1)
@@ -42,6 +42,11 @@ def compared(rules: CompiledPolicy, candidates: Candidates) -> tuple[EmbeddingCo
     norms = np.sqrt(np.square(row_norms(rows)) + own)
     norms[~np.any([part.known for part in parts], axis=0)] = 0.0
     return _if_any(EmbeddingColumn(rows, norms)), False
+
+
+def is_mixed(rules: CompiledPolicy) -> bool:
+    """Whether more than one embedding as it came in is compared."""
+    return bool(rules.signals) and not (len(rules.signals) == 1 and rules.signals[0].is_embedding)
 
 
 def main_embedding(candidates: Candidates) -> EmbeddingColumn | None:

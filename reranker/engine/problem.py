@@ -7,7 +7,7 @@ import numpy as np
 from reranker.engine.aspects import find_aspects
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
-from reranker.engine.mix import compared
+from reranker.engine.mix import compared, is_mixed
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import Pool
 from reranker.strategies import Problem, normalised
@@ -42,5 +42,6 @@ def build_problem(
         seed=listing.context.seed or 0,
         seen=seen,
         aspects=aspects,
+        mixed=is_mixed(rules),
     )
     return problem, said

@@ -103,9 +103,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
 def _in_runs(selection: Selection) -> None:
     """One kernel call for the slate, or runs of slots short enough to notice a deadline in between."""
     strategy, pool = selection.strategy, selection.pool
-    embedding = strategy.problem.embedding
-    width = 1 if embedding is None else embedding.matrix.shape[1] + pool.slots
-    run = pool.slots if selection.deadline is None else max(1, _RUN // (width * max(1, len(pool))))
+    run = pool.slots if selection.deadline is None else max(1, _RUN // max(1, strategy.work))
     picks, first = selection.plan.gate.picks, 0
     while first < pool.slots:
         _check_deadline(selection, first)

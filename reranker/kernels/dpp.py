@@ -107,13 +107,13 @@ def exact_residual(
 
 
 @inner
-def _most(residual: float, worth: float, grow: float) -> float:
+def most(residual: float, worth: float, grow: float) -> float:
     """The largest exp(utility / diversity) that a residual leaves possible, as a share of the best relevance's."""
     return max(residual, CLAMP) * max(worth, TINY) * grow
 
 
 @inner
-def _least(residual: float, worth: float, grow: float) -> float:
+def least(residual: float, worth: float, grow: float) -> float:
     """The smallest, likewise."""
     if worth < TINY:
         return 0.0
@@ -157,7 +157,7 @@ def weigh(
     for i in range(len(relevance)):
         # Above the top stands only what is taken, and of that only the last pick can come back.
         worth[i] = np.exp(min((relevance[i] - top) / diversity, HIGHEST))
-        bound[i] = _most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
+        bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
     return top, grow
 
 
@@ -250,8 +250,8 @@ def select_dpp(
             # decided at once, and the best so far is the bound.
             complete = chain[0] == slot
             scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
-            bound[seed] = _most(np.float64(residual[seed]) + SCAN_ERROR, worth[seed], grow)
-            low = _least(np.float64(residual[seed]) - SCAN_ERROR, worth[seed], grow)
+            bound[seed] = most(np.float64(residual[seed]) + SCAN_ERROR, worth[seed], grow)
+            low = least(np.float64(residual[seed]) - SCAN_ERROR, worth[seed], grow)
             best = -np.inf
             if not complete:
                 d2 = exact_residual(seed, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
@@ -265,13 +265,13 @@ def select_dpp(
                 if seen[i] < chain[0]:
                     need = low / (max(worth[i], TINY) * grow) - SCAN_ERROR
                     scan_refresh(i, chain[0], dimension, need, rows, pivots, residual, seen)
-                    bound[i] = _most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
+                    bound[i] = most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
                     if bound[i] < low or seen[i] < chain[0]:
                         continue
                 if complete:
                     contenders[found] = i
                     found += 1
-                    low = max(low, _least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
+                    low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
                     continue
                 d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))

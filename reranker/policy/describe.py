@@ -17,7 +17,10 @@ from reranker.v1 import policy_pb2 as pb
 _STRATEGY = {
     "relevance": "keeps to upstream relevance",
     "mmr": "weighs relevance against likeness to what stands above (MMR)",
+    "msd": "weighs relevance against the mean distance to what stands above (MSD)",
     "dpp": "weighs relevance against what each item adds to those above it (DPP)",
+    "ssd": "weighs relevance against what each item adds to those above it (SSD)",
+    "cover": "weighs relevance against how much of the whole list the slate stands for (COVER)",
     "xquad": "weighs relevance against aspects that nothing above covers (xQuAD)",
     "pm2": "weighs relevance against aspects that have fewer slots than their share (PM-2)",
     "dum": "takes the most relevant items of aspects that are not covered yet (DUM)",
@@ -81,7 +84,15 @@ def _objective(objective: pb.Objective) -> str:
     if strategy == "relevance":
         return f"{sentence}."
     diversity = defaults.get(objective, "diversity")
-    return f"{sentence}, at diversity {diversity:g} (0 is the upstream order, 1 variety alone)."
+    sentence = f"{sentence}, at diversity {diversity:g} (0 is the upstream order, 1 variety alone)"
+    window = defaults.get(objective, "window")
+    if window and strategy in ("mmr", "dpp"):
+        back = window - 1
+        beside = f"the last {back} {_plural('item', back)} alone" if back else "nothing, so that relevance decides"
+        return f"{sentence}, beside {beside}."
+    if window and strategy == "ssd":
+        return f"{sentence}, with a window of {window} {_plural('slot', window)}."
+    return f"{sentence}."
 
 
 def _limits(message: pb.Policy) -> Iterator[str]:

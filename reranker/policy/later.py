@@ -9,17 +9,12 @@ from reranker.policy.mistakes import Mistakes
 from reranker.policy.vocabulary import SetWord, set_words
 from reranker.v1 import policy_pb2
 
-_STRATEGIES = "relevance, mmr, dpp, xquad, pm2, dum, calibrated and round_robin are available now"
 _PLAIN_BOUNDS = "min_share, max_share, min_count, max_count, at_least_one_of_each and max_per_value are available now"
 _HARD_LABELS = 'count = "hard" with a threshold is available now'
 _NEUTRAL = "neutral is available now"
 
 # By dotted key, or key = word: what is available instead. A word at its default asks for nothing and is accepted.
 NOT_BUILT_YET: Mapping[str, str] = {
-    "objective.strategy = msd": _STRATEGIES,
-    "objective.strategy = ssd": _STRATEGIES,
-    "objective.strategy = cover": _STRATEGIES,
-    "objective.window": "0, the whole slate, is available now",
     "quotas.fair_star": _PLAIN_BOUNDS,
     "quotas.generator": _PLAIN_BOUNDS,
     "labels.count = expected": _HARD_LABELS,

@@ -24,7 +24,8 @@ class Problem:
     from upstream rank to input row, `shifted` whether similarity is (1 + cosine) / 2. `window` 0 is the whole slate; w
     looks at the last w - 1 picks alone, or holds w bases (ssd). `sample`: draw from the DPP with `seed`, for its mode.
     The first `seen` candidates were shown before: they fill the first `seen` slots and are in nobody's pool. `aspects`
-    are what strategies over attribute values look at (None: there are none).
+    are what strategies over attribute values look at (None: there are none). `mixed`: rows may be shorter than their
+    norms, which leaves candidates directions of their own.
     """
 
     relevance: NDArray[np.float64]
@@ -38,21 +39,23 @@ class Problem:
     seed: int = 0
     seen: int = 0
     aspects: Aspects | None = None
+    mixed: bool = False
 
     def weighted_relevance(self) -> NDArray[np.float64]:
         """(1 - diversity) x relevance."""
         return (1.0 - self.diversity) * self.relevance
 
-    def unit_rows(self, extra: int = 0) -> tuple[NDArray[np.float32], int]:
+    def unit_rows(self, extra: int = 0, multiple: int = 1) -> tuple[NDArray[np.float32], int]:
         """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension.
 
         A row may be shorter than 1: the rest of it is the candidate's own direction, which adds to its similarity with
-        itself, always 1, and to no other.
+        itself, always 1, and to no other. Rows of zeros follow until there is a `multiple` of so many.
         """
         assert self.embedding is not None
-        matrix = self.embedding.matrix
+        matrix, count = self.embedding.matrix, len(self.order)
         dimension = matrix.shape[1] + (1 if self.shifted else 0)
-        rows = np.empty((len(self.order), dimension + extra), np.float32)
+        rows = np.empty((count + -count % multiple, dimension + extra), np.float32)
+        rows[count:] = 0.0
         unit_rows(matrix, self.embedding.norms, self.order, self.shifted, rows)
         return rows, dimension
 
@@ -80,6 +83,11 @@ class Strategy(ABC):
         """Whether the problem has what the strategy looks at; otherwise relevance decides alone."""
         return problem.embedding is not None
 
+    @classmethod
+    def suited(cls, problem: Problem) -> type[Strategy]:
+        """The class that does it for this problem: a window may ask for another algorithm with the same aim."""
+        return cls
+
     def __init__(self, problem: Problem, gate: Gate) -> None:
         self.problem = problem
         self.gate = gate
@@ -87,6 +95,13 @@ class Strategy(ABC):
         self._kernel = self.kernel
         self._relevance = self._adjusted = problem.weighted_relevance()
         self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of one slot, at most: how far apart looks at a deadline may be."""
+        embedding = self.problem.embedding
+        width = 1 if embedding is None else embedding.matrix.shape[1] + self.problem.slots
+        return width * len(self.problem.order)
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1 of the gate's picks and gains; a pick of -1 means that no candidate was open."""

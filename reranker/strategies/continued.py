@@ -35,6 +35,11 @@ class ContinuedStrategy(Strategy):
         self._started = False
 
     @property
+    def work(self) -> int:
+        """Multiply-adds of one slot, at most: how far apart looks at a deadline may be."""
+        return self._inner.work
+
+    @property
     def reason(self) -> str:
         """Why it lifts an item, for a sentence about that item; empty when it never does."""
         return self._inner.reason

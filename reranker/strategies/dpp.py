@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
 from reranker.strategies.base import Problem, Strategy
+from reranker.strategies.dpp_window import WindowedDppStrategy
+from reranker.strategies.relevance import RelevanceStrategy
 
 
 class DppStrategy(Strategy):
     """Chen et al. 2018, algorithm 1, in the additive form (rule 1). O(U (D + k)), U <= N k refreshed entries."""
 
     kernel = select_dpp
+
+    @classmethod
+    def suited(cls, problem: Problem) -> type[Strategy]:
+        """Relevance where the window leaves no pick to repel from; this where no pick ever leaves it."""
+        if problem.window == 1:
+            return RelevanceStrategy
+        return WindowedDppStrategy if 0 < problem.window < problem.slots else cls
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)

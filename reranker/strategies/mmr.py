@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 from reranker.kernels.gate import Gate
 from reranker.kernels.mmr import nearest_similarities, select_mmr
 from reranker.strategies.base import Problem, Strategy
+from reranker.strategies.mmr_window import WindowedMmrStrategy
+from reranker.strategies.relevance import RelevanceStrategy
 
 
 class MmrStrategy(Strategy):
     """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k compared pairs."""
 
     kernel = select_mmr
+
+    @classmethod
+    def suited(cls, problem: Problem) -> type[Strategy]:
+        """Relevance where the window leaves no pick to repel from; this where no pick ever leaves it."""
+        if problem.window == 1:
+            return RelevanceStrategy
+        return WindowedMmrStrategy if 0 < problem.window < problem.slots else cls
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)

@@ -112,7 +112,7 @@ def test_under_a_quota_too_copies_are_taken_only_where_nothing_else_is_allowed(d
                 assert set(rows) == earlier, request.id
 
 
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
+@pytest.mark.parametrize("strategy", ["relevance", "mmr", "msd", "dpp", "ssd", "cover"])
 @pytest.mark.parametrize("name", list(SAMPLES))
 def test_without_diversity_every_strategy_is_the_upstream_order(name: str, strategy: str) -> None:
     for request in sample(name):
@@ -121,7 +121,7 @@ def test_without_diversity_every_strategy_is_the_upstream_order(name: str, strat
         assert slate.report.relevance_retained in (1.0, None)
 
 
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
+@pytest.mark.parametrize("strategy", ["relevance", "mmr", "msd", "dpp", "ssd", "cover"])
 def test_a_list_that_meets_its_quotas_comes_back_unchanged_without_diversity(strategy: str) -> None:
     shares = {"attribute": "skin_tone", "min_share": {"light": 0.1, "medium": 0.1}}
     cases = {

@@ -16,7 +16,6 @@ from tests.reference.judge import Case, check_outcomes, check_picks, check_shape
 from tests.reference.naive_quotas import Completions, Instance, alone, deficit
 from tests.reference.naive_strategies import upstream_order
 
-STRATEGIES = ("relevance", "mmr", "dpp")
 DIVERSITIES = (0.0, 0.3, 0.5, 0.8, 1.0)
 VALUES = ["a", "b", "c"]
 NOTHING = (Fraction(0), Fraction(0))
@@ -26,17 +25,13 @@ CASES = 3000
 BATCHES = 12
 
 
-def objective(rng: np.random.Generator) -> dict[str, Any]:
-    return {"strategy": str(rng.choice(STRATEGIES)), "diversity": float(rng.choice(DIVERSITIES))}
-
-
 def lower_case(rng: np.random.Generator) -> Case:
     """One attribute, lower bounds only; now and then nobody carries one of the values."""
     count = int(rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9]))
     slate_size = count if rng.random() < 0.2 else int(rng.integers(1, 7))
     scores = instances.scores(rng, count)
     policy = {
-        "objective": objective(rng),
+        "objective": instances.objective(rng, DIVERSITIES),
         "quotas": instances.lower_quotas(rng, "tone", VALUES if rng.random() < 0.85 else [*VALUES, "d"], slate_size),
         **instances.rails(rng, scores),
     }

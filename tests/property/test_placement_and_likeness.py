@@ -39,7 +39,7 @@ def drawn(rng: np.random.Generator) -> Case:
     fixed = {}
     if rng.random() < 0.3:
         fixed = {int(rng.integers(1, min(slate_size, count) + 1)): int(rng.integers(count))}
-    policy: dict[str, Any] = {"objective": {"strategy": str(rng.choice(["relevance", "mmr", "dpp"]))}}
+    policy: dict[str, Any] = {"objective": instances.objective(rng, (0.5,))}
     policy |= {"quotas": quotas, "placement": placement}
     scores = rng.permutation(count) / 4.0 + 0.25
     return Case(scores, instances.rows(rng, count, 3), columns, policy, slate_size, fixed)

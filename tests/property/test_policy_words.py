@@ -250,7 +250,7 @@ MISTAKES: tuple[tuple[tuple[str | int, ...], Any, str], ...] = (
     (("objective", "strategy"), "mrm", "objective.strategy"),
     (("objective", "diversity"), 1.5, "objective.diversity"),
     (("objective", "score_zero"), "none", "objective.score_zero"),
-    (("objective", "window"), 5, "objective.window"),
+    (("objective", "window"), -5, "objective.window"),
     (("guard", "min_score"), True, "guard.min_score"),
     (("guard", "where", "integrity"), [], "guard.where.integrity"),
     (("placement", "keep_top"), -1, "placement.keep_top"),

@@ -24,6 +24,7 @@ from tests.reference.signal_cases import mixed
 slow = pytest.mark.slow  # under coverage: thousands of lists with kernels as plain Python
 
 Floats = NDArray[np.float64]
+MODES = [(name, 0) for name in ("mmr", "msd", "dpp", "ssd", "cover")] + [(name, 3) for name in ("mmr", "dpp", "ssd")]
 FLOAT32 = 2e-6  # rows are kept in float32
 
 
@@ -63,12 +64,16 @@ def test_similarities_are_what_the_words_say(batch: int) -> None:
 
 
 @slow
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize(
+    ("strategy", "window"),
+    [(name, 0) for name in ("mmr", "msd", "dpp", "ssd", "cover")] + [("mmr", 3), ("dpp", 3), ("ssd", 3)],
+)
 @pytest.mark.parametrize("batch", range(4))
-def test_picks_equal_the_twin(strategy: str, batch: int) -> None:
+def test_picks_equal_the_twin(strategy: str, window: int, batch: int) -> None:
     ties = slots = 0
     for seed in range(batch * 100, batch * 100 + 100):
         case = mixed(np.random.default_rng(seed), strategy)
+        case = replace(case, policy={**case.policy, "objective": {**case.policy["objective"], "window": window}})
         picks = case.run().positions.tolist()
         slots += len(picks)
         try:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reranker.strategies import Strategy
 from tests.reference import naive_aspects
-from tests.reference.bare_strategies import NAMES, Floats, bare, falling, hard_rows, open_gate, twin_of
+from tests.reference.bare_strategies import MODES, Floats, bare, falling, hard_rows, open_gate, twin_of
 from tests.reference.naive_strategies import Twin
 
 pytestmark = pytest.mark.slow  # under coverage: hundreds of lists with kernels as plain Python
@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow  # under coverage: hundreds of lists with kernels 
 KINDS, SLOTS = 3, 10
 DIVERSITIES = (1e-6, 1e-3, 0.1, 0.5, 0.9, 1.0)
 SIZES = (1e-12, 1e-9, 1e-3, 1.0, 30.0, 1e3, 1e6)
-NEAR = 1e-6  # two arithmetics agree to this on residuals next to the clamp
+# What two arithmetics agree to: on residuals next to the clamp, and on sums over a list of float32 similarities.
+NEAR = {"cover": 2e-5}
+NEAR_ALL = 1e-6
 
 
 def drawn_bonus(rng: np.random.Generator, count: int) -> Floats:
@@ -51,7 +53,7 @@ def utilities(twin: Twin, earlier: list[int], allowed: set[int], bonus: Floats |
 
 
 def prepared(
-    name: str, rng: np.random.Generator, relevance: Floats, rows: NDArray[np.float32]
+    name: str, window: int, rng: np.random.Generator, relevance: Floats, rows: NDArray[np.float32]
 ) -> tuple[Strategy, Twin]:
     count = len(rows)
     gate = open_gate(rng.integers(KINDS, size=count).astype(np.int32), KINDS, SLOTS)
@@ -59,18 +61,20 @@ def prepared(
     if rng.random() < 0.3:
         gate.forced[0] = int(rng.integers(count))  # nobody can have been picked before
     diversity, shifted = float(rng.choice(DIVERSITIES)), bool(rng.random() < 0.5)
-    twin = twin_of(name, relevance, rows, diversity, shifted, gate)
-    return bare(name, relevance, rows, diversity, shifted, gate), twin
+    return (
+        bare(name, relevance, rows, diversity, shifted, gate, window),
+        twin_of(name, relevance, rows, diversity, shifted, window, gate=gate),
+    )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "window"), MODES)
 @pytest.mark.parametrize("batch", range(4))
-def test_picks_and_gains_equal_the_twin(name: str, batch: int) -> None:
-    clear = 0
+def test_picks_and_gains_equal_the_twin(name: str, window: int, batch: int) -> None:
+    clear, near = 0, NEAR.get(name, NEAR_ALL)
     for seed in range(batch * 60, batch * 60 + 60):
         rng = np.random.default_rng(seed)
         count = int(rng.integers(SLOTS, 41))
-        strategy, twin = prepared(name, rng, falling(rng, count), hard_rows(rng, count))
+        strategy, twin = prepared(name, window, rng, falling(rng, count), hard_rows(rng, count))
         if name == "relevance":
             twin = twin_of(name, strategy.problem.weighted_relevance(), np.zeros((count, 1), np.float32), 0.0, False)
         earlier: list[int] = []
@@ -85,18 +89,18 @@ def test_picks_and_gains_equal_the_twin(name: str, batch: int) -> None:
             ranked = sorted(found.values(), reverse=True)
             where = (seed, slot, twin.diversity)
             assert pick in allowed, where
-            assert strategy.gate.gains[slot] == pytest.approx(found[pick], abs=NEAR, rel=1e-12), where
-            assert found[pick] >= ranked[0] - NEAR, where
-            if len(ranked) == 1 or ranked[0] - ranked[1] > NEAR:
+            assert strategy.gate.gains[slot] == pytest.approx(found[pick], abs=near, rel=1e-12), where
+            assert found[pick] >= ranked[0] - near, where
+            if len(ranked) == 1 or ranked[0] - ranked[1] > near:
                 clear += 1
                 assert found[pick] == ranked[0], where
             earlier.append(pick)
     assert clear > 200
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "window"), MODES)
 @pytest.mark.parametrize("size", [2.0**-10, 1.0, 2.0**20, 2.0**30])
-def test_equal_utilities_go_to_the_first_upstream(name: str, size: float) -> None:
+def test_equal_utilities_go_to_the_first_upstream(name: str, window: int, size: float) -> None:
     """One-hot embeddings, relevance and bonus in quarters: sums are exact, so ties are too."""
     tied = 0
     for seed in range(60):
@@ -105,8 +109,8 @@ def test_equal_utilities_go_to_the_first_upstream(name: str, size: float) -> Non
         relevance = np.sort(rng.integers(-4, 5, count) / 4.0)[::-1].copy()
         rows = np.eye(6, dtype=np.float32)[rng.integers(6, size=count)]
         gate = open_gate(np.zeros(count, np.int32), 1, SLOTS)
-        strategy = bare(name, relevance, rows, 0.5, False, gate)
-        twin = twin_of(name, relevance, rows, 0.5, False, gate)
+        strategy = bare(name, relevance, rows, 0.5, False, gate, window)
+        twin = twin_of(name, relevance, rows, 0.5, False, window, gate=gate)
         if name == "relevance":
             twin = twin_of(name, relevance / 2, rows, 0.0, False)
         earlier: list[int] = []
@@ -119,17 +123,17 @@ def test_equal_utilities_go_to_the_first_upstream(name: str, size: float) -> Non
             tied += len(near) > 1
             assert gate.picks[slot] == min(near), (seed, slot)
             earlier.append(int(gate.picks[slot]))
-    assert tied > (10 if name in naive_aspects.NAMES else 50)
+    assert tied > (10 if name in naive_aspects.NAMES else 20)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_bonus_of_nothing_changes_nothing(name: str) -> None:
+@pytest.mark.parametrize(("name", "window"), MODES)
+def test_a_bonus_of_nothing_changes_nothing(name: str, window: int) -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
         count = int(rng.integers(SLOTS, 61))
         relevance, rows, diversity = falling(rng, count), hard_rows(rng, count), float(rng.choice(DIVERSITIES))
         plain, zero = (
-            bare(name, relevance, rows, diversity, True, open_gate(np.zeros(count, np.int32), 1, SLOTS))
+            bare(name, relevance, rows, diversity, True, open_gate(np.zeros(count, np.int32), 1, SLOTS), window)
             for _ in range(2)
         )
         plain.select(0, SLOTS)
@@ -140,11 +144,11 @@ def test_a_bonus_of_nothing_changes_nothing(name: str) -> None:
         np.testing.assert_array_equal(plain.gate.gains, zero.gate.gains)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_parts_leave_the_bonus_out(name: str) -> None:
+@pytest.mark.parametrize(("name", "window"), MODES)
+def test_parts_leave_the_bonus_out(name: str, window: int) -> None:
     rng = np.random.default_rng(7)
     relevance, rows, bonus = falling(rng, 20), hard_rows(rng, 20), 5.0 * rng.normal(size=20)
-    strategy = bare(name, relevance, rows, 0.5, True, open_gate(np.zeros(20, np.int32), 1, SLOTS))
+    strategy = bare(name, relevance, rows, 0.5, True, open_gate(np.zeros(20, np.int32), 1, SLOTS), window)
     assert strategy.bonus is None
     for slot in range(SLOTS):
         before = [part.copy() for part in strategy.parts(slot)]

@@ -37,8 +37,10 @@ def drawn(rng: np.random.Generator) -> Case:
     if rng.random() < 0.4:
         quotas += instances.lower_quotas(rng, "genre", GENRES, slots)[:1]
     soft = [{**quota, "soft": True, "weight": float(rng.choice([0.1, 0.5, 2.0]))} for quota in quotas]
-    strategy = str(rng.choice(["relevance", "mmr", "dpp"]))
-    policy = {"objective": {"strategy": strategy, "diversity": 0.0 if strategy == "relevance" else 0.5}, "quotas": soft}
+    objective = instances.objective(rng, (0.5,))
+    if objective["strategy"] == "relevance":
+        objective["diversity"] = 0.0
+    policy = {"objective": objective, "quotas": soft}
     fixed = {int(rng.integers(1, min(slots, count) + 1)): int(rng.integers(count))} if rng.random() < 0.2 else {}
     return Case(rng.permutation(count) / 8.0, instances.rows(rng, count, 4), columns, policy, slots, fixed)
 

@@ -1,4 +1,4 @@
-"""Strategies without quotas: equal to float64 twins, to pyversity under its own settings, and to themselves."""
+"""Strategies without quotas: equal to float64 twins, and to themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pyversity import Strategy, diversify
 
 from tests.reference import instances
 from tests.reference.judge import Case, check_picks
@@ -17,6 +16,9 @@ pytestmark = pytest.mark.slow  # under coverage: kernels as plain Python take mi
 
 FORMS = ("auto", "zscore", "minmax", "rank", "none")
 SIMILARITIES = ("auto", "cosine", "cosine_shifted")
+VARIED = ("mmr", "msd", "dpp", "ssd", "cover")
+# Strategy and window: the whole slate, and shorter ones where a window means something.
+MODES = [(name, 0) for name in VARIED] + [(name, window) for name in ("mmr", "dpp", "ssd") for window in (1, 2, 5, 50)]
 
 
 def clustered(rng: np.random.Generator, count: int, width: int, spread: float) -> NDArray[np.float32]:
@@ -37,12 +39,12 @@ def large(rng: np.random.Generator, strategy: str, **words: Any) -> Case:
     return Case(scores, rows, {}, {"objective": objective}, int(rng.integers(2, 31)))
 
 
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
+@pytest.mark.parametrize(("strategy", "window"), [("relevance", 0), *MODES])
 @pytest.mark.parametrize("batch", range(4))
-def test_picks_equal_the_twin(strategy: str, batch: int) -> None:
+def test_picks_equal_the_twin(strategy: str, window: int, batch: int) -> None:
     for seed in range(batch * 30, batch * 30 + 30):
         rng = np.random.default_rng(seed)
-        case = large(rng, strategy)
+        case = large(rng, strategy, window=window)
         try:
             check_picks(case, case.run().positions.tolist())
         except AssertionError as problem:
@@ -50,20 +52,20 @@ def test_picks_equal_the_twin(strategy: str, batch: int) -> None:
             raise
 
 
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize(("strategy", "window"), [*MODES[:6], ("dpp", 4), ("ssd", 4)])
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("form", FORMS)
-def test_picks_equal_the_twin_under_every_setting(strategy: str, similarity: str, form: str) -> None:
+def test_picks_equal_the_twin_under_every_setting(strategy: str, window: int, similarity: str, form: str) -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        case = large(rng, strategy, similarity=similarity, score_normalisation=form)
+        case = large(rng, strategy, similarity=similarity, score_normalisation=form, window=window)
         check_picks(case, case.run().positions.tolist())
 
 
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
-def test_gains_are_the_utilities_at_the_picks(strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "window"), MODES)
+def test_gains_are_the_utilities_at_the_picks(strategy: str, window: int) -> None:
     for seed in range(20):
-        case = large(np.random.default_rng(seed), strategy)
+        case = large(np.random.default_rng(seed), strategy, window=window)
         slate, twin = case.run(), case.twin()
         picks = slate.positions.tolist()
         for slot, pick in enumerate(picks):
@@ -72,43 +74,7 @@ def test_gains_are_the_utilities_at_the_picks(strategy: str) -> None:
             assert slate.gains[slot] == pytest.approx(utility, abs=noise), (seed, slot)
 
 
-@pytest.mark.parametrize("diversity", [0.1, 0.3, 0.5, 0.8])
-def test_dpp_equals_pyversity(diversity: float) -> None:
-    compared = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        ours = 1.0 / (3.0 - 2.0 * diversity)  # pyversity: z (1 - d) in the exponent of the quality, ours: log-linear
-        words = {"similarity": "cosine", "score_normalisation": "zscore", "diversity": ours}
-        case = large(rng, "dpp", **words)
-        assert case.rows is not None
-        if len(case.scores) <= case.slate_size or min(greedy(case.twin(), case.slate_size)[2]) < 1e-4:
-            continue  # pyversity works in float32 as well
-        with np.errstate(all="ignore"):  # its own residuals overflow once the rank is exhausted
-            theirs = diversify(case.rows, case.scores, case.slate_size, Strategy.DPP, diversity=diversity)
-        if theirs.selection_scores.min() < 1e-3 or not case.rows.any(axis=1).all():
-            continue  # its residual has no floor, and its missing embeddings are not their own direction
-        compared += 1
-        assert case.run().positions.tolist() == theirs.indices.tolist(), seed
-    assert compared >= 5
-
-
-@pytest.mark.parametrize("diversity", [0.1, 0.3, 0.5, 0.8])
-def test_mmr_equals_pyversity(diversity: float) -> None:
-    compared = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        words = {"similarity": "cosine", "score_normalisation": "none", "diversity": diversity}
-        case = large(rng, "mmr", **words)
-        if min(greedy(case.twin(), case.slate_size)[2]) < 1e-5:
-            continue
-        assert case.rows is not None
-        theirs = diversify(case.rows, case.scores, case.slate_size, Strategy.MMR, diversity=diversity)
-        compared += 1
-        assert case.run().positions.tolist() == theirs.indices.tolist(), seed
-    assert compared >= 5
-
-
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
+@pytest.mark.parametrize("strategy", ["relevance", *VARIED])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_no_diversity_is_the_upstream_order(strategy: str, form: str, similarity: str) -> None:
@@ -121,22 +87,22 @@ def test_no_diversity_is_the_upstream_order(strategy: str, form: str, similarity
         assert case.run().positions.tolist() == upstream_order(scores)[: case.slate_size]
 
 
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
-def test_shift_and_scale_of_the_scores_do_not_matter(strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "window"), MODES)
+def test_shift_and_scale_of_the_scores_do_not_matter(strategy: str, window: int) -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        case = large(rng, strategy)
+        case = large(rng, strategy, window=window)
         if min(greedy(case.twin(), case.slate_size)[2]) < 1e-5:
             continue
         moved = Case(case.scores * 37.5 - 1234.5, case.rows, {}, case.policy, case.slate_size)
         assert moved.run().positions.tolist() == case.run().positions.tolist(), seed
 
 
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
-def test_the_order_of_the_candidates_does_not_matter(strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "window"), [("relevance", 0), *MODES])
+def test_the_order_of_the_candidates_does_not_matter(strategy: str, window: int) -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        case = large(rng, strategy)
+        case = large(rng, strategy, window=window)
         order = rng.permutation(len(case.scores))
         assert case.rows is not None
         mixed = Case(case.scores[order], case.rows[order], {}, case.policy, case.slate_size)

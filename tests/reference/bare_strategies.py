@@ -13,11 +13,13 @@ from reranker.strategies import STRATEGIES, Problem, Strategy
 from reranker.strategies.aspects import Aspects
 from reranker.strategies.sampled_dpp import SampledDppStrategy
 from tests.reference import naive_aspects
-from tests.reference.naive_strategies import Twin, similarities
+from tests.reference.naive_strategies import Twin, directions, similarities
 
 Floats = NDArray[np.float64]
-NAMES = ("relevance", "mmr", "dpp", *naive_aspects.NAMES)
+NAMES = ("relevance", "mmr", "msd", "dpp", "ssd", "cover", *naive_aspects.NAMES)
 SAMPLED = "sampled dpp"  # no policy word: dpp with sample = true
+# Strategy and window: every strategy on the whole slate, and those that a window means something to in short ones.
+MODES = [(name, 0) for name in NAMES] + [(name, window) for name in ("mmr", "dpp", "ssd") for window in (1, 2, 4)]
 
 
 def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
@@ -39,15 +41,33 @@ def open_gate(kind: NDArray[np.int32], kinds: int, slots: int) -> Gate:
 
 
 def bare(
-    name: str, relevance: Floats, rows: NDArray[np.float32], diversity: float, shifted: bool, gate: Gate
+    name: str,
+    relevance: Floats,
+    rows: NDArray[np.float32],
+    diversity: float,
+    shifted: bool,
+    gate: Gate,
+    window: int = 0,
+    seen: int = 0,
 ) -> Strategy:
     """The strategy on candidates in upstream order; `relevance` must fall."""
     embedding = Candidates(range(len(rows)), np.zeros(len(rows)), rows).embeddings[""]
     order = np.arange(len(rows), dtype=np.int32)
     problem = Problem(
-        relevance, diversity, embedding, order, shifted, len(gate.picks), seed=len(rows), aspects=aspects_of(rows)
+        relevance,
+        diversity,
+        embedding,
+        order,
+        shifted,
+        len(gate.picks),
+        window=window,
+        seed=len(rows),
+        seen=seen,
+        aspects=aspects_of(rows),
     )
-    return SampledDppStrategy(problem, gate) if name == SAMPLED else STRATEGIES[name](problem, gate)
+    if name == SAMPLED:
+        return SampledDppStrategy(problem, gate)
+    return STRATEGIES[name].suited(problem)(problem, gate)
 
 
 def twin_of(
@@ -56,14 +76,17 @@ def twin_of(
     rows: NDArray[np.float32],
     diversity: float,
     shifted: bool,
+    window: int = 0,
+    seen: int = 0,
     gate: Gate | None = None,
 ) -> Twin:
     """The slow twin of `bare`; the rank stands in for the score, as the tie rule asks for nothing else."""
     form = "cosine_shifted" if shifted else "cosine"
-    scores = -np.arange(len(rows), dtype=np.float64)
+    scores, count = -np.arange(len(rows), dtype=np.float64), len(rows)
     if name in naive_aspects.NAMES:
         return _aspect_twin(name, relevance, rows, diversity, gate)
-    return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, similarities(rows, len(rows), form))
+    alike, vectors = similarities(rows, count, form), directions(rows, count, form)
+    return Twin(name, 0.0 if name == "relevance" else diversity, scores, relevance, alike, window, vectors, seen)
 
 
 def hard_rows(rng: np.random.Generator, count: int) -> NDArray[np.float32]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Tree = dict[str, Any]
+STRATEGIES = ("relevance", "mmr", "msd", "dpp", "ssd", "cover")
+WINDOWED = ("mmr", "dpp", "ssd")
 SHARES: tuple[float | str, ...] = (0.1, 0.2, 0.2, 0.25, 0.25, 0.29, "1/3", 0.4, 0.5, "2/3", 1.0)
 
 
@@ -35,6 +38,15 @@ def rows(rng: np.random.Generator, count: int, width: int) -> NDArray[np.float32
             matrix[i] = matrix[rng.integers(i)]
     matrix[rng.random(count) < 0.1] = 0.0
     return matrix.astype(np.float32)
+
+
+def objective(rng: np.random.Generator, diversities: Sequence[float]) -> Tree:
+    """A strategy at one of the diversities, every second time with a window where one means something."""
+    strategy = str(rng.choice(STRATEGIES))
+    words: Tree = {"strategy": strategy, "diversity": float(rng.choice(diversities))}
+    if strategy in WINDOWED and rng.random() < 0.5:
+        words["window"] = int(rng.choice([1, 2, 3, 4, 50]))
+    return words
 
 
 def column(rng: np.random.Generator, count: int, values: list[str], unknown: float = 0.15) -> list[str | None]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 TIE = 1e-9  # utilities nearer than this are one and the same
+COPY = 1e-12  # a pick that adds no more variance is a copy of earlier ones
 RANK_EXHAUSTED = 1e-5  # the clamp of rule 1
 AUTO_NORMALISATION = {"dpp": "zscore", "ssd": "zscore"}  # the others: minmax
 AUTO_SIMILARITY = {"dpp": "cosine_shifted", "ssd": "cosine_shifted"}  # the others: cosine
@@ -60,6 +61,42 @@ def similarities(rows: ArrayLike | None, count: int, form: str) -> Floats:
     return result
 
 
+def directions(rows: ArrayLike | None, count: int, form: str) -> Floats:
+    """Unit vectors whose products are the similarities: the row's, or (row, 1) / sqrt(2); an own axis if missing."""
+    matrix = np.zeros((count, 1)) if rows is None else np.array(rows, np.float64)
+    lengths = np.linalg.norm(matrix, axis=1)
+    unit = matrix / np.where(lengths > 0, lengths, 1.0)[:, None]
+    if form != "cosine":
+        unit = np.hstack([unit, np.ones((count, 1))]) * np.sqrt(0.5)
+    unit[lengths == 0] = 0.0
+    return np.hstack([unit, np.diag((lengths == 0).astype(np.float64))])
+
+
+def sliding_residuals(vectors: Floats, earlier: Sequence[int], window: int) -> Floats:
+    """What is left of each vector under SSD: subtract its projection on what is left of every pick, oldest first.
+
+    Once `window` (0: no limit) bases are held, the oldest projection is added back before the next is subtracted. A
+    pick of which no more than a variance of 1e-12 is left is a copy of earlier ones and projects nothing.
+    """
+    left = vectors.copy()
+    held: list[tuple[Floats, Floats]] = []
+    for pick in earlier:
+        base = left[pick].copy()
+        if window and len(held) == window:
+            shares, oldest = held.pop(0)
+            left += np.outer(shares, oldest)
+        squared = float(base @ base)
+        shares = left @ base / squared if squared > COPY else np.zeros(len(left))
+        left -= np.outer(shares, base)
+        held.append((shares, base))
+    return left
+
+
+def coverage(similarity: Floats, picks: Sequence[int], first: int = 0) -> float:
+    """Sum over all candidates from `first` on of the root of how alike they are to the picks together."""
+    return float(np.sqrt(np.clip(similarity[first:, list(picks)], 0.0, 1.0).sum(axis=1)).sum())
+
+
 def conditional_variances(similarity: Floats, earlier: Sequence[int]) -> Floats:
     """Variance of every item given the earlier picks under the kernel `similarity`: L_ii - L_iS pinv(L_SS) L_Si."""
     own = np.diag(similarity).copy()
@@ -69,6 +106,12 @@ def conditional_variances(similarity: Floats, earlier: Sequence[int]) -> Floats:
     rows = similarity[:, seen]
     inverse = np.linalg.pinv(similarity[np.ix_(seen, seen)], rcond=1e-12, hermitian=True)
     return np.asarray(np.maximum(0.0, own - np.einsum("is,st,it->i", rows, inverse, rows)))
+
+
+def square_root(matrix: Floats) -> Floats:
+    """Vectors (N, N) whose inner products are the entries of a positive semi-definite matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -81,6 +124,8 @@ class Twin:
     relevance: Floats
     similarity: Floats
     window: int = 0
+    vectors: Floats | None = None  # ssd
+    seen: int = 0
 
     @classmethod
     def of(
@@ -108,11 +153,20 @@ class Twin:
             normalise(values, normalisation),
             similarities(rows, len(values), similarity) if matrix is None else matrix,
             window,
+            directions(rows, len(values), similarity) if matrix is None else square_root(matrix),
         )
 
     def gains(self, earlier: Sequence[int]) -> Floats:
         """The diversity part of every candidate's utility after the earlier picks, before its weight."""
         seen = list(earlier)
+        if self.strategy == "ssd":
+            assert self.vectors is not None
+            return np.asarray(np.linalg.norm(sliding_residuals(self.vectors, seen, self.window), axis=1))
+        if self.strategy == "cover":
+            return self._coverage_gains(seen)
+        if self.strategy == "msd":
+            distances = 1.0 - np.clip(self.similarity[:, seen], 0.0, 1.0)
+            return np.asarray(distances.mean(axis=1)) if seen else np.zeros(len(self.scores))
         if self.window:
             seen = seen[len(seen) - min(len(seen), self.window - 1) :]
         if self.strategy == "relevance" or not seen:
@@ -123,6 +177,11 @@ class Twin:
             relative = conditional_variances(self.similarity, seen) / np.diag(self.similarity)
             return np.asarray(np.log(np.maximum(relative, RANK_EXHAUSTED)))
         raise ValueError(self.strategy)
+
+    def _coverage_gains(self, earlier: list[int]) -> Floats:
+        before = coverage(self.similarity, earlier, self.seen)
+        count = len(self.scores)
+        return np.array([coverage(self.similarity, [*earlier, i], self.seen) - before for i in range(count)])
 
     def utilities(self, earlier: Sequence[int], among: Collection[int] | None = None) -> dict[int, float]:
         """Utility of every candidate of `among` (default all) that is not picked yet."""

@@ -49,7 +49,7 @@ def _wild(rng: np.random.Generator, count: int, slate_size: int) -> Case:
     for quota in quotas:
         if "attribute" in quota and rng.random() < 0.1:
             quota["min_coverage"] = 0.8
-    policy: Tree = {"objective": {"strategy": str(rng.choice(["relevance", "mmr", "dpp"]))}, "quotas": quotas}
+    policy: Tree = {"objective": instances.objective(rng, (0.5,)), "quotas": quotas}
     policy |= instances.rails(rng, scores)
     if rng.random() < 0.3:
         policy["labels"] = {"tone": {"unknown": str(rng.choice(["exclude", "group"]))}}

@@ -16,7 +16,7 @@ from reranker import Candidates, Policy, Slate, rerank
 
 pytestmark = pytest.mark.slow  # under coverage: full-size lists with kernels as plain Python
 
-STRATEGIES = ("relevance", "mmr", "dpp")
+STRATEGIES = ("relevance", "mmr", "msd", "dpp", "ssd", "cover", "mmr 4", "dpp 4", "ssd 4")  # 4: the window
 QUOTAS: list[list[dict[str, Any]]] = [
     [],
     [{"attribute": "tone", "min_share": {"a": 0.2}}],
@@ -25,7 +25,8 @@ QUOTAS: list[list[dict[str, Any]]] = [
 
 
 def policy(strategy: str, quotas: list[dict[str, Any]], diversity: float = 0.6) -> Policy:
-    objective = {"strategy": strategy, "diversity": diversity}
+    name, _, window = strategy.partition(" ")
+    objective = {"strategy": name, "diversity": diversity, "window": int(window or 0)}
     return Policy.from_dict({"name": "x", "objective": objective, "quotas": quotas})
 
 
@@ -113,7 +114,7 @@ def test_lengths_of_embeddings_do_not_matter(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("diversity", [0.3, 0.6, 1.0])
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize("strategy", STRATEGIES[1:])
 def test_items_alike_in_everything_come_in_input_order(strategy: str, diversity: float) -> None:
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -127,7 +128,7 @@ def test_items_alike_in_everything_come_in_input_order(strategy: str, diversity:
 
 
 @pytest.mark.parametrize("diversity", [0.0, 0.3, 0.6, 1.0])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp", "ssd", "cover"])
 def test_gains_never_rise_without_quotas(strategy: str, diversity: float) -> None:
     for seed in range(10):
         gains = rerank(candidates(seed), policy(strategy, [], diversity), 150).gains

@@ -12,7 +12,7 @@ import pytest
 from reranker import Candidates, Policy, Slate, rerank
 from reranker.slate import BoundKind, Explanation, QuotaInfluence
 
-STRATEGIES = ("relevance", "mmr", "dpp")
+STRATEGIES = ("relevance", "mmr", "msd", "dpp", "ssd", "cover", "mmr 4", "dpp 4", "ssd 4")  # 4: the window
 QUOTAS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "shares": [{"attribute": "tone", "min_share": {"a": 0.3, "b": 0.25}}],
@@ -32,7 +32,8 @@ RAILS: list[dict[str, Any]] = [{}, {"guard": {"min_score": 0.1}, "placement": {"
 
 
 def policy(strategy: str, quotas: list[dict[str, Any]], diversity: float = 0.5, **words: Any) -> Policy:
-    objective = {"strategy": strategy, "diversity": diversity}
+    name, _, window = strategy.partition(" ")
+    objective = {"strategy": name, "diversity": diversity, "window": int(window or 0)}
     return Policy.from_dict({"name": "x", "objective": objective, "quotas": quotas, **words})
 
 
@@ -78,7 +79,7 @@ def test_every_slot_has_an_explanation_that_adds_up(strategy: str, quotas: str) 
         for told, position, gain in zip(slate.explanations, slate.positions, slate.gains, strict=True):
             assert told.gain == gain
             assert told.relevance_part + told.diversity_part == pytest.approx(gain, abs=1e-8)
-            assert told.diversity_part <= 0.0
+            assert told.diversity_part >= 0.0 if strategy[:3] in ("msd", "ssd", "cov") else told.diversity_part <= 0.0
             assert told.upstream_rank == order.index(position) + 1
             assert told.displacement == told.upstream_rank - told.slot
             assert told.text.startswith(f"upstream rank {told.upstream_rank}, slot {told.slot}: ")

@@ -11,6 +11,7 @@ import pytest
 from reranker import Candidates, Context, InvalidInput, LabelProbabilities, Policy, QuotasInfeasible, Slate, rerank
 from reranker.engine import rerank_traced
 from reranker.slate import OutcomeReason, OutcomeStatus, QuotaOutcome, SlateStatus
+from tests.reference.instances import STRATEGIES
 
 TONE = {"attribute": "tone"}
 
@@ -50,7 +51,7 @@ def test_any_other_size_is_refused(size: Any) -> None:
         rerank(listed("ab"), policy(), size)
 
 
-@pytest.mark.parametrize("strategy", ["relevance", "mmr", "dpp"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
 @pytest.mark.parametrize("explain", [False, True])
 def test_an_empty_list_gives_an_empty_slate(strategy: str, explain: bool) -> None:
     rules = policy(TONE | {"max_per_value": 1}, objective={"strategy": strategy}, guard={"min_share_of_best": 0.5})
@@ -179,7 +180,7 @@ def test_unknown_values_are_counted_by_attribute() -> None:
     assert rerank(candidates, rules, 3).report.signals.unknown_values == {"tone": 2, "genre": 1, "gender": 2}
 
 
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "relevance"])
 @pytest.mark.parametrize("embeddings", [None, np.zeros((4, 3)), [None] * 4])
 def test_without_embeddings_relevance_decides_and_a_note_says_so(strategy: str, embeddings: Any) -> None:
     slate = rerank(Candidates(range(4), [1, 4, 2, 3], embeddings), policy(objective={"strategy": strategy}), 3)
@@ -188,7 +189,7 @@ def test_without_embeddings_relevance_decides_and_a_note_says_so(strategy: str, 
     assert slate.report.notes == ("no candidate has an embedding: diversity has nothing to compare, relevance decides",)
 
 
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize("strategy", ["mmr", "msd", "dpp", "ssd"])
 def test_a_missing_embedding_repels_nothing_and_is_repelled_by_nothing(strategy: str) -> None:
     same = [[1.0, 0.0], [1.0, 0.0], None, [1.0, 0.0], None]
     slate = rerank(

@@ -47,7 +47,7 @@ def test_huge_scores_have_the_shares_of_small_ones() -> None:
 def test_no_warning_escapes_a_request(scores: list[float], zero: float | None) -> None:
     candidates = Candidates(range(4), scores, np.eye(4), {"tone": ["x", "y", "x", None]})
     upstream = np.argsort(-np.array(scores), kind="stable").tolist()
-    for strategy in ("relevance", "mmr", "dpp"):
+    for strategy in ("relevance", "mmr", "msd", "dpp", "ssd", "cover"):
         words: dict[str, Any] = {"objective": {"strategy": strategy}}
         words["quotas"] = [{"attribute": "tone", "min_count": {"y": 1}}]
         if zero is not None:

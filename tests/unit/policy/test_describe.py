@@ -83,6 +83,23 @@ def test_a_description_reads_like_sentences() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "window", "ending"),
+    [
+        ("mmr", 1, ", beside nothing, so that relevance decides."),
+        ("mmr", 2, ", beside the last 1 item alone."),
+        ("dpp", 6, ", beside the last 5 items alone."),
+        ("ssd", 6, ", with a window of 6 slots."),
+        ("msd", 6, "variety alone)."),
+        ("cover", 0, "variety alone)."),
+    ],
+)
+def test_a_window_is_told_where_it_means_something(strategy: str, window: int, ending: str) -> None:
+    told = described(Policy.from_dict({"objective": {"strategy": strategy, "window": window}}))[1]
+    assert told.startswith("It weighs relevance against ")
+    assert told.endswith(ending)
+
+
 def test_mistakes_are_named_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text('name = "wrong"\n[objective]\nstrategi = "dpp"\ndiversity = 3\n')

@@ -15,8 +15,6 @@ from reranker.policy.mistakes import Mistakes
 SHARES = {"x": 0.5, "y": 0.5}
 # One policy, sound otherwise, for each row of the table.
 LATER: dict[str, dict[str, Any]] = {
-    **{f"objective.strategy = {word}": {"objective": {"strategy": word}} for word in ("msd", "ssd", "cover")},
-    "objective.window": {"objective": {"window": 3}},
     "quotas.fair_star": {
         "quotas": [{"attribute": "a", "fair_star": {"protected": ["x"], "proportion": 0.4, "significance": 0.1}}]
     },

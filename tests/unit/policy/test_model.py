@@ -83,7 +83,7 @@ def test_names(tmp_path: Path) -> None:
 
 def test_errors_name_file_line_and_key(tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
-    file.write_text('name = "x"\n[objective]\ndiversity = 2\nstrategy = "msd"\n[guard]\nmin = 1\n')
+    file.write_text('name = "x"\n[objective]\ndiversity = 2\nstrategy = "mds"\n[guard]\nmin = 1\n')
     with pytest.raises(InvalidInput) as caught:
         Policy.from_toml(file)
     assert caught.value.source == str(file)

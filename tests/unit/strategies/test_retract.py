@@ -7,13 +7,13 @@ import pytest
 
 from reranker.kernels.gate import Gate
 from reranker.strategies import Strategy
-from tests.reference.bare_strategies import NAMES, SAMPLED, bare, falling, hard_rows, open_gate
+from tests.reference.bare_strategies import MODES, SAMPLED, bare, falling, hard_rows, open_gate
 
 KINDS, SLOTS = 4, 8
-EVERY = (*NAMES, SAMPLED)
+EVERY = [*MODES, (SAMPLED, 0)]
 
 
-def pair(name: str, rng: np.random.Generator, bounded: bool = False) -> tuple[Strategy, Strategy]:
+def pair(name: str, window: int, rng: np.random.Generator, bounded: bool = False) -> tuple[Strategy, Strategy]:
     """The same strategy twice, each under a gate of its own."""
     count = int(rng.integers(SLOTS, 31))
     kind = rng.integers(KINDS, size=count).astype(np.int32)
@@ -25,7 +25,7 @@ def pair(name: str, rng: np.random.Generator, bounded: bool = False) -> tuple[St
         if bounded:
             gate.bounded = True
             gate.upper = np.tile(np.minimum(np.arange(SLOTS + 1), 5).astype(np.int32), (KINDS, 1))
-        made.append(bare(name, relevance, rows, diversity, shifted, gate))
+        made.append(bare(name, relevance, rows, diversity, shifted, gate, window))
     return made[0], made[1]
 
 
@@ -45,11 +45,11 @@ def same(left: Strategy, right: Strategy, slots: int) -> None:
 
 
 @pytest.mark.parametrize("adjusted", [False, True])
-@pytest.mark.parametrize("name", EVERY)
-def test_detours_leave_no_trace(name: str, adjusted: bool) -> None:
+@pytest.mark.parametrize(("name", "window"), EVERY)
+def test_detours_leave_no_trace(name: str, window: int, adjusted: bool) -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        tried, fresh = pair(name, rng)
+        tried, fresh = pair(name, window, rng)
         for slot in range(SLOTS):
             if adjusted:
                 bonus = rng.normal(size=len(fresh.gate.kind)) * float(rng.choice([0.0, 1.0, 1e6]))
@@ -67,10 +67,10 @@ def test_detours_leave_no_trace(name: str, adjusted: bool) -> None:
             same(tried, fresh, slot + 1)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_counts_of_a_bounded_gate_go_back_too(name: str) -> None:
+@pytest.mark.parametrize(("name", "window"), EVERY)
+def test_counts_of_a_bounded_gate_go_back_too(name: str, window: int) -> None:
     for seed in range(8):
-        tried, fresh = pair(name, np.random.default_rng(seed), bounded=True)
+        tried, fresh = pair(name, window, np.random.default_rng(seed), bounded=True)
         fresh.select(0, SLOTS)
         for slot in range(SLOTS):
             for _ in range(3):
@@ -80,11 +80,11 @@ def test_counts_of_a_bounded_gate_go_back_too(name: str) -> None:
         same(tried, fresh, SLOTS)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_the_last_of_several_slots_can_be_undone(name: str) -> None:
+@pytest.mark.parametrize(("name", "window"), EVERY)
+def test_the_last_of_several_slots_can_be_undone(name: str, window: int) -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        tried, fresh = pair(name, rng)
+        tried, fresh = pair(name, window, rng)
         tried.select(0, SLOTS - 1)
         tried.retract(SLOTS - 2)
         fresh.select(0, SLOTS - 2)
@@ -97,11 +97,11 @@ def test_the_last_of_several_slots_can_be_undone(name: str) -> None:
         same(tried, fresh, SLOTS)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_bonus_may_change_before_the_pick_is_undone(name: str) -> None:
+@pytest.mark.parametrize(("name", "window"), EVERY)
+def test_a_bonus_may_change_before_the_pick_is_undone(name: str, window: int) -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        tried, fresh = pair(name, rng)
+        tried, fresh = pair(name, window, rng)
         for slot in range(SLOTS):
             count = len(fresh.gate.kind)
             tried.adjust(rng.normal(size=count) * 1e6)
@@ -116,9 +116,9 @@ def test_a_bonus_may_change_before_the_pick_is_undone(name: str) -> None:
             same(tried, fresh, slot + 1)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_slot_without_a_candidate_has_nothing_to_undo(name: str) -> None:
-    tried, _ = pair(name, np.random.default_rng(0))
+@pytest.mark.parametrize(("name", "window"), EVERY)
+def test_a_slot_without_a_candidate_has_nothing_to_undo(name: str, window: int) -> None:
+    tried, _ = pair(name, window, np.random.default_rng(0))
     tried.gate.is_open[:] = False
     tried.select(0, 1)
     assert tried.gate.picks[0] == -1

@@ -1,0 +1,41 @@
+"""Maximal marginal relevance that looks back: similarity to the last picks alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.kernels.gate import Gate
+from reranker.kernels.mmr_window import nearest_in_window, select_mmr_window
+from reranker.strategies.base import Problem, Strategy
+
+
+class WindowedMmrStrategy(Strategy):
+    """(1 - delta) r_i - delta max_j clip(similarity(i, j), 0, 1) over the last `window` - 1 >= 1 picks j.
+
+    Carbonell and Goldstein 1998, as `mmr.py`. O(U (D + window)), U <= N k compared pairs.
+    """
+
+    kernel = select_mmr_window
+
+    def __init__(self, problem: Problem, gate: Gate) -> None:
+        super().__init__(problem, gate)
+        assert problem.embedding is not None
+        count, self._reach = len(problem.order), problem.window - 1
+        rows, _ = problem.unit_rows()
+        ring = np.empty((count, self._reach), np.float32)
+        self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
+        largest, since = np.zeros(count), np.full(count, 2**31 - 1, np.int32)
+        self._scan: tuple[Any, ...] = (rows, ring, np.zeros(count, np.int32), largest, since)
+
+    def _state(self) -> tuple[Any, ...]:
+        return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs
+
+    def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Relevance and diversity part of every candidate's utility after `slot` picks."""
+        nearest = np.empty(len(self._relevance))
+        start = max(0, slot - self._reach)
+        nearest_in_window(start, slot, self.problem.shifted, self.gate.picks, nearest, *self._inputs)
+        return self._relevance, -self.problem.diversity * nearest
