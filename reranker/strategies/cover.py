@@ -24,6 +24,12 @@ class CoverStrategy(Strategy):
     """
 
     kernel = select_cover
+    otherwise = "stand for more of the list"
+
+    @property
+    def reason(self) -> str:
+        """Why it lifts an item, for a sentence about that item."""
+        return "more of the list is like it that nothing above stands for"
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)

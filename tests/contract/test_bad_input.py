@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from reranker.v1 import candidates_pb2, policy_pb2
+from reranker.v1 import candidates_pb2
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 from tests.contract.refusals import CODE, Spoil, assert_refused, details, refusal, sound_request
@@ -166,10 +166,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
         lambda r: setattr(r.inline_policy.objective, "diversity", 7),
         "inline_policy.objective.diversity",
     ),
-    "later strategy": (
-        lambda r: setattr(r.inline_policy.objective, "strategy", policy_pb2.STRATEGY_SSD),
-        "inline_policy.objective.strategy",
-    ),
+    "later word": (lambda r: setattr(r.inline_policy.labels, "confidence", 0.8), "inline_policy.labels.confidence"),
     "unknown strategy": (
         lambda r: r.inline_policy.MergeFromString(b"\x1a\x02\x08\x63"),  # objective.strategy = 99
         "inline_policy.objective.strategy",

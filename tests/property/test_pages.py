@@ -88,15 +88,16 @@ def counted(slate: Slate) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("strategy", ["dpp", "mmr"])
+@pytest.mark.parametrize("strategy", ["dpp", "mmr", "msd", "ssd", "dpp/5", "mmr/5", "ssd/4"])  # behind a stroke: window
 def test_earlier_pages_repel_as_picks_of_one_long_slate_do(strategy: str) -> None:
+    name, _, window = strategy.partition("/")
     equal = compared = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
         count, size = int(rng.integers(12, 40)), int(rng.integers(2, 9))
         rows = rng.normal(size=(count, int(rng.integers(8, 24)))).astype(np.float32)
         scores = np.sort(rng.random(count))[::-1].copy()
-        words = {"strategy": strategy, "diversity": 0.7, "score_normalisation": "none"}
+        words = {"strategy": name, "diversity": 0.7, "score_normalisation": "none", "window": int(window or 0)}
         case = Case(scores, rows, {}, {"objective": words}, size)
         first, second = two_pages(case)
         whole = replace(case, slate_size=2 * size).run()

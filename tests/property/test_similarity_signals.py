@@ -95,7 +95,7 @@ def test_bounds_hold_under_a_mix() -> None:
 
 
 @slow
-@pytest.mark.parametrize("strategy", ["mmr", "dpp"])
+@pytest.mark.parametrize("strategy", ["mmr", "msd", "dpp", "ssd", "cover"])
 @pytest.mark.parametrize("similarity", ["auto", "cosine", "cosine_shifted"])
 def test_one_embedding_alone_is_no_mix(strategy: str, similarity: str) -> None:
     for seed in range(40):
