@@ -59,7 +59,7 @@ def recent_items(
     found: list[Violation] = []
     message = CandidateList()
     id_list = list(ids)
-    _fill_ids(message, id_list, found)
+    _fill_ids(message, id_list, found, unique=False)
     _add_signals(message, len(id_list), embeddings, attributes, half_precision, found)
     if found:
         raise InvalidInput(found)
@@ -92,7 +92,7 @@ def _list_rows(path: str, rows: Sequence[int], reason: str, found: list[Violatio
         found.append(Violation(path, f"{reason}; {len(rows) - _SHOWN} more are not"))
 
 
-def _fill_ids(message: CandidateList, ids: list[Any], found: list[Violation]) -> None:
+def _fill_ids(message: CandidateList, ids: list[Any], found: list[Violation], unique: bool = True) -> None:
     plain = [int(item) if isinstance(item, np.integer) else item for item in ids]
     numbers = all(isinstance(item, int) and not isinstance(item, bool) for item in plain)
     if plain and numbers:
@@ -103,7 +103,7 @@ def _fill_ids(message: CandidateList, ids: list[Any], found: list[Violation]) ->
         _list_rows("ids", [i for i, item in enumerate(plain) if is_torn(item)], TORN, found)
     if found:
         return
-    if len(set(plain)) < len(plain):
+    if unique and len(set(plain)) < len(plain):
         first: dict[Any, int] = {}
         repeats = [i for i, item in enumerate(plain) if first.setdefault(item, i) != i]
         _list_rows("ids", repeats, "must be unique, an earlier candidate has this one", found)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from reranker.kernels.jaccard import factor_jaccard
 MOST_COLUMNS = 512  # of values that several candidates carry; up to 1,024 candidates there cannot be more
 MOST_PIVOTS = 128  # of a Jaccard factor: its cost grows with their square
 MOST_PLACES = 128  # told apart on an ordered scale
+MOST_LEVELS = 32  # of a hierarchical id
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
@@ -62,11 +62,12 @@ def equality_part(column: AttributeColumn, weight: float) -> Part:
 def prefix_part(column: AttributeColumn, weight: float) -> Part:
     """Common prefixes of values such as "a/b/c", over the root of how many each has: one column a prefix.
 
-    With one value each that is common levels / sqrt(depth x depth). O(codes x levels).
+    With one value each that is common levels / sqrt(depth x depth). The first
+    MOST_LEVELS levels count. O(codes x levels).
     """
     members = _Members.of(column)
     carried, at = np.unique(members.codes, return_inverse=True)
-    number: dict[str, int] = {}
+    number: dict[tuple[int, str], int] = {}
     chains = [_prefixes(column.values[code - 1], number) for code in carried.tolist()]
     lengths = np.array([len(chain) for chain in chains], np.int64)
     ends = np.cumsum(lengths)
@@ -133,11 +134,13 @@ def is_ordered(values: tuple[str, ...]) -> bool:
     return all(_NUMBER.match(value) for value in values)
 
 
-def _prefixes(value: str, number: dict[str, int]) -> list[int]:
+def _prefixes(value: str, number: dict[tuple[int, str], int]) -> list[int]:
     """The numbers of "a", "a/b" and "a/b/c" for "a/b/c", new ones counted on; levels without a name are left out."""
-    levels = [level for level in value.split("/") if level]
-    starts = accumulate(levels, lambda start, level: f"{start}/{level}")
-    return [number.setdefault(start, len(number)) for start in starts]
+    chain: list[int] = []
+    for level in [level for level in value.split("/") if level][:MOST_LEVELS]:
+        parent = chain[-1] if chain else -1
+        chain.append(number.setdefault((parent, level), len(number)))
+    return chain
 
 
 def _places(values: tuple[str, ...], scale: tuple[str, ...] | None) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from reranker.engine.page import Page
 from reranker.policy import Policy, defaults
 from reranker.policy.compile import refinement_mode
 from reranker.quotas.pool import carries
+from reranker.texts import escaped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +74,9 @@ def list_candidates(policy: Policy, candidates: Candidates, context: Context, pa
     scores, order = left.scores, upstream_order(left.scores)
     if mode == "boost":
         scores, order = _boosted(left.scores, chosen[rows])
-    return Listing(
-        left, replace(context, fixed={**fixed, **unknown}), rows, scores, order, refined, _notes(mode, dropped)
-    )
+    notes = _notes(mode, dropped) + _missing(candidates, context, mode)
+    here_context = replace(context, fixed={**fixed, **unknown})
+    return Listing(left, here_context, rows, scores, order, refined, notes)
 
 
 def _chosen(policy: Policy, candidates: Candidates, context: Context) -> NDArray[np.bool_]:
@@ -113,4 +114,18 @@ def _notes(mode: str, dropped: int) -> tuple[str, ...]:
     if dropped:
         items = "a fixed item was" if dropped == 1 else f"{dropped} fixed items were"
         notes.append(f"{items} narrowed away or shown on an earlier page, and left out")
+    return tuple(notes)
+
+
+def _missing(candidates: Candidates, context: Context, mode: str) -> tuple[str, ...]:
+    """Narrowed attributes, or values of them, that no candidate has: what a mistake in a name looks like."""
+    if mode == "ignore" or not len(candidates):
+        return ()
+    notes = []
+    for attribute, values in context.refinement.items():
+        column = candidates.attributes.get(attribute)
+        if column is None:
+            notes.append(f"no candidate carries the attribute {escaped(attribute)} that the user narrowed")
+        elif not set(values).intersection(column.values):
+            notes.append(f"no candidate carries a value that the user chose of {escaped(attribute)}")
     return tuple(notes)

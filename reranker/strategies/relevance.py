@@ -14,26 +14,32 @@ from reranker.strategies.base import Problem, Strategy
 def normalised(scores: NDArray[np.float64], method: str) -> NDArray[np.float64]:
     """Relevance r (float64, N) from scores in upstream order, over all candidates (rule 1).
 
-    zscore uses the population's deviation; all-equal scores give 0 everywhere; rank is linear from 1 (the first) to 0
-    (the last). Invariant to shift and to positive scale, except for "none". O(N).
+    zscore uses the population's deviation; rank is linear from 1 (the first) to 0 (the last), with the mean rank for
+    equal scores; all-equal scores give 0 everywhere. Invariant to shift and to positive scale, except for "none". O(N).
     """
     count = len(scores)
     if count == 0 or method == "none":
         return scores.copy()
-    if method == "rank":
-        return np.linspace(1.0, 0.0, count) if count > 1 else np.zeros(1)
-    top, bottom = scores[0], scores[-1]
-    largest = max(abs(top), abs(bottom))
-    if top == bottom or largest == 0.0:
+    if scores[0] == scores[-1]:
         return np.zeros(count)
-    # Division first: the range of two finite scores may itself be infinite.
-    unit = scores / largest
+    if method == "rank":
+        return _by_rank(scores)
+    # Halves, because the range of two finite scores may itself be infinite; the shift first, while it is exact.
+    below = scores * 0.5 - scores[-1] * 0.5
+    unit: NDArray[np.float64] = below / below[0]
     if method == "minmax":
-        spread: NDArray[np.float64] = (unit - unit[-1]) / (unit[0] - unit[-1])
-        return spread
-    centred = unit - unit.mean()
+        return unit
+    centred: NDArray[np.float64] = unit - unit.mean()
     deviation = float(np.sqrt(np.mean(centred * centred)))
-    return centred / deviation if deviation > 0.0 else np.zeros(count)
+    return centred / deviation
+
+
+def _by_rank(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for the first of falling scores, 0 for the last, and in between by the mean rank of equal ones."""
+    _, first, counts = np.unique(-scores, return_index=True, return_counts=True)
+    ranks = np.repeat(first + (counts - 1) / 2.0, counts)
+    relevance: NDArray[np.float64] = 1.0 - (ranks - ranks[0]) / (ranks[-1] - ranks[0])
+    return relevance
 
 
 class RelevanceStrategy(Strategy):

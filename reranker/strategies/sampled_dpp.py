@@ -133,6 +133,7 @@ class SampledDppStrategy(Strategy):
         relevance = self.problem.relevance
         top = relevance[free].max(initial=-np.inf)
         with np.errstate(under="ignore", over="ignore"):
-            below = np.minimum(relevance - top, 0.0) * (0.5 / self.problem.diversity - 0.5)
+            steep = min(0.5 / self.problem.diversity - 0.5, 1e300)  # next to no diversity: still a number
+            below = np.minimum(relevance - top, 0.0) * steep
             quality: Floats = np.exp(below)
         return quality

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, LabelProbabilities
+from reranker.engine.features import MOST_LEVELS
 from reranker.engine.mix import compared
 from reranker.errors import InvalidInput
 from reranker.kernels.mmr import nearest_similarities
@@ -259,3 +260,10 @@ def test_explanations_keep_to_the_first_embedding() -> None:
     assert (first.nearest_similarity, second.upstream_rank) == (None, 2)
     assert second.nearest_similarity == pytest.approx(1.0)
     assert second.diversity_part == 0.0
+
+
+def test_ids_of_many_levels_are_compared_by_their_first_ones() -> None:
+    deep = ["/".join(["a"] * depth) for depth in (MOST_LEVELS, MOST_LEVELS + 200, 5000)]
+    policy = {"similarity_signals": [{"attribute": "path", "kind": "prefix"}]}
+    exact, _ = similarities(policy, Candidates([0, 1, 2], [3.0, 2.0, 1.0], None, {"path": deep}))
+    assert exact == pytest.approx(np.ones((3, 3)))

@@ -26,8 +26,8 @@ def upstream_order(scores: ArrayLike) -> list[int]:
 def normalise(scores: ArrayLike, form: str) -> Floats:
     """Relevance of each candidate, over all candidates.
 
-    `rank` is linear in the upstream rank, 1 for the first and 0 for the last; a single candidate gets 0, as every
-    form but `none` does when nothing tells the candidates apart.
+    `rank` is linear in the upstream rank, 1 for the first and 0 for the last, the mean rank for equal scores; every
+    form but `none` gives 0 when nothing tells the candidates apart.
     """
     values = np.array(scores, np.float64)
     if len(values) == 0 or form == "none":
@@ -40,10 +40,10 @@ def normalise(scores: ArrayLike, form: str) -> Floats:
         width = values.max() - values.min()
         return np.zeros(len(values)) if width == 0 else (values - values.min()) / width
     if form == "rank":
-        relevance = np.zeros(len(values))
-        for rank, position in enumerate(upstream_order(values)):
-            relevance[position] = 1.0 - rank / (len(values) - 1) if len(values) > 1 else 0.0
-        return relevance
+        ordered = sorted(values.tolist(), reverse=True)
+        ranks = [np.mean([rank for rank, value in enumerate(ordered) if value == own]) for own in values.tolist()]
+        best, worst = min(ranks), max(ranks)
+        return np.array([0.0 if best == worst else 1.0 - (rank - best) / (worst - best) for rank in ranks])
     raise ValueError(form)
 
 

@@ -23,7 +23,8 @@ def decode_candidates(
 ) -> Candidates:
     """The list's columns, checked; violations are added to `found`, and then the result must not be used.
 
-    Scores may be left out where the list is not `scored`: they are 0 then. Gives `UNREAD` when the ids cannot be read.
+    Where the list is not `scored`, scores may be left out (they are 0 then) and ids may repeat. Gives `UNREAD` when the
+    ids cannot be read.
     """
     if message.item_ids and message.item_numbers:
         found.append(Violation("candidates", "exactly one of item_ids and item_numbers must be filled, both are"))
@@ -37,7 +38,8 @@ def decode_candidates(
     texts = list(message.item_ids)
     check_texts("candidates.item_ids", texts, limits.text_length, found)
     ids: Sequence[Id] = texts or list(message.item_numbers)
-    list_duplicates(f"candidates.{form}", ids, found)
+    if scored:  # the same item may have been shown twice
+        list_duplicates(f"candidates.{form}", ids, found)
     scores = np.zeros(count)
     if scored or message.scores:
         scores = checked_scores(repeated(message.scores, np.float64), count, found)

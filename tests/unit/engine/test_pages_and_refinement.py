@@ -193,3 +193,15 @@ def test_another_list_on_page_two_is_fine() -> None:
     second = rerank(others, rules, 2, context=Context(cursor=first.cursor))
     by_value = {(o.attribute, o.bound.value): o for o in second.report.quotas}
     assert (by_value["tone", "LOWER"].required, by_value["tone", "LOWER"].achieved) == (2, 2)
+
+
+def test_a_name_that_nobody_carries_is_said() -> None:
+    for refinement, said in (
+        ({"hair": ["x"]}, "no candidate carries the attribute hair that the user narrowed"),
+        ({"tone": ["no such"]}, "no candidate carries a value that the user chose of tone"),
+    ):
+        notes = rerank(listed(), policy(FLOOR), 4, context=Context(refinement=refinement)).report.notes
+        assert said in notes
+        assert not any("no such" in note for note in notes)
+    ignored = rerank(listed(), policy(refinement={"mode": "ignore"}), 4, context=Context(refinement={"hair": ["x"]}))
+    assert not any("no candidate carries" in note for note in ignored.report.notes)
