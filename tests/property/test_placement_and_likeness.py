@@ -113,7 +113,7 @@ def guarded(rng: np.random.Generator) -> Case:
     """Up to 6 candidates, few of whom pass the guard, around fixed items; falls bounded, a quota now and then."""
     count = int(rng.integers(2, 7))
     slots = int(rng.integers(1, min(count, 4) + 1))
-    columns = {"tone": instances.column(rng, count, ["a", "b"], unknown=0.3)}
+    columns: dict[str, list[Any]] = {"tone": instances.column(rng, count, ["a", "b"], unknown=0.3)}
     at = rng.permutation(slots)[: rng.integers(1, min(slots, 3) + 1)] + 1
     fixed = dict(zip(at.tolist(), rng.permutation(count).tolist(), strict=False))
     quotas: list[dict[str, Any]] = []
@@ -121,7 +121,7 @@ def guarded(rng: np.random.Generator) -> Case:
         window = {"attribute": "tone", "max_per_value": 1, "window": 2}
         floor = {"attribute": "tone", "min_count": {"b": 1}}
         both = {"attribute": "tone", "max_share": {"a": 0.5}, "min_share": {"b": 0.3}}
-        quotas = [[window], [floor], [both]][rng.integers(3)]
+        quotas = [(window, floor, both)[rng.integers(3)]]
     placement = {"max_fall": int(rng.integers(1, 4))} if rng.random() < 0.6 else {}
     if rng.random() < 0.2:
         placement["keep_top"] = int(rng.integers(1, 3))
