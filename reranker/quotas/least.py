@@ -113,8 +113,8 @@ def least_table(bounds: Bounds, supply: Ints) -> Table:
         tight=np.ascontiguousarray(tight),
         supply=supply,
         reach=reach,
-        low_cost=_costs(bounds.lower_weight),
-        high_cost=_costs(bounds.upper_weight),
+        low_cost=in_millionths(bounds.lower_weight),
+        high_cost=in_millionths(bounds.upper_weight),
         lacks=np.maximum((lower - supply)[:, 1:].max(axis=1), 0).astype(np.int32),
         clash=np.maximum((lower - tight)[:, 1:].max(axis=1), 0).astype(np.int32),
         dearest=floored[by_weight].astype(np.int32),
@@ -122,7 +122,8 @@ def least_table(bounds: Bounds, supply: Ints) -> Table:
     )
 
 
-def _costs(weight: NDArray[np.float64]) -> NDArray[np.int64]:
+def in_millionths(weight: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Weights as whole numbers, so that equal deficits are equal."""
     return np.where(weight > 0, np.maximum(np.rint(weight * _MILLIONTHS), 1), 0).astype(np.int64)
 
 

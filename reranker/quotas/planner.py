@@ -41,7 +41,8 @@ class Plan:
 
     `kind_rows[kind]` lists the (table, row) pairs that each kind carries; only made slot by slot, for explanations.
     `likeness` closes candidates that are too alike to recent picks. `proven_infeasible`: no slate keeps every bound.
-    `least` keeps to the least deficit of one attribute, while its budget lasts.
+    `least` keeps to the least deficit of one attribute, while its budget lasts; `found_least`: what bounds were eased
+    to, where no tier is exact, is proven to be the least.
     """
 
     strongest: QuotaTier
@@ -52,6 +53,12 @@ class Plan:
     likeness: Likeness | None = None
     proven_infeasible: bool = False
     least: LeastGate | None = None
+    found_least: bool = False
+
+    @property
+    def minimal(self) -> bool:
+        """Whether no slate can have a lesser deficit than this plan's."""
+        return self.found_least or self.tier != QuotaTier.HEURISTIC
 
     @property
     def tier(self) -> QuotaTier:
@@ -175,7 +182,7 @@ def _witness_plan(
         numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
         kind_rows = driver.rows.numbered(numbered)
     tier = QuotaTier.HEURISTIC if binding or likeness is not None else QuotaTier.NONE
-    return Plan(tier, gate, driver, tables, kind_rows, likeness, driver.proven_infeasible)
+    return Plan(tier, gate, driver, tables, kind_rows, likeness, driver.proven_infeasible, found_least=driver.minimal)
 
 
 def upstream_gate(pool: Pool) -> Gate:

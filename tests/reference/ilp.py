@@ -94,7 +94,8 @@ def least_deficit(instance: Instance) -> Pair:
     assert not instance.counted
     assert not instance.fixed
     programme = _Peaks(Completions(instance))
-    weights = [bound.weight for _, bound in (*programme.search.caps, *programme.search.floors)]
+    weights = [cap.weight for _, cap in programme.search.caps]
+    weights += [floor.weight for _, floor in programme.search.floors]
     unit = int(np.lcm.reduce([weight.denominator for weight in weights] or [1]))
     costs = np.array([float(weight * unit) for weight in weights])
     is_excess = np.arange(len(weights)) < len(programme.search.caps)
