@@ -13,6 +13,7 @@ from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
+from reranker.quotas.fetch import for_a_full_slate
 from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
 from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of
@@ -60,6 +61,8 @@ class Bounded:
     def outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
         """What became of the hard bounds."""
         found = outcomes_of(self.hard, self.pool, picks, asked, self.rules.max_fall)
+        if len(self.pool) < asked:
+            found = for_a_full_slate(found, self.active.hard, self.pool, asked)
         return found + self._alike(picks, soft=False)
 
     def soft_outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:

@@ -91,7 +91,7 @@ def rerank_traced(
     clock.lap("select")
 
     outcomes = bounded.outcomes(attempt.picks, asked)
-    status = status_of(outcomes, plan.tier)
+    status = status_of(outcomes, plan.minimal)
     notes = listing.notes + notes + _plan_notes(plan, outcomes) + _floor_notes(floored)
     if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":

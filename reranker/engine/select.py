@@ -16,6 +16,7 @@ from reranker.quotas.wishes import Wishes
 from reranker.slate import Explanation
 from reranker.strategies import Strategy
 
+_NEVER = np.iinfo(np.int32).max
 _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
 
 
@@ -88,14 +89,15 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
     if not free or driver is None:
         return
     while gate.picks[slot] < 0 or not driver.accept(slot, int(gate.picks[slot])):
-        if gate.picks[slot] >= 0:
-            pick = int(gate.picks[slot])
-            gate.is_open[gate.kind[pick]] = False
-            strategy.retract(slot)
-            gate.taken[pick] = pick >= selection.tail
-            strategy.select(slot, slot + 1)
-        else:
-            _must_fill(selection, slot)
+        if gate.picks[slot] < 0:
+            if _must_fill(selection, slot):
+                continue
+            break  # nobody whom the bounds let in is left: the report says what that broke
+        pick = int(gate.picks[slot])
+        gate.is_open[gate.kind[pick]] = False
+        strategy.retract(slot)
+        gate.taken[pick] = pick >= selection.tail
+        strategy.select(slot, slot + 1)
     if explainer is not None:
         explainer.noted(slot)
 
@@ -117,8 +119,12 @@ def _in_runs(selection: Selection) -> None:
         first = last
 
 
-def _must_fill(selection: Selection, slot: int) -> None:
-    """Fill a slot in which nobody that is diversified may stand: from beyond the window, or by easing likeness."""
+def _must_fill(selection: Selection, slot: int) -> bool:
+    """Fill a slot in which nobody that is diversified may stand: from beyond the window, or by easing likeness.
+
+    Where bounds let in nobody at all, who may stand there in upstream order does, else whoever may stand soonest: a
+    slate is never short (False then; True where the pick is within the bounds).
+    """
     gate, tail, likeness = selection.plan.gate, selection.tail, selection.plan.likeness
     hidden = np.ones(len(selection.pool), bool)
     hidden[tail:] = False
@@ -126,15 +132,25 @@ def _must_fill(selection: Selection, slot: int) -> None:
     hidden[gate.forced[gate.forced >= 0]] = True
     standing = ~hidden & gate.is_open[gate.kind] & (gate.release <= slot + 1)
     if standing.any():
-        gate.forced[slot] = int(standing.argmax())
-        selection.strategy.select(slot, slot + 1)
-        gate.forced[slot] = -1
-        return
+        _put(selection, slot, int(standing.argmax()))
+        return True
     gate.taken[tail:] = hidden[tail:]
-    if likeness is None or not likeness.ease(slot, selection.pool, gate):
-        raise AssertionError(f"no candidate may stand in slot {slot + 1}")
-    selection.strategy.select(slot, slot + 1)
+    if likeness is not None and likeness.ease(slot, selection.pool, gate):
+        selection.strategy.select(slot, slot + 1)
+        gate.taken[tail:] = True
+        return True
+    first = np.where(gate.taken, _NEVER, np.maximum(selection.pool.release, slot + 1))
+    _put(selection, slot, int(first.argmin()))
     gate.taken[tail:] = True
+    return False
+
+
+def _put(selection: Selection, slot: int, candidate: int) -> None:
+    """Let the strategy take this candidate."""
+    gate = selection.plan.gate
+    gate.forced[slot] = candidate
+    selection.strategy.select(slot, slot + 1)
+    gate.forced[slot] = -1
 
 
 def _check_deadline(selection: Selection, filled: int) -> None:

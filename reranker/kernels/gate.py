@@ -92,8 +92,10 @@ def open_kinds(
     open.
     """
     kinds, prefixes = lower.shape
-    tight = 0
-    for b in range(slot + 1, prefixes):
+    tight = most = 0
+    for v in range(kinds):
+        most += max(0, lower[v, prefixes - 1] - counts[v])  # no prefix owes more than the last one
+    for b in range(slot + 1, min(prefixes, slot + 1 + most)):
         owed = 0
         for v in range(kinds):
             if lower[v, b] > counts[v]:
@@ -120,14 +122,19 @@ def _crowded(
     stand before slot a: the count so far for the next slot, U_v(a - 1) beyond it.
     """
     kinds, prefixes = lower.shape
+    most = 0  # what floors owe in all: no longer interval can be over-filled
+    for v in range(kinds):
+        most += max(0, lower[v, prefixes - 1] - shortfall[v] - counts[v])
+    if most == 0:
+        return 0, 0
     for a in range(slot + 1, prefixes):
         if a > slot + 1:
             grew = False
             for v in range(kinds):
-                grew = grew or upper[v, a - 1] < upper[v, prefixes - 1]
+                grew = grew or (lower[v, prefixes - 1] > 0 and upper[v, a - 1] < upper[v, prefixes - 1])
             if not grew:
                 break
-        for b in range(a, prefixes):
+        for b in range(a, min(prefixes, a + most - 1)):
             owed = 0
             for v in range(kinds):
                 placed = counts[v]
@@ -291,74 +298,6 @@ def least_shortfall(
     for v in range(len(shortfall)):
         cost += weight[v] * shortfall[v]
     return cost
-
-
-@kernel(
-    i64(
-        i64,
-        read_only(i32, 1),
-        read_only(i32, 2),
-        read_only(i32, 2),
-        read_only(i32, 1),
-        read_only(f64, 1),
-        read_only(i32, 1),
-        f64,
-        read_only(i32, 1),
-        scratch(boolean, 1),
-    )
-)
-def open_kinds_crowded(
-    slot: int,
-    counts: NDArray[np.int32],
-    lower: NDArray[np.int32],
-    upper: NDArray[np.int32],
-    incurred: NDArray[np.int32],
-    weight: NDArray[np.float64],
-    by_weight: NDArray[np.int32],
-    budget: float,
-    alike: NDArray[np.int32],
-    is_open: NDArray[np.bool_],
-) -> int:
-    """When lower bounds crowd each other: open the kinds after which the least shortfall stays within `budget`.
-
-    `incurred` is the peak shortfall of each kind so far; kinds with equal bounds and weight have an equal number in
-    `alike`, and while their counts are equal too one of them answers for all. Returns how many kinds are open.
-    """
-    kinds = len(counts)
-    tried = np.empty(kinds, np.int32)
-    tries = 0
-    after = counts.copy()
-    floor = np.empty(kinds, np.int32)
-    shortfall = np.empty(kinds, np.int32)
-    opened = 0
-    for v in range(kinds):
-        is_open[v] = False
-        if counts[v] >= upper[v, slot + 1]:
-            continue
-        known = -1
-        for t in range(tries):
-            u = tried[t]
-            if alike[u] == alike[v] and counts[u] == counts[v] and incurred[u] == incurred[v]:
-                known = u
-                break
-        if known >= 0:
-            is_open[v] = is_open[known]
-            opened += int(is_open[v])
-            continue
-        tried[tries] = v
-        tries += 1
-        after[v] += 1
-        for u in range(kinds):
-            floor[u] = max(incurred[u], lower[u, slot + 1] - after[u])
-        _least_shortfall(slot + 1, after, lower, upper, floor, by_weight, shortfall)
-        after[v] -= 1
-        cost = 0.0
-        for u in range(kinds):
-            cost += weight[u] * shortfall[u]
-        if cost <= budget + 1e-9:
-            is_open[v] = True
-            opened += 1
-    return opened
 
 
 @kernel(types.void(i64, read_only(i32, 2), read_only(i32, 2), read_only(i32, 1), scratch(boolean, 1)))

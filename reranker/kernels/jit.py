@@ -50,6 +50,12 @@ def tuple_of(*members: types.Type) -> Any:
     return tuples(members)
 
 
+def named_tuple_of(kind: type, *members: types.Type) -> Any:
+    """The type of an argument that is a NamedTuple of arrays; writeable ones only, as numba converts none inside it."""
+    tuples: Any = types.NamedTuple
+    return tuples(members, kind)
+
+
 class Kernel(Generic[P, R]):
     """One compiled entry point; calling it before `warm_up()` compiles it first."""
 

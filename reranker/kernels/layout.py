@@ -138,7 +138,8 @@ def supply_of_kinds(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Candidates of each kind that may stand in the first t slots (kinds, slots + 1), settled ones from their slots on.
 
-    And the kinds of a first slate (slots + 1): the upstream order around the settled slots.
+    And the kinds of a first slate (slots + 1): around the settled slots, the first in upstream order who may stand in
+    each. As nobody who may stand in a slot is barred from a later one, that fills every slot that can be filled.
     """
     slots = len(forced)
     avail = np.zeros((kinds, slots + 1), np.int32)
@@ -149,17 +150,21 @@ def supply_of_kinds(
             settled[forced[slot]] = True
             first[slot + 1] = kind[forced[slot]]
             avail[kind[forced[slot]], slot + 1] += 1
-    slot = 0
     for i in range(len(kind)):
-        if settled[i]:
-            continue
-        while slot < slots and forced[slot] >= 0:
-            slot += 1
-        if slot < slots:
-            first[slot + 1] = kind[i]
-            slot += 1
-        if release[i] <= slots:
+        if not settled[i] and release[i] <= slots:
             avail[kind[i], release[i]] += 1
+    start = 0  # nobody before it is left
+    for slot in range(slots):
+        while start < len(kind) and settled[start]:
+            start += 1
+        if forced[slot] >= 0:
+            continue
+        i = start
+        while i < len(kind) and (settled[i] or release[i] > slot + 1):
+            i += 1
+        if i < len(kind):
+            first[slot + 1] = kind[i]
+            settled[i] = True
     for q in range(kinds):
         for t in range(1, slots + 1):
             avail[q, t] += avail[q, t - 1]

@@ -26,7 +26,8 @@ Condition = tuple[str, frozenset[str]]
 class PrefixBound:
     """Least and most of one value in the first t slots: int32 arrays over t = 0..slots; None means no such bound.
 
-    `due` is a count that has to be reached by the end of the slate even if prefixes count labelled items only.
+    `due` is a count that has to be reached by the end of the slate even if prefixes count labelled items only. `share`
+    or `count` and `within` (0: the whole slate) are the words themselves, for slates of another length.
     """
 
     attribute: str
@@ -35,6 +36,18 @@ class PrefixBound:
     upper: NDArray[np.int32] | None
     weight: float
     due: int = 0
+    share: Fraction | None = None
+    count: int = 0
+    within: int = 0
+
+    def needs(self, slots: int) -> int:
+        """How many items of the value (of other values, for an upper bound) a slate of so many slots has to hold."""
+        last = min(self.within, slots) if self.within else slots
+        if self.lower is not None:
+            return self.count if self.share is None else last * self.share.numerator // self.share.denominator
+        if self.share is None:
+            return last - self.count
+        return last + (-last * self.share.numerator // self.share.denominator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +82,15 @@ class SimilarityBound:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Shares that wait for the request: from its context, or from its candidates (`pool`)."""
+    """Shares that wait for the request: from its context, or from its candidates (`pool`).
+
+    They bind in the first `within` slots, which the policy writes as `written` (0: the whole slate).
+    """
 
     pool: bool
     tolerance: Fraction
     within: int
+    written: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +115,7 @@ class Block:
     def with_target(self, shares: Mapping[str, Fraction]) -> Block:
         """The block with bounds around these shares in place of its target."""
         assert self.target is not None
-        bounds = _around(self.attribute, shares, self.target.tolerance, self.target.within, self.slots, self.weight)
+        bounds = _around(self.attribute, shares, self.target, self.slots, self.weight)
         return replace(self, prefix_bounds=(*self.prefix_bounds, *bounds), target=None)
 
 
@@ -150,8 +167,7 @@ def _block(quota: pb.Quota, slots: int) -> Block:
     if quota.HasField("max_per_value"):
         window = WindowBound(attribute, quota.max_per_value, defaults.get(quota, "window"), weight)
     if quota.target_source:
-        tolerance = exact(defaults.get(quota, "tolerance"))
-        target = Target(quota.target_source == pb.TARGET_SOURCE_POOL, tolerance, _within(quota, slots))
+        target = _target(quota, slots)
     return Block(
         attribute=attribute,
         prefix_bounds=tuple(_prefix_bounds(quota, attribute, slots)),
@@ -163,6 +179,12 @@ def _block(quota: pb.Quota, slots: int) -> Block:
         soft=defaults.get(quota, "soft"),
         slots=slots,
     )
+
+
+def _target(quota: pb.Quota, slots: int) -> Target:
+    is_pool = quota.target_source == pb.TARGET_SOURCE_POOL
+    tolerance = exact(defaults.get(quota, "tolerance"))
+    return Target(is_pool, tolerance, _within(quota, slots), defaults.get(quota, "within"))
 
 
 def _exact(share: pb.Share) -> Fraction:
@@ -177,31 +199,39 @@ def _within(quota: pb.Quota, slots: int) -> int:
 
 
 def _prefix_bounds(quota: pb.Quota, attribute: str, slots: int) -> Iterator[PrefixBound]:
-    within, weight = _within(quota, slots), defaults.get(quota, "weight")
+    within, weight, written = _within(quota, slots), defaults.get(quota, "weight"), defaults.get(quota, "within")
     for entry in quota.min_share:
-        yield PrefixBound(attribute, entry.value, share_floor(_exact(entry.share), within, slots), None, weight)
+        share = _exact(entry.share)
+        least = share_floor(share, within, slots)
+        yield PrefixBound(attribute, entry.value, least, None, weight, share=share, within=written)
     for entry in quota.max_share:
-        yield PrefixBound(attribute, entry.value, None, share_ceiling(_exact(entry.share), within, slots), weight)
-    for count in quota.min_count:
+        share = _exact(entry.share)
+        most = share_ceiling(share, within, slots)
+        yield PrefixBound(attribute, entry.value, None, most, weight, share=share, within=written)
+    for counted in quota.min_count:
         lower = np.zeros(slots + 1, np.int32)
-        lower[within:] = count.count
-        yield PrefixBound(attribute, count.value, lower, None, weight, count.count)
-    for count in quota.max_count:
+        lower[within:] = counted.count
+        yield PrefixBound(
+            attribute, counted.value, lower, None, weight, counted.count, count=counted.count, within=written
+        )
+    for counted in quota.max_count:
         upper = np.full(slots + 1, NO_CAP, np.int32)
-        upper[: within + 1] = count.count
-        yield PrefixBound(attribute, count.value, None, upper, weight)
+        upper[: within + 1] = counted.count
+        yield PrefixBound(attribute, counted.value, None, upper, weight, count=counted.count, within=written)
     shares = {entry.value: _exact(entry.share) for entry in quota.target}
-    yield from _around(attribute, shares, exact(defaults.get(quota, "tolerance")), within, slots, weight)
+    yield from _around(attribute, shares, _target(quota, slots), slots, weight)
 
 
 def _around(
-    attribute: str, shares: Mapping[str, Fraction], tolerance: Fraction, within: int, slots: int, weight: float
+    attribute: str, shares: Mapping[str, Fraction], target: Target, slots: int, weight: float
 ) -> Iterator[PrefixBound]:
-    """Bounds that keep every value's share within `tolerance` of its target."""
+    """Bounds that keep every value's share within the tolerance of its target."""
+    within, written = target.within, target.written
     for value, share in shares.items():
-        least, most = max(Fraction(0), share - tolerance), min(Fraction(1), share + tolerance)
+        least, most = max(Fraction(0), share - target.tolerance), min(Fraction(1), share + target.tolerance)
         lower, upper = share_floor(least, within, slots), share_ceiling(most, within, slots)
-        yield PrefixBound(attribute, value, lower, upper, weight)
+        yield PrefixBound(attribute, value, lower, None, weight, share=least, within=written)
+        yield PrefixBound(attribute, value, None, upper, weight, share=most, within=written)
 
 
 @lru_cache(4096)

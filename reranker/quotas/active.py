@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
-from reranker.policy.blocks import Block, exact
+from reranker.policy.blocks import Block, Target, exact
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import Pool, grouped, is_labelled
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome
+
+_MANY = 1_000  # values of a pool target
 
 Targets = Mapping[str, Mapping[str, float]]
 
@@ -39,27 +41,38 @@ def active_blocks(
     suspended: list[QuotaOutcome] = []
     for block in policy.blocks:
         narrowed = not refined.isdisjoint(policy.attributes_of(block.attribute))
-        resolved = OutcomeReason.REFINED if narrowed else _resolved(policy, block, pool, targets)
-        if isinstance(resolved, Block):
-            (soft if block.soft else hard).append(resolved)
-        else:
-            suspended += _suspended(block, resolved)
+        applies, reason = (None, OutcomeReason.REFINED) if narrowed else _resolved(policy, block, pool, targets)
+        if applies is not None:
+            (soft if block.soft else hard).append(applies)
+        if reason is not None:
+            suspended += _suspended(block if applies is None else _target_alone(block), reason)
     return Active(hard, soft, tuple(suspended))
 
 
-def _resolved(policy: CompiledPolicy, block: Block, pool: Pool, targets: Targets) -> Block | OutcomeReason:
-    """The block with its shares, or why it does not apply."""
+def _resolved(
+    policy: CompiledPolicy, block: Block, pool: Pool, targets: Targets
+) -> tuple[Block | None, OutcomeReason | None]:
+    """The block with its shares, as far as it applies, and why it, or its target alone, does not."""
     if block.settled:
-        return block
+        return block, None
     if len(pool) and _coverage(block, pool) < block.min_coverage:
-        return OutcomeReason.LOW_COVERAGE
+        return None, OutcomeReason.LOW_COVERAGE
     if block.target is None:
-        return block
+        return block, None
     if block.target.pool:
-        shares = _pool_shares(policy, block.attribute, pool)
+        shares, without = _pool_shares(policy, block, block.target, pool), OutcomeReason.LOW_COVERAGE
     else:
         shares = {value: exact(share) for value, share in targets.get(block.attribute, {}).items()}
-    return block.with_target(shares) if shares else OutcomeReason.NO_TARGET
+        without = OutcomeReason.NO_TARGET
+    if shares is not None and (shares or block.target.pool):
+        return block.with_target(shares), None
+    rest = block.with_target({})
+    return (rest if rest.prefix_bounds or rest.each or rest.window else None), without
+
+
+def _target_alone(block: Block) -> Block:
+    """What a block says of its target; its other bounds go on without."""
+    return replace(block, prefix_bounds=(), each=None, window=None)
 
 
 def _coverage(block: Block, pool: Pool) -> float:
@@ -67,17 +80,28 @@ def _coverage(block: Block, pool: Pool) -> float:
     return 0.0 if column is None else np.count_nonzero(is_labelled(column)) / len(pool)
 
 
-def _pool_shares(policy: CompiledPolicy, attribute: str, pool: Pool) -> dict[str, Fraction]:
-    """Each value's share among the labelled candidates that pass the guard."""
-    column = pool.columns.get(attribute)
+def _pool_shares(policy: CompiledPolicy, block: Block, target: Target, pool: Pool) -> dict[str, Fraction] | None:
+    """Each value's share among the labelled candidates that pass the guard; None when there is no such candidate.
+
+    Of more than a thousand values, those whose bounds cannot bind are left out: the share rounds down to nothing even
+    at the end, and a single candidate cannot be above a cap.
+    """
+    column = pool.columns.get(block.attribute)
     if column is None:
-        return {}
-    if policy.label_rule(attribute).unknown == "group":
+        return None
+    if policy.label_rule(block.attribute).unknown == "group":
         column = grouped(column)
     labelled = int(np.count_nonzero(is_labelled(column) & pool.passes))
+    if not labelled:
+        return None
     owners = pool.passes if column.offsets is None else np.repeat(pool.passes, np.diff(column.offsets))
-    counts = np.bincount(column.codes[owners], minlength=len(column.values) + 1)[1:].tolist()
-    return {value: Fraction(count, labelled) for value, count in zip(column.values, counts, strict=True) if count}
+    counts = np.bincount(column.codes[owners], minlength=len(column.values) + 1)[1:]
+    carried = np.flatnonzero(counts)
+    if len(carried) > _MANY:
+        at_end = target.within * (counts[carried] / labelled - float(target.tolerance))
+        every = np.bincount(column.codes, minlength=len(column.values) + 1)[1:]
+        carried = carried[(at_end > 1.0 - 1e-6) | (every[carried] > 1)]
+    return {column.values[value]: Fraction(int(counts[value]), labelled) for value in carried.tolist()}
 
 
 def _suspended(block: Block, reason: OutcomeReason) -> list[QuotaOutcome]:

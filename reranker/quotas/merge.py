@@ -123,6 +123,7 @@ def _policy_bounds(policy: CompiledPolicy, subject: str, blocks: list[Block]) ->
 
 def _merged(slots: int, blocks: list[Block]) -> Bounds:
     merged = _Merge(slots)
+    merged.name([bound.value or IN for block in blocks for bound in block.prefix_bounds])
     for bound in (bound for block in blocks for bound in block.prefix_bounds):
         value = bound.value or IN
         if bound.lower is not None:
@@ -147,6 +148,10 @@ class _Merge:
         self._lower_weight = start.lower_weight if start else np.zeros(1)
         self._upper_weight = start.upper_weight if start else np.zeros(1)
         self._due = start.due if start else np.zeros(1, np.int32)
+
+    def name(self, values: Sequence[str]) -> None:
+        """Make rows for all these values at once: one by one, each would copy all rows before it."""
+        self._rows(values)
 
     def floor(self, values: Sequence[str], lower: NDArray[np.int32], weight: float, due: int) -> None:
         """A lower bound on each value; the largest weight of the blocks that set it counts."""

@@ -13,7 +13,7 @@ from reranker.policy.blocks import NO_CAP, WindowBound
 from reranker.quotas.pool import Pool
 from reranker.quotas.reasons import Reasons
 from reranker.quotas.tables import AttributeTable, Past
-from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
+from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, SlateStatus
 
 _FOR_WANT_OF_CANDIDATES = {OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS}
 
@@ -27,14 +27,14 @@ def outcomes_of(
     )
 
 
-def status_of(outcomes: Sequence[QuotaOutcome], tier: QuotaTier) -> SlateStatus:
-    """The slate's status from its outcomes (design, section 3)."""
+def status_of(outcomes: Sequence[QuotaOutcome], minimal: bool) -> SlateStatus:
+    """The slate's status from its outcomes (design, section 3); `minimal`: no slate has a lesser deficit, proven."""
     broken = [outcome for outcome in outcomes if outcome.status == OutcomeStatus.BROKEN]
     if not broken:
         return SlateStatus.SATISFIED
     if all(outcome.reason in _FOR_WANT_OF_CANDIDATES for outcome in broken):
         return SlateStatus.SUPPLY_LIMITED
-    return SlateStatus.RELAXED_BEST_EFFORT if tier == QuotaTier.HEURISTIC else SlateStatus.RELAXED_MINIMAL
+    return SlateStatus.RELAXED_MINIMAL if minimal else SlateStatus.RELAXED_BEST_EFFORT
 
 
 def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:
@@ -73,6 +73,8 @@ def _lower_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: l
         return _outcome(table, BoundKind.LOWER, row, tallied, None)
     reason = reasons.lower(row, units)
     outcome = _outcome(table, BoundKind.LOWER, row, tallied, reason)
+    if reason == OutcomeReason.SUPPLY and not reasons.lacks_candidates(row, units):
+        return replace(outcome, over_fetch=0)  # a list shorter than the slate: more of them would crowd all the same
     if reason == OutcomeReason.CROWDING:
         return replace(outcome, crowded_slots=reasons.crowded_slots(first))
     return outcome
@@ -155,7 +157,7 @@ def _window_outcome(
         first_failing_prefix=at - before + (table.past.items if table.past else 0) if excess else 0,
         status=OutcomeStatus.BROKEN if excess else OutcomeStatus.MET,
         reason=reason,
-        over_fetch=excess if reason in _FOR_WANT_OF_CANDIDATES else 0,
+        over_fetch=max(excess, reasons.unfilled(window)) if reason in _FOR_WANT_OF_CANDIDATES else 0,
     )
 
 

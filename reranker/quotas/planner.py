@@ -15,7 +15,7 @@ from reranker.quotas.compress import without_fixed
 from reranker.quotas.flow import FlowGate, one_span
 from reranker.quotas.least import LeastGate
 from reranker.quotas.likeness import Likeness
-from reranker.quotas.partition import CrowdedGate, PartitionGate, PartitionPlan, affordable, plan_partition
+from reranker.quotas.partition import PartitionGate, affordable, pinned_counts, plan_partition
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.witness import WitnessGate
@@ -41,15 +41,29 @@ class Plan:
 
     `kind_rows[kind]` lists the (table, row) pairs that each kind carries; only made slot by slot, for explanations.
     `likeness` closes candidates that are too alike to recent picks. `proven_infeasible`: no slate keeps every bound.
+    `least` keeps to the least deficit of one attribute, while its budget lasts; `found_least`: what bounds were eased
+    to, where no tier is exact, is proven to be the least.
     """
 
-    tier: QuotaTier
+    strongest: QuotaTier
     gate: Gate
     driver: Driver | None
     tables: tuple[AttributeTable, ...]
     kind_rows: Sequence[Sequence[tuple[int, int]]]
     likeness: Likeness | None = None
     proven_infeasible: bool = False
+    least: LeastGate | None = None
+    found_least: bool = False
+
+    @property
+    def minimal(self) -> bool:
+        """Whether no slate can have a lesser deficit than this plan's."""
+        return self.found_least or self.tier != QuotaTier.HEURISTIC
+
+    @property
+    def tier(self) -> QuotaTier:
+        """What can be claimed of the slate, as far as it is filled."""
+        return self.strongest if self.least is None or self.least.exact else QuotaTier.HEURISTIC
 
 
 def plan_quotas(
@@ -89,16 +103,15 @@ def _partition_plan(
         if compressed is None:
             return None
         slot_of, around, table = compressed.slot_of, compressed.pool, compressed.table
-    plan = plan_partition(table, around, budget)
+    plan = plan_partition(table, around)
     driver: Driver | None = None
-    if plan.ways is not None:
-        driver = LeastGate(plan.ways, table, plan.supply, gate, around.keep_top)
-    elif not plan.exact:
-        return None
-    elif plan.crowded:
-        if not affordable(table, pool, budget, looks=pool.slots):
+    least: LeastGate | None = None
+    if plan.conflicts:
+        if not affordable(table, around, budget, relaxed=True):
             return None
-        driver = CrowdedGate(plan, table, gate, around.keep_top)
+        pinned = pinned_counts(table.kinds, len(table.values), around.keep_top)
+        lazy = plan.supply.size**2 > budget.additions and bool(table.lower.any())
+        driver = least = LeastGate(table.bounds, plan.supply, pinned, gate, around.keep_top, budget, lazy)
     elif by_slot or pool.fixed:
         driver = PartitionGate(plan, gate)
     else:
@@ -108,11 +121,8 @@ def _partition_plan(
         driver = _Around(driver, slot_of)
     tier = QuotaTier.PARTITION_EXACT if tables[index].bounds.has_caps else QuotaTier.LOWER_EXACT
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
-    return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=_gives(plan))
-
-
-def _gives(plan: PartitionPlan) -> bool:
-    return plan.ways is not None or plan.crowded or bool(plan.shortfall.any())
+    infeasible = least.proven if least is not None else bool(plan.shortfall.any())
+    return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=infeasible, least=least)
 
 
 class _Around:
@@ -172,7 +182,7 @@ def _witness_plan(
         numbered = [(index, row) for index in binding for row in range(1, len(tables[index].values))]
         kind_rows = driver.rows.numbered(numbered)
     tier = QuotaTier.HEURISTIC if binding or likeness is not None else QuotaTier.NONE
-    return Plan(tier, gate, driver, tables, kind_rows, likeness, driver.proven_infeasible)
+    return Plan(tier, gate, driver, tables, kind_rows, likeness, driver.proven_infeasible, found_least=driver.minimal)
 
 
 def upstream_gate(pool: Pool) -> Gate:

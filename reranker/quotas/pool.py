@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.earlier import Earlier
+from reranker.quotas.placement import first_slots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,30 +53,8 @@ def build_pool(
     for slot, candidate in fixed.items():
         forced[forced == candidate] = -1
         forced[slot] = candidate
-    # Rule 3: an item that fails the guard may not stand above its upstream rank.
-    release = np.ones(len(passes), np.int32)
-    if not passes.all():
-        release[~passes] += np.flatnonzero(~passes).astype(np.int32)
-        if fixed:
-            _fill_holes(release, forced, passes)
+    release = first_slots(passes, forced, rules.max_fall, bool(fixed))
     return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier)
-
-
-def _fill_holes(release: NDArray[np.int32], forced: NDArray[np.int32], passes: NDArray[np.bool_]) -> None:
-    """Where fixed items leave a free slot without anybody, the next failing item in rank order may rise into it."""
-    settled = set(forced[forced >= 0].tolist())
-    waiting = [i for i in np.flatnonzero(~passes).tolist() if i not in settled]
-    ready = sum(1 for i in np.flatnonzero(passes).tolist() if i not in settled)
-    for slot, candidate in enumerate(forced.tolist(), start=1):
-        if candidate >= 0:
-            continue
-        while waiting and release[waiting[0]] <= slot:
-            waiting.pop(0)
-            ready += 1
-        if not ready and waiting:
-            release[waiting.pop(0)] = slot
-            ready += 1
-        ready -= 1
 
 
 def grouped(column: AttributeColumn) -> AttributeColumn:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kernels.alone import CARRIES, LABELLED, least_alone
 from reranker.policy.blocks import WindowBound
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable
@@ -24,20 +25,45 @@ class Reasons:
 
     def lower(self, row: int, units: int) -> OutcomeReason:
         """Why a lower bound lacks `units` at its worst prefix."""
-        lower = self._lower_alone(row)
+        if self._table.relative:
+            return self._lower_of_labelled(row, units)
+        lower, standing = self._table.lower[row], self._standing[0][row]
         carried = int(self._standing[1][row, -1])
-        standing = self._standing[0][row]
         if units <= _peak(lower - carried):
             return self._supply_or_labels(lower, carried)
         if units <= _peak(lower - standing):
             return OutcomeReason.GUARD
         if units <= _peak(lower - np.minimum(self._prefixes, standing)):
-            return OutcomeReason.SUPPLY if len(self.pool) < self._asked else OutcomeReason.CROWDING
+            return self._more_than_slots
+        return self._lower_beside_others(row, units, lower)
+
+    def _lower_of_labelled(self, row: int, units: int) -> OutcomeReason:
+        """The same where prefixes count labelled items: an item without a label makes nothing due."""
+        if units <= self._alone(row, True, guarded=False):
+            if units <= self._alone(row, True, guarded=False, plenty=True):
+                return self._more_than_slots
+            return self._supply_or_labels(self._lower_alone(row), self._carried(row))
+        if units <= self._alone(row, True, guarded=True):
+            return OutcomeReason.GUARD
+        return self._lower_beside_others(row, units, self._lower_alone(row))
+
+    def _lower_beside_others(self, row: int, units: int, lower: Counts) -> OutcomeReason:
+        """Why a lower bound lacks more than it would were it the only one."""
+        standing = self._standing[0][row]
         if self._is_pinned and units <= _peak(lower - self._around_settled(row)):
             return OutcomeReason.PINNED
         if units <= _peak(lower - np.minimum(np.minimum(self._prefixes, standing), self._table.upper[row])):
             return OutcomeReason.CONFLICT
-        return OutcomeReason.CROWDING if self._crowds.any() else OutcomeReason.CONFLICT
+        return self._more_than_slots if self._crowds.any() else OutcomeReason.CONFLICT
+
+    @property
+    def _more_than_slots(self) -> OutcomeReason:
+        """More is asked than there are slots; a list shorter than the slate has too few of them itself (rule 6)."""
+        return OutcomeReason.SUPPLY if len(self.pool) < self._asked else OutcomeReason.CROWDING
+
+    def lacks_candidates(self, row: int, units: int) -> bool:
+        """Whether the floor lacks `units` because fewer candidates than it asks for carry its value."""
+        return units <= _peak(self._lower_alone(row) - self._carried(row))
 
     def crowded_slots(self, prefix: int) -> tuple[int, int]:
         """The slots 1..b, b nearest to the prefix, of which the attribute's floors ask for more than there are."""
@@ -47,15 +73,41 @@ class Reasons:
     def upper(self, row: int, units: int) -> OutcomeReason:
         """Why an upper bound that names its value is exceeded by `units` at its worst prefix."""
         upper = self._table.bounds.named_upper[row]
+        if self._table.relative:
+            for guarded, reason in ((False, OutcomeReason.SUPPLY), (True, OutcomeReason.GUARD)):
+                if units <= self._alone(row, False, guarded):
+                    return reason
+            return OutcomeReason.PINNED if self._pinned_above(upper, row, units) else self._caps_together
         without = np.ones(len(self.pool), bool)
         without[self._table.members(row)] = False
         if units <= _peak(self._prefixes - int(without.sum()) - upper):
             return OutcomeReason.SUPPLY
         if units <= _peak(self._prefixes - _standing(self.pool.release[without], self.pool.slots) - upper):
             return OutcomeReason.GUARD
-        if self._is_pinned and units <= _peak(self._settled[row] - upper):
-            return OutcomeReason.PINNED
-        return self._caps_together
+        return OutcomeReason.PINNED if self._pinned_above(upper, row, units) else self._caps_together
+
+    def _pinned_above(self, upper: Counts, row: int, units: int) -> bool:
+        return self._is_pinned and units <= _peak(self._settled[row] - upper)
+
+    def _carried(self, row: int) -> int:
+        """How many candidates carry the row's value."""
+        return int(self._standing[1][row, -1])
+
+    def _alone(self, row: int, is_floor: bool, guarded: bool, plenty: bool = False) -> int:
+        """What a bound over labelled items must be broken by were it the only one; `plenty`: of any number of items."""
+        table, slots = self._table, self.pool.slots
+        release = self.pool.release if guarded else np.ones_like(self.pool.release)
+        classes = LABELLED * table.labelled.astype(np.int64)
+        classes[table.members(row)] += CARRIES
+        supply = np.zeros((4, slots + 1), np.int32)
+        for of in range(4):
+            supply[of] = _standing(release[classes == of], slots)
+        if plenty:
+            supply[CARRIES | LABELLED] = slots
+        bound = table.lower[row] if is_floor else table.bounds.named_upper[row]
+        due = int(table.bounds.due[row]) if is_floor else 0
+        free = np.full(slots, -1, np.int32)
+        return int(least_alone(np.ascontiguousarray(bound), due, is_floor, supply, free))
 
     def window(self, window: WindowBound, units: int) -> OutcomeReason:
         """Why a bound on every value is exceeded by `units` at its worst."""
@@ -63,9 +115,25 @@ class Reasons:
         if self._is_pinned and (self._settled[1:, length:] - self._settled[1:, :-length] > window.limit).any():
             return OutcomeReason.PINNED
         for standing, reason in zip(reversed(self._standing), (OutcomeReason.SUPPLY, OutcomeReason.GUARD), strict=True):
+            room = np.minimum(standing, self._room)
             if units <= _least_window_excess(standing, window.limit, length):
                 return reason
+            if _least_window_excess(room, window.limit, length):  # caps that jointly cannot be filled
+                return reason
         return OutcomeReason.CONFLICT
+
+    def unfilled(self, window: WindowBound) -> int:
+        """Slots of the slate that was asked for which a bound over the whole of it leaves without an item."""
+        if window.window and window.window < self.pool.slots:
+            return 0
+        fill = np.minimum(self._room, self._standing[0]).sum(axis=0)
+        return _peak(self._prefixes - fill) + max(0, self._asked - len(self.pool))
+
+    @cached_property
+    def _room(self) -> Counts:
+        """What caps on prefixes leave of each row, as later ones bind earlier ones too."""
+        room: Counts = np.minimum.accumulate(self._table.upper[:, ::-1], axis=1)[:, ::-1]
+        return room
 
     @cached_property
     def _standing(self) -> tuple[Counts, Counts]:
@@ -143,8 +211,7 @@ class Reasons:
     def _caps_together(self) -> OutcomeReason:
         """SUPPLY or GUARD when the caps of the attribute cannot be filled together, else CONFLICT."""
         for standing, reason in zip(reversed(self._standing), (OutcomeReason.SUPPLY, OutcomeReason.GUARD), strict=True):
-            fill = np.minimum(self._table.upper, standing)
-            fill = np.minimum.accumulate(fill[:, ::-1], axis=1)[:, ::-1]
+            fill = np.minimum(self._room, standing)
             if (fill.sum(axis=0) < self._prefixes).any():
                 return reason
         return OutcomeReason.CONFLICT

@@ -63,6 +63,10 @@ class Rows:
         """By candidate, rows of attributes with several values, of labelled items and of items that may not fall."""
         owners: list[NDArray[np.integer]] = [series.falling]
         rows: list[NDArray[np.integer]] = [series.first_falling + np.arange(len(series.falling))]
+        for at, (index, cap) in enumerate(series.apart, start=series.first_falling + len(series.falling)):
+            members = self._tables[index].members(cap)
+            owners.append(members)
+            rows.append(np.full(len(members), at))
         for index, table in enumerate(self._tables):
             if table.code_offsets is not None:
                 owners.append(table.owners)
@@ -72,7 +76,7 @@ class Rows:
                 owners.append(labelled)
                 rows.append(np.full(len(labelled), series.labelled[index]))
         start = np.zeros(len(self._pool) + 1, np.int32)
-        if len(rows) == 1 and not len(series.falling):
+        if not any(len(each) for each in owners):
             return start, np.zeros(0, np.int32)
         owner, row = np.concatenate(owners), np.concatenate(rows)
         np.cumsum(np.bincount(owner, minlength=len(self._pool)), out=start[1:])

@@ -25,16 +25,19 @@ class Series:
     """One series for each row's prefix bound, then one for each row that a sliding window bounds.
 
     Rows are numbered over all tables, their row 0 left out: those of table i from `base[i]`. Then come rows that count
-    labelled items, `labelled` by table, for tables whose prefixes count no others, and from `first_falling` on one for
-    each of the `falling` candidates, who have to stand by a certain slot. `row` is the row of each series,
-    `row_series[row_start[r]:row_start[r + 1]]` are a row's. `group` is the table of a prefix series, -1 for what does
-    not exclude each other by slot; `crowded` lists the groups whose floors may owe more than there are slots.
+    labelled items, `labelled` by table, for tables whose prefixes count no others, from `first_falling` on one for
+    each of the `falling` candidates, who have to stand by a certain slot, and last one for each of the `apart` caps,
+    (table, row), of such tables that fixed items use up: there they count, as they do for no floor. `row` is the row of
+    each series, `row_series[row_start[r]:row_start[r + 1]]` are a row's. `group` is the table of a prefix series, -1
+    for what does not exclude each other by slot; `crowded` lists the groups whose floors may owe more than there are
+    slots.
     """
 
     base: Ints
     labelled: dict[int, int]
     falling: NDArray[np.intp]
     first_falling: int
+    apart: tuple[tuple[int, int], ...]
     row: Ints
     row_start: Ints
     row_series: Ints
@@ -42,6 +45,7 @@ class Series:
     low: Ints
     high: Ints
     low_weight: NDArray[np.float64]
+    high_weight: NDArray[np.float64]
     low_cost: NDArray[np.int64]
     high_cost: NDArray[np.int64]
     group: Ints
@@ -75,19 +79,34 @@ def series_of(tables: Sequence[AttributeTable], pool: Pool, max_fall: int) -> Se
     if max_fall:
         settled = set(pool.forced.tolist())
         falling = tuple(i for i in range(pool.slots - max_fall) if i not in settled)
-    series = _series(parts, pool.slots, max_fall, falling)
+    series = _series(parts, pool.slots, max_fall, falling, _apart(tables, pool))
     return replace(series, high=_shifted_by_fixed(series, tables, pool)) if pool.fixed else series
+
+
+def _apart(tables: Sequence[AttributeTable], pool: Pool) -> tuple[tuple[int, int], ...]:
+    """Caps over prefixes of labelled items that fixed items count for: how far they reach depends on the slate."""
+    found: set[tuple[int, int]] = set()
+    for index, table in enumerate(tables):
+        if table.relative and table.bounds.has_caps:
+            carried = {row for candidate in pool.fixed.values() for row in table.rows_of(candidate).tolist()}
+            found |= {(index, row) for row in carried if (table.upper[row] < NO_CAP).any()}
+    return tuple(sorted(found))
 
 
 @lru_cache(maxsize=_KEPT)
 def _series(
-    parts: tuple[tuple[Bounds, bool, bool], ...], slots: int, max_fall: int, falling: tuple[int, ...]
+    parts: tuple[tuple[Bounds, bool, bool], ...],
+    slots: int,
+    max_fall: int,
+    falling: tuple[int, ...],
+    apart: tuple[tuple[int, int], ...],
 ) -> Series:
     base = np.cumsum([0, *(len(bounds.values) - 1 for bounds, _, _ in parts)]).astype(np.int32)
     relative_tables = [index for index, (_, _, relative) in enumerate(parts) if relative]
     labelled = {index: int(base[-1]) + at for at, index in enumerate(relative_tables)}
     first_falling = int(base[-1]) + len(labelled)
-    extra = len(labelled) + len(falling)
+    first_apart = first_falling + len(falling)
+    extra = len(labelled) + len(falling) + len(apart)
     low, high = np.zeros((extra, slots + 1), np.int32), np.full((extra, slots + 1), NO_CAP, np.int32)
     for at, candidate in enumerate(falling, start=len(labelled)):
         low[at, candidate + 1 + max_fall :] = 1
@@ -95,17 +114,22 @@ def _series(
     high = np.concatenate([*(bounds.upper[1:] for bounds, _, _ in parts), high])
     low_weight = np.concatenate([*(bounds.lower_weight[1:] for bounds, _, _ in parts), np.ones(extra)])
     high_weight = np.concatenate([*(bounds.upper_weight[1:] for bounds, _, _ in parts), np.ones(extra)])
+    for at, (index, cap) in enumerate(apart, start=first_apart):
+        of = base[index] + cap - 1
+        high[at], high[of], high_weight[at] = high[of], NO_CAP, high_weight[of]
     low_cost, high_cost = _costs(low_weight), _CAP_COST * _costs(high_weight)
-    low_cost[first_falling:] = _FALL_COST
+    low_cost[first_falling:first_apart] = _FALL_COST
     sizes = np.diff(base)
     group = np.concatenate([np.repeat(np.arange(len(parts)), sizes), np.full(extra, -1)]).astype(np.int32)
-    group[first_falling:] = len(parts)
+    group[first_falling:first_apart] = len(parts)
     relative, due = np.full(len(low), -1, np.int32), np.zeros(len(low), np.int32)
     for index, counting in labelled.items():
         mine = slice(base[index], base[index + 1])
         relative[mine] = relative[counting] = counting
         due[mine] = parts[index][0].due[1:]
         group[mine] = -1
+    for at, (index, _) in enumerate(apart, start=first_apart):
+        relative[at] = labelled[index]
     partition = np.array([*(is_partition for _, is_partition, _ in parts), True])
     windows, highs, spans = _windows(parts, base, slots)
     row = np.concatenate([np.arange(len(low)), windows]).astype(np.int32)
@@ -116,6 +140,7 @@ def _series(
         labelled=labelled,
         falling=np.array(falling, np.intp),
         first_falling=first_falling,
+        apart=apart,
         row=row,
         row_start=np.searchsorted(row[by_row], np.arange(len(low) + 1)).astype(np.int32),
         row_series=by_row.astype(np.int32),
@@ -123,6 +148,7 @@ def _series(
         low=np.concatenate([low, np.zeros((more, slots + 1), np.int32)]),
         high=np.concatenate([high, highs]),
         low_weight=low_weight,
+        high_weight=high_weight,
         low_cost=low_cost[row],
         high_cost=high_cost[row],
         group=np.concatenate([group, np.full(more, -1, np.int32)]),
@@ -165,7 +191,7 @@ def _shifted_by_fixed(series: Series, tables: Sequence[AttributeTable], pool: Po
     for slot, candidate in pool.fixed.items():
         for table, base in zip(tables, series.base.tolist(), strict=False):
             for row in (table.rows_of(candidate) + (base - 1)).tolist():
-                for s in np.flatnonzero(series.row == row).tolist():
+                for s in np.flatnonzero((series.row == row) & (series.relative < 0)).tolist():
                     reach = high[s, slot + 1 : slot + 1 + int(series.span[s])]
                     reach[reach < NO_CAP] -= 1
     return high

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reranker.kernels.exhaustive import FOUND, NONE, search_everything
+from reranker.kernels.exhaustive import FOUND, NONE, search_everything, search_least
 from reranker.kernels.gate import Gate
 from reranker.kernels.openings import open_for_witness
 from reranker.kernels.witness import accept_pick, find_witness
 from reranker.policy.blocks import NO_CAP
 from reranker.quotas.budget import Budget
 from reranker.quotas.easing import Eased, ease
+from reranker.quotas.least import in_millionths
 from reranker.quotas.likeness import Likeness
 from reranker.quotas.packed import Packed
 from reranker.quotas.pool import Pool
@@ -56,6 +57,13 @@ class WitnessGate:
             left = self._try_everything(budget, left)
         if left and alike_span:
             left = self._without_likeness()
+        self.minimal = not left
+        if left and pool.slots <= _TRIED_TO_THE_END and not len(self._series.falling):
+            if eased.chosen:  # another way to make room may leave more of the other bounds
+                eased = ease(self._series, self.rows, pool, crowding=False)
+                self._packed.rebind(eased)
+            self.minimal = self._least(budget)
+        self.minimal = self.minimal and likeness is None
         if left:
             self._relax(eased)
 
@@ -91,6 +99,13 @@ class WitnessGate:
         verdict = search_everything(budget.additions // a_node, *self._packed.arrays)
         self.proven_infeasible = verdict == NONE
         return 0 if verdict == FOUND else left
+
+    def _least(self, budget: Budget) -> bool:
+        """Look for the slate of least deficit where none keeps every bound; whether it is proven to be."""
+        costs = in_millionths(np.stack([self._series.high_weight, self._series.low_weight]))
+        a_node = 100 + 12 * len(self._series.row) + 8 * len(self.rows)
+        row = np.ascontiguousarray(self._series.row)
+        return bool(search_least(budget.additions // (2 * a_node), row, costs, *self._packed.arrays) == FOUND)
 
     def _without_likeness(self) -> int:
         """Too many items are alike for every bound to hold: quotas keep theirs, likeness gives way slot by slot."""

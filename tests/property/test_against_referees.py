@@ -146,11 +146,11 @@ def test_mixed_bounds_are_sound_wherever_hypothesis_looks(seed: int) -> None:
     judged(check_mixed, mixed_case, seed)
 
 
-def judged(check: Any, make: Any, seed: int) -> None:
-    """Run one check and name the case that fails it."""
+def judged(check: Any, make: Any, seed: int) -> Any:
+    """What one check returns; it names the case that fails it."""
     case = make(np.random.default_rng(seed))
     try:
-        check(case)
+        return check(case)
     except Exception as problem:
         problem.add_note(f"seed {seed}: {case}")
         raise

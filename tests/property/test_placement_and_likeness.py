@@ -109,6 +109,85 @@ def test_what_some_slate_keeps_is_kept(batch: int) -> None:
     assert 20 < kept < CASES // BATCHES
 
 
+def guarded(rng: np.random.Generator) -> Case:
+    """Up to 6 candidates, few of whom pass the guard, around fixed items; falls bounded, a quota now and then."""
+    count = int(rng.integers(2, 7))
+    slots = int(rng.integers(1, min(count, 4) + 1))
+    columns: dict[str, list[Any]] = {"tone": instances.column(rng, count, ["a", "b"], unknown=0.3)}
+    at = rng.permutation(slots)[: rng.integers(1, min(slots, 3) + 1)] + 1
+    fixed = dict(zip(at.tolist(), rng.permutation(count).tolist(), strict=False))
+    quotas: list[dict[str, Any]] = []
+    if rng.random() < 0.7:
+        window = {"attribute": "tone", "max_per_value": 1, "window": 2}
+        floor = {"attribute": "tone", "min_count": {"b": 1}}
+        both = {"attribute": "tone", "max_share": {"a": 0.5}, "min_share": {"b": 0.3}}
+        quotas = [(window, floor, both)[rng.integers(3)]]
+    placement = {"max_fall": int(rng.integers(1, 4))} if rng.random() < 0.6 else {}
+    if rng.random() < 0.2:
+        placement["keep_top"] = int(rng.integers(1, 3))
+    labels = {"unknown": str(rng.choice(["neutral", "exclude"]))}
+    policy: dict[str, Any] = {"objective": {"strategy": "relevance"}, "quotas": quotas, "labels": labels}
+    policy |= {"placement": placement, "guard": {"where": {"tone": ["a"]}}}
+    return Case(rng.permutation(count) / 4.0 + 0.25, None, columns, policy, slots, fixed)
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_falls_come_before_the_guard_and_a_full_slate_before_both(batch: int) -> None:
+    """The guard yields where fixed items leave no other way to keep `max_fall`, and nowhere else."""
+    yielded = 0
+    for seed in range(batch * 600, (batch + 1) * 600):
+        case = guarded(np.random.default_rng(seed))
+        instance, picks = case.instance(), case.run().positions.tolist()
+        assert len(set(picks)) == instance.bounds.length, seed
+        slates = [
+            each
+            for each in permutations(range(len(case.scores)), instance.bounds.length)
+            if all(_in_place(instance, item, slot) for slot, item in enumerate(each, 1))
+        ]
+        assert tuple(picks) in slates, (seed, case)
+        kept = [each for each in slates if not fallen(case, instance, each)]
+        assert not kept or tuple(picks) in kept, (seed, case)
+        lifted = [sum(_is_lifted(instance, item, slot) for slot, item in enumerate(each, 1)) for each in kept or slates]
+        found = sum(_is_lifted(instance, item, slot) for slot, item in enumerate(picks, 1))
+        assert found == 0 or min(lifted) > 0, (seed, case)
+        yielded += found > 0
+    assert 10 < yielded < 300
+
+
+def _in_place(instance: Instance, item: int, slot: int) -> bool:
+    """Fixed and kept items stand where they must, whatever the guard says of the others."""
+    settled = instance.fixed.get(slot, instance.kept(slot))
+    if settled is not None:
+        return item == settled
+    rank = instance.rank(item)
+    kept = rank <= min(instance.keep_top, instance.bounds.length) and instance.kept(rank) is not None
+    return item not in instance.fixed.values() and not kept
+
+
+def _is_lifted(instance: Instance, item: int, slot: int) -> bool:
+    """Whether a free item stands above its upstream rank that fails the guard."""
+    free = slot not in instance.fixed and instance.kept(slot) is None
+    return free and not instance.guarded[item] and instance.rank(item) > slot
+
+
+def test_a_fixed_item_below_its_rank_leaves_no_slot_to_someone_who_may_not_stand_there() -> None:
+    window = {"attribute": "a", "max_per_value": 1, "window": 2}
+    policy = {"objective": {"strategy": "relevance"}, "quotas": [window], "guard": {"where": {"a": ["x"]}}}
+    case = Case(np.array([0.4, 0.3, 0.2, 0.1]), None, {"a": ["x", "x", "y", "x"]}, policy, 3, {3: 1})
+    assert case.run().positions.tolist() == [0, 3, 1]
+
+
+def test_the_guard_yields_to_max_fall() -> None:
+    """Item 0 may fall to slot 3 at most; slots 2 and 3 are fixed, so it stands in slot 1 though it fails the guard."""
+    policy = {
+        "objective": {"strategy": "relevance"},
+        "guard": {"where": {"b": ["y", "z"]}},
+        "placement": {"max_fall": 1},
+    }
+    case = Case(np.array([0.3, 0.1, 0.2, 0.4]), None, {"b": [None, "x", "y", None]}, policy, 3, {3: 1, 2: 3})
+    assert case.run().positions.tolist() == [0, 3, 1]
+
+
 def listed(words: dict[str, Any], fixed: dict[int, int] | None = None, slots: int = 4) -> Case:
     """Six items a..a, b, b by falling score."""
     tones = {"tone": ["a", "a", "a", "a", "b", "b"]}

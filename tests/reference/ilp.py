@@ -1,16 +1,18 @@
-"""Quotas as an integer programme, solved by HiGHS: is there a slate that keeps every bound, and which is best."""
+"""Quotas as an integer programme, solved by HiGHS: which slate is best, and where none keeps every bound, what the
+least deficit is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, vstack
 
-from tests.reference.naive_quotas import Instance
+from tests.reference.naive_quotas import Completions, Instance, Pair
 
 _OPTIMAL, _LIMIT, _INFEASIBLE = 0, 1, 2  # what SciPy's milp reports
 
@@ -82,3 +84,83 @@ def _constraints(instance: Instance) -> tuple[csr_array, NDArray[np.float64], ND
             for allowed, window in cap.windows:
                 add(carried, (slot_of <= prefix) & (slot_of > prefix - window), -np.inf, allowed)
     return vstack(rows), np.array(low, float), np.array(high, float)
+
+
+def least_deficit(instance: Instance) -> Pair:
+    """Rule 5's least pair, found over kinds of items and slots: excess first, then shortfall beside that excess.
+
+    No fixed items, and no prefixes that count labelled items only.
+    """
+    assert not instance.counted
+    assert not instance.fixed
+    programme = _Peaks(Completions(instance))
+    weights = [cap.weight for _, cap in programme.search.caps]
+    weights += [floor.weight for _, floor in programme.search.floors]
+    unit = int(np.lcm.reduce([weight.denominator for weight in weights] or [1]))
+    costs = np.array([float(weight * unit) for weight in weights])
+    is_excess = np.arange(len(weights)) < len(programme.search.caps)
+    over = programme.least(np.where(is_excess, costs, 0.0))
+    under = programme.least(np.where(is_excess, 0.0, costs))
+    return Fraction(over, unit), Fraction(under, unit)
+
+
+class _Peaks:
+    """Kinds of items by slot, and one variable for the peak of each cap and each floor.
+
+    Items that carry the same bounded values are one kind, of which so many may stand in each prefix.
+    """
+
+    def __init__(self, search: Completions) -> None:
+        self.search, self._slots = search, search.instance.bounds.length
+        self._cells = len(search.kinds) * self._slots
+        self._peaks = len(search.caps) + len(search.floors)
+        self._rows: list[NDArray[np.float64]] = []
+        self._low: list[float] = []
+        self._high: list[float] = []
+        self._placed()
+        for column, (_, cap) in enumerate(search.caps):
+            for prefix in range(1, self._slots + 1):
+                most = cap.most[prefix]
+                windows = [(allowed, max(0, prefix - window)) for allowed, window in cap.windows]
+                for allowed, start in [*windows, *([] if most is None else [(most, 0)])]:
+                    self._add(self._carry(column), slice(start, prefix), -np.inf, allowed, column, -1.0)
+        for column, (_, floor) in enumerate(search.floors, len(search.caps)):
+            for prefix in range(1, self._slots + 1):
+                self._add(self._carry(column), slice(0, prefix), floor.least[prefix], np.inf, column, 1.0)
+
+    def least(self, costs: NDArray[np.float64]) -> int:
+        """The least that the peaks cost; from then on they may cost no more than that."""
+        objective = np.concatenate([np.zeros(self._cells), costs])
+        upper = np.concatenate([np.ones(self._cells), np.full(self._peaks, float(self._slots))])
+        constraint = LinearConstraint(csr_array(np.array(self._rows)), self._low, self._high)
+        solved = milp(objective, integrality=np.ones(len(upper)), bounds=Bounds(0, upper), constraints=constraint)
+        assert solved.status == _OPTIMAL
+        self._rows.append(objective)
+        self._low.append(-np.inf)
+        self._high.append(float(np.rint(solved.fun)) + 0.1)
+        return int(np.rint(solved.fun))
+
+    def _placed(self) -> None:
+        """One item a slot, no more of a kind than may stand there, kept items in their places."""
+        kinds = range(len(self.search.kinds))
+        for slot in range(self._slots):
+            self._add(list(kinds), slice(slot, slot + 1), 1, 1)
+            for kind in kinds:
+                self._add([kind], slice(0, slot + 1), -np.inf, self.search.available[slot + 1][kind])
+            kept = self.search.instance.kept(slot + 1)
+            if kept is not None:
+                self._add([self.search.kind_of[kept]], slice(slot, slot + 1), 1, 1)
+
+    def _carry(self, column: int) -> list[int]:
+        return [number for number, kind in enumerate(self.search.kinds) if kind[column]]
+
+    def _add(
+        self, kinds: list[int], slots: slice, least: float, most: float, peak: int = -1, sign: float = 0.0
+    ) -> None:
+        row = np.zeros(self._cells + self._peaks)
+        row[: self._cells].reshape(-1, self._slots)[kinds, slots] = 1.0
+        if peak >= 0:
+            row[self._cells + peak] = sign
+        self._rows.append(row)
+        self._low.append(least)
+        self._high.append(most)

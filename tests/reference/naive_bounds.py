@@ -154,7 +154,7 @@ def read_bounds(
     for quota in policy.get("quotas", ()):
         if quota.get("soft", False) or "max_similarity" in quota:
             continue
-        if _suspended(quota, labels, seen, guarded, targets or {}):
+        if _suspended(quota, labels, guarded):
             continue
         attribute = in_words(quota["where"]) if "where" in quota else quota["attribute"]
         weight = exact(quota.get("weight", 1))
@@ -185,22 +185,10 @@ def _named(quota: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(table) if isinstance(table, Mapping) else {IN: table}
 
 
-def _suspended(
-    quota: Mapping[str, Any],
-    labels: Labels,
-    seen: Labels,
-    guarded: Sequence[bool],
-    targets: Mapping[str, Mapping[str, float]],
-) -> bool:
-    attribute = quota.get("attribute", "")
-    column = labels.get(attribute, ())
-    if quota.get("min_coverage", 0) and guarded and sum(map(bool, column)) / len(guarded) < quota["min_coverage"]:
-        return True
-    if quota.get("target") == "request":
-        return not targets.get(attribute)
-    if quota.get("target") == "pool":
-        return not any(row and passes for row, passes in zip(seen.get(attribute, ()), guarded, strict=False))
-    return False
+def _suspended(quota: Mapping[str, Any], labels: Labels, guarded: Sequence[bool]) -> bool:
+    column = labels.get(quota.get("attribute", ""), ())
+    least = quota.get("min_coverage", 0)
+    return bool(least and guarded and sum(map(bool, column)) / len(guarded) < least)
 
 
 def _shares(
@@ -209,11 +197,12 @@ def _shares(
     minimum = {value: exact(share) for value, share in _named(quota, "min_share").items()}
     maximum = {value: exact(share) for value, share in _named(quota, "max_share").items()}
     target = quota.get("target")
-    if target is None:
-        return minimum, maximum
+    if target is None or (target == "request" and not targets.get(quota["attribute"])):
+        return minimum, maximum  # without a target in the request only what the target asks for is suspended
     tolerance = exact(quota.get("tolerance", 0))
     if target == "pool":
-        column = [row for row, passes in zip(labels[quota["attribute"]], guarded, strict=True) if passes and row]
+        seen = labels.get(quota["attribute"], ())
+        column = [row for row, passes in zip(seen, guarded, strict=False) if passes and row]
         wanted = {value: Fraction(sum(value in row for row in column), len(column)) for row in column for value in row}
     else:
         given = targets[quota["attribute"]] if target == "request" else target

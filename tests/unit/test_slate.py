@@ -57,7 +57,7 @@ def test_a_bound_that_holds_reads_as_a_fact() -> None:
         (OutcomeReason.CONFLICT, "another bound excludes it"),
         (OutcomeReason.PINNED, "items kept in their places break it"),
         (OutcomeReason.UNKNOWN_LABELS, "candidates without a label could have met it"),
-        (OutcomeReason.LOW_COVERAGE, "too few candidates are labelled, so it does not apply"),
+        (OutcomeReason.LOW_COVERAGE, "too few labelled candidates to go by, so it does not apply"),
         (OutcomeReason.NO_TARGET, "the request named no target, so it does not apply"),
         (OutcomeReason.REFINED, "the user chose a value, so it does not apply"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reranker.kernels.gate import least_shortfall, open_kinds_crowded, open_kinds_now, plan_bounds
+from reranker.kernels.gate import least_shortfall, open_kinds_now, plan_bounds
 from reranker.policy.blocks import NO_CAP
 
 Ints = NDArray[np.int32]
@@ -169,35 +169,6 @@ def test_the_least_shortfall_is_the_least_of_all_orders(crowd: float) -> None:
         assert cost == pytest.approx(best), seed
         assert cost == pytest.approx(shortfall @ instance.weight)
     assert crowded > 10
-
-
-def test_under_crowding_a_kind_is_open_exactly_when_the_least_shortfall_stays_in_reach() -> None:
-    steps = closed = 0
-    for seed, instance in drawn(2000, 3000, 1.5):
-        found, _, supply, upper, floor = instance.plan
-        if found[0] or not found[1]:
-            continue
-        costs = instance.lacking(instance.capped) @ instance.weight
-        good = instance.capped[costs <= costs.min() + 1e-9]
-        incurred = floor.copy()
-        rng = np.random.default_rng(seed)
-        for slot in range(instance.keep_top, instance.slots):
-            counts = good[0, :, slot].copy()
-            incurred = np.maximum(incurred, (instance.lower[:, : slot + 1] - good[0, :, : slot + 1]).max(axis=1))
-            is_open = np.zeros(len(counts), bool)
-            opened = open_kinds_crowded(
-                slot, counts, instance.lower, upper, incurred.astype(np.int32), instance.weight, by_weight(instance),
-                float(costs.min()), np.arange(len(counts), dtype=np.int32), is_open,
-            )  # fmt: skip
-            assert opened == is_open.sum()
-            goes_on = set((good[:, :, slot + 1] > good[:, :, slot]).argmax(axis=1).tolist())
-            is_open &= counts < supply[:, slot + 1]
-            assert set(np.flatnonzero(is_open).tolist()) == goes_on, (seed, slot)
-            steps, closed = steps + 1, closed + (len(goes_on) < len(counts))
-            pick = int(rng.choice(sorted(goes_on)))
-            good = good[good[:, pick, slot + 1] > good[:, pick, slot]]
-    assert steps > 100
-    assert closed > 30
 
 
 def by_weight(instance: Small) -> Ints:

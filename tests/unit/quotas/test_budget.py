@@ -46,7 +46,7 @@ def test_what_is_proven_with_time_is_unknown_without() -> None:
     candidates, policy = hard_request()
     slate = rerank_traced(candidates, policy, 10)[0]
     assert slate.report.tier is QuotaTier.HEURISTIC
-    assert slate.report.status is SlateStatus.RELAXED_BEST_EFFORT
+    assert slate.report.status is SlateStatus.RELAXED_MINIMAL, "of so few slots all slates can be tried"
     assert "no slate of these candidates keeps every bound: proven" in slate.report.notes
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from reranker.quotas.outcomes import outcomes_of, status_of
 from reranker.quotas.pool import Pool
-from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, QuotaTier, SlateStatus
+from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, SlateStatus
 from tests.unit.quotas.test_tables import table
 
 
@@ -89,23 +89,23 @@ WANT = (OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS)
 FIGHT = (OutcomeReason.CROWDING, OutcomeReason.CONFLICT, OutcomeReason.PINNED)
 
 
-@pytest.mark.parametrize("tier", QuotaTier)
-def test_the_status_follows_from_the_reasons_of_what_is_broken(tier: QuotaTier) -> None:
-    relaxed = SlateStatus.RELAXED_BEST_EFFORT if tier is QuotaTier.HEURISTIC else SlateStatus.RELAXED_MINIMAL
+@pytest.mark.parametrize("minimal", [False, True])
+def test_the_status_follows_from_the_reasons_of_what_is_broken(minimal: bool) -> None:
+    relaxed = SlateStatus.RELAXED_MINIMAL if minimal else SlateStatus.RELAXED_BEST_EFFORT
     met = outcome_with(None)
-    assert status_of([], tier) is SlateStatus.SATISFIED
-    assert status_of([met, met], tier) is SlateStatus.SATISFIED
+    assert status_of([], minimal) is SlateStatus.SATISFIED
+    assert status_of([met, met], minimal) is SlateStatus.SATISFIED
     for reason in WANT:
-        assert status_of([met, outcome_with(reason)], tier) is SlateStatus.SUPPLY_LIMITED
+        assert status_of([met, outcome_with(reason)], minimal) is SlateStatus.SUPPLY_LIMITED
     for reason in FIGHT:
-        assert status_of([outcome_with(WANT[0]), outcome_with(reason)], tier) is relaxed
+        assert status_of([outcome_with(WANT[0]), outcome_with(reason)], minimal) is relaxed
 
 
 def test_a_suspended_bound_breaks_nothing() -> None:
     suspended = QuotaOutcome(
         "tone", "a", BoundKind.LOWER, 0, 0, 0.0, 0, OutcomeStatus.SUSPENDED, OutcomeReason.NO_TARGET, 0
     )
-    assert status_of([suspended], QuotaTier.NONE) is SlateStatus.SATISFIED
+    assert status_of([suspended], minimal=False) is SlateStatus.SATISFIED
 
 
 def test_more_than_slots_is_supply_when_the_list_is_shorter_than_was_asked() -> None:

@@ -39,7 +39,21 @@ def test_without_targets_in_the_request(context: Context | None) -> None:
 
 def test_a_pool_without_labels_has_no_target() -> None:
     slate = served([{"attribute": "tone", "target": "pool"}], [None] * 5)
-    assert told(slate.report.quotas) == [("", BoundKind.LOWER, SUSPENDED, OutcomeReason.NO_TARGET)]
+    assert told(slate.report.quotas) == [("", BoundKind.LOWER, SUSPENDED, OutcomeReason.LOW_COVERAGE)]
+    assert "labelled" in slate.report.quotas[0].detail
+
+
+@pytest.mark.parametrize("target", ["request", "pool"])
+def test_without_a_target_the_other_bounds_of_its_block_go_on(target: str) -> None:
+    """In a pool of nobody labelled no candidate can meet them, and they are still asked for."""
+    tones: list[str | None] = ["a", "a", "a", "a", "b"] if target == "request" else [None] * 5
+    block = {"attribute": "tone", "target": target, "at_least_one_of_each": True, "values": ["b"], "within": 2}
+    slate = served([block], tones)
+    reason = OutcomeReason.NO_TARGET if target == "request" else OutcomeReason.LOW_COVERAGE
+    outcomes = told(slate.report.quotas)
+    assert outcomes[-1] == ("", BoundKind.LOWER, SUSPENDED, reason)
+    met = OutcomeStatus.MET if target == "request" else OutcomeStatus.BROKEN
+    assert [outcome[:3] for outcome in outcomes[:-1]] == [("b", BoundKind.LOWER, met)]
 
 
 def test_too_few_labels_suspend_every_bound_of_the_block_and_no_other() -> None:
