@@ -202,7 +202,11 @@ class QuotaInfluence:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one item stands in its slot; slots and ranks count from 1, displacement is upstream rank minus slot."""
+    """Why one item stands in its slot; slots and ranks count from 1, displacement is upstream rank minus slot.
+
+    `nearest_slot` is that of the most similar pick above it on this slate, of those in the window where mmr or dpp has
+    one; 0 when there is none, and `nearest_similarity` is None.
+    """
 
     slot: int
     gain: float

@@ -36,7 +36,7 @@ def find_aspects(
     """
     if not looks_at_aspects(rules) or not len(candidates):
         return None, ()
-    attribute, said = _attribute(rules, candidates)
+    attribute, said = aspect_attribute(rules, candidates)
     if not attribute:
         return None, said
     column = _labels(rules, candidates, order, attribute)
@@ -58,7 +58,7 @@ def looks_at_aspects(rules: CompiledPolicy) -> bool:
     return rules.diversity > 0.0 and issubclass(STRATEGIES[rules.strategy], AspectStrategy)
 
 
-def _attribute(rules: CompiledPolicy, candidates: Candidates) -> tuple[str, _Said]:
+def aspect_attribute(rules: CompiledPolicy, candidates: Candidates) -> tuple[str, _Said]:
     """The attribute whose values are the aspects, or "", and a note when the policy does not write it down."""
     if rules.calibration is not None:
         attribute = rules.calibration.attribute

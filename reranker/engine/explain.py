@@ -112,14 +112,15 @@ class Explainer:
         return best
 
     def _nearest(self, slot: int, pick: int) -> tuple[int, float | None]:
-        """Slot and cosine of the most similar earlier pick; (0, None) when there is none."""
+        """Slot and cosine of the most similar pick within reach; (0, None) when there is none."""
         if self._unit is None or not self._has[pick]:
             return 0, None
-        earlier = self._plan.gate.picks[:slot]
-        slots = np.flatnonzero(self._has[earlier])
+        picks = self._plan.gate.picks
+        first = max(0, slot - self._strategy.reach)
+        slots = first + np.flatnonzero(self._has[picks[first:slot]])
         if not len(slots):
             return 0, None
-        cosines = self._unit[earlier[slots]] @ self._unit[pick]
+        cosines = self._unit[picks[slots]] @ self._unit[pick]
         best = int(np.argmax(cosines))
         return int(slots[best]) + 1, float(np.clip(cosines[best], -1.0, 1.0))
 
@@ -191,19 +192,27 @@ class Explainer:
             return f"{place}: drawn at random, by the request's seed"
         if pick == slot:
             return f"{place}: best of what was left, where upstream had it"
-        reason = strategy.reason if strategy.problem.diversity > 0 else ""
+        reason = strategy.reason(slot) if strategy.problem.diversity > 0 else ""
         if pick > slot and self._bonus[pick] > 0:
             return f"{place}: lifted, because a soft bound asks for it"
         if pick > slot:
-            return f"{place}: lifted, because {reason or 'better candidates may not rise this far'}"
+            why = "" if self._best_by_worth(pick) else reason
+            return f"{place}: lifted, because {why or 'better candidates may not stand here'}"
         if pick in self._held:
             attribute, by_spacing = self._held[pick]
             why = "kept it at a distance" if by_spacing else "made it count less"
             return f"{place}: lower than upstream had it, because others of its {attribute} {why}"
         above = [earlier for earlier in self._found if earlier.upstream_rank > pick + 1]
+        if all(earlier.pinned for earlier in above):
+            return f"{place}: lower than upstream had it, because items fixed in their places stand above it"
         if not reason or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"
-        return f"{place}: lower than upstream had it, because items above it are worth more or {strategy.otherwise}"
+        return f"{place}: lower than upstream had it, because items above it are worth more, or {strategy.otherwise}"
+
+    def _best_by_worth(self, pick: int) -> bool:
+        """Whether diversity did not matter: of those that may stand here, the pick is worth most."""
+        worth = resolved(self._relevance + self._bonus)
+        return int(np.argmax(np.where(self._free & ~self._closed, worth, -np.inf))) == pick
 
 
 def _value(table: AttributeTable, row: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from reranker.attributes import AttributeColumn
 from reranker.candidates import Candidates, EmbeddingColumn
 from reranker.context import Context
+from reranker.engine.forgotten import forgotten
 from reranker.engine.page import Page
 from reranker.errors import InvalidInput, Violation
 from reranker.policy.compile import CompiledPolicy
@@ -87,6 +88,7 @@ def history_of(
     if not page.shown and not len(recent):
         return None, notes
     _check_widths(candidates, recent)
+    notes += forgotten(rules, candidates, recent, page)
     past_embeddings, past_trail = page.embeddings(), page.trail()
     names = rules.remembered_attributes
     far = max(REMEMBERED, rules.longest_window)

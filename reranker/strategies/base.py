@@ -70,13 +70,35 @@ class Strategy(ABC):
     drawn: bool = False
     """True when picks are drawn at random, with the problem's seed."""
 
-    otherwise: str = "less alike"
+    otherwise: str = "are less alike"
     """What, beside their worth, may have put other items above one that fell; for a sentence."""
 
     @property
-    def reason(self) -> str:
-        """Why it lifts an item, for a sentence about that item; empty when it never does."""
-        return "it differs more from what stands above it"
+    def reach(self) -> int:
+        """How many of the last picks a candidate is compared with: as many as there are slots where with all."""
+        return self.problem.slots
+
+    def reason(self, slot: int) -> str:
+        """Why it lifts an item into `slot`, for a sentence about that item; empty when it does not."""
+        compared = self._last(slot, self.reach)
+        return f"it differs more from {compared}" if compared else ""
+
+    def _last(self, slot: int, reach: int) -> str:
+        """The last `reach` picks before `slot` in words; empty where there is nothing to compare with."""
+        seen = self.problem.seen
+        above = min(slot - seen, reach)
+        last = min(seen, reach - above)
+        words = []
+        if above:
+            words.append("what stands above it" if above == slot - seen else f"the last {_items(above)} above it")
+        if last and self._comparable(seen - last, seen):
+            words.append("what was shown before" if last == seen else f"the last {_items(last)} shown before")
+        return " and ".join(words)
+
+    def _comparable(self, first: int, last: int) -> bool:
+        """Whether any of the candidates `first`..`last` - 1 has an embedding."""
+        embedding, order = self.problem.embedding, self.problem.order
+        return embedding is not None and bool((embedding.norms[order[first:last]] > 0).any())
 
     @classmethod
     def applies(cls, problem: Problem) -> bool:
@@ -140,3 +162,7 @@ class Strategy(ABC):
     def exhausted(self, diversity_part: float) -> bool:
         """True when diversity can no longer tell this candidate apart."""
         return False
+
+
+def _items(count: int) -> str:
+    return "item" if count == 1 else f"{count} items"

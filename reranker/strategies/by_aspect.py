@@ -21,7 +21,7 @@ class AspectStrategy(Strategy):
     """(1 - delta) r_i + delta gain_i, where the gain is a sum over the aspects that candidate i carries."""
 
     kernel = select_by_aspects
-    otherwise = "wanted more there"
+    otherwise = "are wanted more there"
     form: ClassVar[int]
 
     @classmethod
@@ -37,9 +37,8 @@ class AspectStrategy(Strategy):
         self._part = np.zeros(len(problem.order))
         self._progress = np.array([0, -1], np.int64)
 
-    @property
-    def reason(self) -> str:
-        """Why it lifts an item."""
+    def reason(self, slot: int) -> str:
+        """Why it lifts an item into `slot`."""
         return f"its {self._aspects.attribute} is wanted more in this slot"
 
     def retract(self, slot: int) -> None:

@@ -40,9 +40,13 @@ class ContinuedStrategy(Strategy):
         return self._inner.work
 
     @property
-    def reason(self) -> str:
-        """Why it lifts an item, for a sentence about that item; empty when it never does."""
-        return self._inner.reason
+    def reach(self) -> int:
+        """How many of the last picks, and then of the items shown before, a candidate is compared with."""
+        return self._inner.reach
+
+    def reason(self, slot: int) -> str:
+        """Why it lifts an item into `slot`, for a sentence about that item; empty when it does not."""
+        return self._inner.reason(self._seen + slot)
 
     def select(self, first: int, last: int) -> None:
         """Fill slots first..last-1 of the gate's picks and gains; a pick of -1 means that no candidate was open."""

@@ -26,10 +26,10 @@ class CoverStrategy(Strategy):
     kernel = select_cover
     otherwise = "stand for more of the list"
 
-    @property
-    def reason(self) -> str:
-        """Why it lifts an item, for a sentence about that item."""
-        return "more of the list is like it that nothing above stands for"
+    def reason(self, slot: int) -> str:
+        """Why it lifts an item into `slot`, for a sentence about that item."""
+        compared = self._last(slot, self.reach)
+        return "it stands for more of the list" + (f", beyond {compared}" if compared else "")
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)

@@ -24,6 +24,11 @@ class WindowedDppStrategy(SpectrumStrategy):
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate, problem.window - 1)
 
+    @property
+    def reach(self) -> int:
+        """The picks in the window."""
+        return self.problem.window - 1
+
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         return self._relevance, self.problem.diversity * np.log(np.maximum(self.left_over(slot), CLAMP))

@@ -23,9 +23,9 @@ class WindowedMmrStrategy(Strategy):
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
         assert problem.embedding is not None
-        count, self._reach = len(problem.order), problem.window - 1
+        count = len(problem.order)
         rows, _ = problem.unit_rows()
-        ring = np.empty((count, self._reach), np.float32)
+        ring = np.empty((count, self.reach), np.float32)
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         largest, since = np.zeros(count), np.full(count, 2**31 - 1, np.int32)
         self._scan: tuple[Any, ...] = (rows, ring, np.zeros(count, np.int32), largest, since)
@@ -33,9 +33,14 @@ class WindowedMmrStrategy(Strategy):
     def _state(self) -> tuple[Any, ...]:
         return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs
 
+    @property
+    def reach(self) -> int:
+        """The picks in the window."""
+        return self.problem.window - 1
+
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         nearest = np.empty(len(self._relevance))
-        start = max(0, slot - self._reach)
+        start = max(0, slot - self.reach)
         nearest_in_window(start, slot, self.problem.shifted, self.gate.picks, nearest, *self._inputs)
         return self._relevance, -self.problem.diversity * nearest

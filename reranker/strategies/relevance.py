@@ -47,8 +47,7 @@ class RelevanceStrategy(Strategy):
 
     kernel = select_relevance
 
-    @property
-    def reason(self) -> str:
+    def reason(self, slot: int) -> str:
         """Nothing: it never lifts an item by itself."""
         return ""
 

@@ -23,7 +23,15 @@ class SsdStrategy(SpectrumStrategy):
     ring = True
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
-        super().__init__(problem, gate, max(1, min(problem.window or problem.slots, problem.slots)))
+        self._bases = max(1, min(problem.window or problem.slots, problem.slots))
+        super().__init__(problem, gate, self._bases)
+
+    def reason(self, slot: int) -> str:
+        """Why it lifts an item into `slot`: once older bases left the ring, what was new in the last picks counts."""
+        if slot <= self._bases:
+            return super().reason(slot)
+        compared = self._last(slot, self._bases)
+        return f"it differs more from what was new in {compared}" if compared else ""
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
