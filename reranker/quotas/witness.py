@@ -22,6 +22,7 @@ from reranker.quotas.series import series_of
 from reranker.quotas.tables import AttributeTable
 
 _STEPS_AT_START = 2_000  # of the search for a first witness
+_RESTARTS = 4  # of that search, on slates so short that steps are cheap
 _STEPS_A_PICK = 60  # nine in ten picks need none, and 99 in 100 fewer than 50
 _STEPS_IN_ALL = 4_000
 _FEWEST = 20  # steps that even a list too long for the budget is given
@@ -55,12 +56,14 @@ class WitnessGate:
         self.proven_infeasible = eased.changed
         if left and not eased.changed and pool.slots <= _TRIED_TO_THE_END:
             left = self._try_everything(budget, left)
+            if left and not self.proven_infeasible:
+                left = self._find_again(left)
         if left and alike_span:
             left = self._without_likeness()
         self.minimal = not left
         if left and pool.slots <= _TRIED_TO_THE_END and not len(self._series.falling):
-            if eased.chosen:  # another way to make room may leave more of the other bounds
-                eased = ease(self._series, self.rows, pool, crowding=False)
+            if eased.changed:  # one way to make room among several, and where other caps give way perhaps not the best
+                eased = ease(self._series, self.rows, pool, together=False)
                 self._packed.rebind(eased)
             self.minimal = self._least(budget)
         self.minimal = self.minimal and likeness is None
@@ -70,6 +73,15 @@ class WitnessGate:
     def _find(self, steps: int) -> int:
         """What the best slate that was found costs; 0 when it keeps every bound."""
         return int(find_witness(0, steps, steps, *self._packed.arrays))
+
+    def _find_again(self, left: int) -> int:
+        """What is left after searches from the first slate on, each with other random numbers; at most `left`."""
+        for _ in range(_RESTARTS):
+            if not left:
+                break
+            self._packed.start_over()
+            left = self._find(self._at_start)
+        return left
 
     def attach(self, gate: Gate) -> None:
         """The gate that this one opens."""
