@@ -53,6 +53,10 @@ class Packed:
         self._due = self._ints[bounds + 2 * size :][:count]
         self._barred = self._ints[bounds - kinds * width : bounds]
 
+    def kind_at(self, slot: int) -> int:
+        """The kind that the witness has in a slot, from 1."""
+        return int(self._ints[slot])
+
     @property
     def steps(self) -> int:
         """Steps that the search has taken so far."""

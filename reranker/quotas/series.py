@@ -29,8 +29,8 @@ class Series:
     each of the `falling` candidates, who have to stand by a certain slot, and last one for each of the `apart` caps,
     (table, row), of such tables that fixed items use up: there they count, as they do for no floor. `row` is the row of
     each series, `row_series[row_start[r]:row_start[r + 1]]` are a row's. `group` is the table of a prefix series or of
-    one that counts labelled items, -1 for what does not exclude each other by slot; `crowded` lists the groups whose floors may owe more than there are
-    slots.
+    one that counts labelled items, -1 for what does not exclude each other by slot; `crowded` lists the groups whose
+    floors may owe more than there are slots.
     """
 
     base: Ints

@@ -27,6 +27,7 @@ _STEPS_A_PICK = 60  # nine in ten picks need none, and 99 in 100 fewer than 50
 _STEPS_IN_ALL = 4_000
 _FEWEST = 20  # steps that even a list too long for the budget is given
 _TRIED_TO_THE_END = 16  # slots: on longer slates, too many slates are left to be tried one by one
+_LOOKAHEADS = 4  # times the budget of one search: what trying picks may cost in all
 _PATIENCE = 8  # steps without progress until a pick is refused; a search that succeeds rarely waits that long
 _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusing a legal pick is not
 
@@ -48,10 +49,13 @@ class WitnessGate:
         eased = ease(self._series, self.rows, pool)
         self._packed = Packed(self._series, self.rows, eased, alike, alike_span)
         self._opened = -1  # the slot for which the last accepted pick has opened kinds already
-        self._slots = pool.slots
+        self._budget = budget
+        self._slots, self._hurried = pool.slots, False
         self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
         affordable = max(_FEWEST, 3 * budget.additions // (1_000 + 3 * len(self.rows) * pool.slots))
         self._at_start, self._in_all = min(_STEPS_AT_START, affordable // 2), min(_STEPS_IN_ALL, affordable)
+        a_try = 3 * (self._patience + 2) * pool.slots * (1 + len(self.rows.kind_series) // max(1, len(self.rows)))
+        self._tries = max(_FEWEST, _LOOKAHEADS * budget.additions // a_try)
         left = self._find(self._at_start)
         self.proven_infeasible = eased.changed
         if left and not eased.changed and pool.slots <= _TRIED_TO_THE_END:
@@ -88,19 +92,37 @@ class WitnessGate:
         self._gate = gate
 
     def open(self, slot: int) -> None:
-        """Write which kinds may stand in the slot, as far as one attribute by itself can say."""
+        """Write which kinds may stand in the slot, as far as one attribute by itself can say.
+
+        Once there is no time or no budget to try picks, only the witness's own.
+        """
+        if self._hurry(slot):
+            return
         if slot != self._opened:
             open_for_witness(slot + 1, self._gate.is_open, *self._packed.arrays)
         self._opened = -1  # from here on the slot's proposals may close kinds
 
     def accept(self, slot: int, pick: int) -> bool:
         """Whether the rest of the slate can keep every bound after this pick."""
+        kind = int(self.rows.kind[pick])
+        if kind != self._packed.kind_at(slot + 1) and self._hurry(slot):
+            return False
+        if self._hurried:
+            return True
         steps = min(_STEPS_A_PICK, max(0, self._in_all - self._packed.steps))
-        kind = self.rows.kind[pick]
+        self._tries -= kind != self._packed.kind_at(slot + 1)
         accepted = accept_pick(slot + 1, kind, steps, self._patience, self._gate.is_open, *self._packed.arrays)
         if accepted:
             self._opened = slot + 1
         return bool(accepted)
+
+    def _hurry(self, slot: int) -> bool:
+        """Whether it is time to take what the witness has; then nothing else is open."""
+        self._hurried = self._hurried or self._tries <= 0 or self._budget.is_over
+        if self._hurried:
+            self._gate.is_open[:] = False
+            self._gate.is_open[self._packed.kind_at(slot + 1)] = True
+        return self._hurried
 
     def commit(self, slot: int, pick: int) -> None:
         """The witness holds the pick already."""
