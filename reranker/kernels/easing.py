@@ -22,6 +22,7 @@ from reranker.kernels.jit import boolean, i32, i64, kernel, read_only, scratch
         read_only(i32, 2),
         read_only(i32, 2),
         read_only(i32, 1),
+        boolean,
         scratch(i32, 2),
         scratch(i32, 1),
         scratch(i32, 1),
@@ -39,14 +40,16 @@ def unavoidable(
     low: NDArray[np.int32],
     high: NDArray[np.int32],
     relative: NDArray[np.int32],
+    within_caps: bool,
     most: NDArray[np.int32],
     shortfall: NDArray[np.int32],
     excess: NDArray[np.int32],
 ) -> None:
     """Write each row's least `shortfall` and `excess` (rows,), and the `most` of it in the first t slots.
 
-    `first_kinds` (slots + 1,) is the kind of each slot, of which settled ones matter. A floor counts as lacking where
-    the row's own cap forbids it. Relative rows are left alone. O(memberships x slots).
+    `first_kinds` (slots + 1,) is the kind of each slot, of which settled ones matter. `within_caps`: a floor counts as
+    lacking where the row's own cap forbids it, as it must where no cap is exceeded by more. Relative rows are left
+    alone. O(memberships x slots).
     """
     slots = len(settled) - 1
     shortfall[:] = 0
@@ -93,6 +96,8 @@ def unavoidable(
             continue
         cap = most[s, slots]
         for t in range(slots, -1, -1):  # a count never falls, so a later cap binds earlier prefixes too
-            cap = min(cap, min(most[s, t], high[s, t] + excess[s]))
+            cap = min(cap, most[s, t])
+            if within_caps:
+                cap = min(cap, high[s, t] + excess[s])
             most[s, t] = cap
             shortfall[s] = max(shortfall[s], low[s, t] - cap)

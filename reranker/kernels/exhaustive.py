@@ -44,6 +44,22 @@ def _holds(p: int, bounds: Bounds, state: State) -> bool:
             low = max(low, bounds.due[s])
         if not low <= counts[s, p] <= bounds.base_high[s, prefix]:
             return False
+    return _payable(p, bounds, state)
+
+
+@linked
+def _payable(p: int, bounds: Bounds, state: State) -> bool:
+    """Whether enough slots are left for what the end of the slate asks for whatever the labelled items are."""
+    relative, group, due, counts = bounds.relative, bounds.group, bounds.due, state.counts
+    left = len(state.kind) - 1 - p
+    owed = np.zeros(len(bounds.partition), np.int32)
+    for s in range(len(relative)):
+        if relative[s] < 0 or relative[s] == s or due[s] <= counts[s, p]:
+            continue
+        g, lacking = group[relative[s]], due[s] - counts[s, p]
+        owed[g] = owed[g] + lacking if bounds.partition[g] else max(owed[g], lacking)
+        if owed[g] > left:
+            return False
     return True
 
 

@@ -48,16 +48,30 @@ def open_kinds_of(slot: int, is_open: NDArray[np.bool_], bounds: Bounds, state: 
             if owed[g, b] >= free and owed[g, b] > 0:
                 tight[g] = b
                 break
+    due_now = np.zeros(len(span), np.bool_)
+    dues = np.zeros(len(span), np.int32)  # floors that one more labelled item makes due, by the series that counts them
+    for s in range(len(span)):
+        counting = relative[s]
+        if counting < 0 or counting == s:
+            continue
+        n, prefix = count[s, slot - 1], min(slots, count[counting, slot - 1] + 1)
+        closed[s] = n >= bounds.base_high[s, prefix]
+        due_now[s] = bounds.base_low[s, prefix] > n
+        dues[counting] += 1 if due_now[s] else 0
     paid = np.zeros(len(partition), np.bool_)
     for q in range(kinds):
         allowed = True
         paid[:] = False
+        pays = 0
         for at in range(kind_start[q], kind_start[q + 1]):
             s = kind_series[at]
             allowed = allowed and not closed[s]
             g = group[s]
             if g >= 0 and tight[g] > 0 and debt[s, tight[g]] > 0:
                 paid[g] = True
+            pays += 1 if due_now[s] else 0
+            pays -= dues[s]
+        allowed = allowed and pays >= 0
         for g in range(len(partition)):
             allowed = allowed and (tight[g] == 0 or paid[g])
         is_open[q] = allowed

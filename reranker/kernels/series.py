@@ -25,9 +25,9 @@ class Bounds(NamedTuple):
     the first t slots; `settled` (slots + 1); `span`, `low_cost`, `high_cost`, `due` by series; `base_low` and
     `base_high` (series, slots + 1) by prefix. `relative[s]` is the series whose count is the prefix that counts for s,
     -1 where it is the slot itself; `due` is then what the last slot asks for whatever that count. `group` is the
-    attribute of each prefix series, -1 for windows and relative series; `partition` says, by attribute, whether its
-    series exclude each other. Kinds that are `alike` (kinds, kinds) may not stand fewer than `alike_span` slots apart
-    (0: no such bound).
+    attribute of each prefix series and of those that others are relative to, -1 for windows and relative series;
+    `partition` says, by attribute, whether its series exclude each other. Kinds that are `alike` (kinds, kinds) may not
+    stand fewer than `alike_span` slots apart (0: no such bound).
     """
 
     kind_start: NDArray[np.int32]

@@ -24,6 +24,7 @@ class Packed:
         self._sizes = np.array(
             [kinds, count, width - 1, len(rows.kind_series), len(series.partition), alike_span], np.int64
         )
+        self._first = rows.first_kinds
         scratch = 3 * count * width + 2 * kinds * width
         self._ints = np.concatenate(
             [
@@ -52,10 +53,19 @@ class Packed:
         self._due = self._ints[bounds + 2 * size :][:count]
         self._barred = self._ints[bounds - kinds * width : bounds]
 
+    def kind_at(self, slot: int) -> int:
+        """The kind that the witness has in a slot, from 1."""
+        return int(self._ints[slot])
+
     @property
     def steps(self) -> int:
         """Steps that the search has taken so far."""
         return int(self._longs[_STEPS])
+
+    def start_over(self) -> None:
+        """Go back to the first slate: the search may begin anew, and draws other numbers."""
+        self._ints[: len(self._first)] = self._first
+        self._begin_anew()
 
     def without_likeness(self) -> None:
         """Give up the bounds on likeness; the search may begin anew."""

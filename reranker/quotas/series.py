@@ -28,9 +28,9 @@ class Series:
     labelled items, `labelled` by table, for tables whose prefixes count no others, from `first_falling` on one for
     each of the `falling` candidates, who have to stand by a certain slot, and last one for each of the `apart` caps,
     (table, row), of such tables that fixed items use up: there they count, as they do for no floor. `row` is the row of
-    each series, `row_series[row_start[r]:row_start[r + 1]]` are a row's. `group` is the table of a prefix series, -1
-    for what does not exclude each other by slot; `crowded` lists the groups whose floors may owe more than there are
-    slots.
+    each series, `row_series[row_start[r]:row_start[r + 1]]` are a row's. `group` is the table of a prefix series or of
+    one that counts labelled items, -1 for what does not exclude each other by slot; `crowded` lists the groups whose
+    floors may owe more than there are slots.
     """
 
     base: Ints
@@ -127,7 +127,7 @@ def _series(
         mine = slice(base[index], base[index + 1])
         relative[mine] = relative[counting] = counting
         due[mine] = parts[index][0].due[1:]
-        group[mine] = -1
+        group[mine], group[counting] = -1, index
     for at, (index, _) in enumerate(apart, start=first_apart):
         relative[at] = labelled[index]
     partition = np.array([*(is_partition for _, is_partition, _ in parts), True])

@@ -22,10 +22,12 @@ from reranker.quotas.series import series_of
 from reranker.quotas.tables import AttributeTable
 
 _STEPS_AT_START = 2_000  # of the search for a first witness
+_RESTARTS = 4  # of that search, on slates so short that steps are cheap
 _STEPS_A_PICK = 60  # nine in ten picks need none, and 99 in 100 fewer than 50
 _STEPS_IN_ALL = 4_000
 _FEWEST = 20  # steps that even a list too long for the budget is given
 _TRIED_TO_THE_END = 16  # slots: on longer slates, too many slates are left to be tried one by one
+_LOOKAHEADS = 4  # times the budget of one search: what trying picks may cost in all
 _PATIENCE = 8  # steps without progress until a pick is refused; a search that succeeds rarely waits that long
 _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusing a legal pick is not
 
@@ -47,20 +49,25 @@ class WitnessGate:
         eased = ease(self._series, self.rows, pool)
         self._packed = Packed(self._series, self.rows, eased, alike, alike_span)
         self._opened = -1  # the slot for which the last accepted pick has opened kinds already
-        self._slots = pool.slots
+        self._budget = budget
+        self._slots, self._hurried = pool.slots, False
         self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
         affordable = max(_FEWEST, 3 * budget.additions // (1_000 + 3 * len(self.rows) * pool.slots))
         self._at_start, self._in_all = min(_STEPS_AT_START, affordable // 2), min(_STEPS_IN_ALL, affordable)
+        a_try = 3 * (self._patience + 2) * pool.slots * (1 + len(self.rows.kind_series) // max(1, len(self.rows)))
+        self._tries = max(_FEWEST, _LOOKAHEADS * budget.additions // a_try)
         left = self._find(self._at_start)
         self.proven_infeasible = eased.changed
         if left and not eased.changed and pool.slots <= _TRIED_TO_THE_END:
             left = self._try_everything(budget, left)
+            if left and not self.proven_infeasible:
+                left = self._find_again(left)
         if left and alike_span:
             left = self._without_likeness()
         self.minimal = not left
         if left and pool.slots <= _TRIED_TO_THE_END and not len(self._series.falling):
-            if eased.chosen:  # another way to make room may leave more of the other bounds
-                eased = ease(self._series, self.rows, pool, crowding=False)
+            if eased.changed:  # one way to make room among several, and where other caps give way perhaps not the best
+                eased = ease(self._series, self.rows, pool, together=False)
                 self._packed.rebind(eased)
             self.minimal = self._least(budget)
         self.minimal = self.minimal and likeness is None
@@ -71,24 +78,51 @@ class WitnessGate:
         """What the best slate that was found costs; 0 when it keeps every bound."""
         return int(find_witness(0, steps, steps, *self._packed.arrays))
 
+    def _find_again(self, left: int) -> int:
+        """What is left after searches from the first slate on, each with other random numbers; at most `left`."""
+        for _ in range(_RESTARTS):
+            if not left:
+                break
+            self._packed.start_over()
+            left = self._find(self._at_start)
+        return left
+
     def attach(self, gate: Gate) -> None:
         """The gate that this one opens."""
         self._gate = gate
 
     def open(self, slot: int) -> None:
-        """Write which kinds may stand in the slot, as far as one attribute by itself can say."""
+        """Write which kinds may stand in the slot, as far as one attribute by itself can say.
+
+        Once there is no time or no budget to try picks, only the witness's own.
+        """
+        if self._hurry(slot):
+            return
         if slot != self._opened:
             open_for_witness(slot + 1, self._gate.is_open, *self._packed.arrays)
         self._opened = -1  # from here on the slot's proposals may close kinds
 
     def accept(self, slot: int, pick: int) -> bool:
         """Whether the rest of the slate can keep every bound after this pick."""
+        kind = int(self.rows.kind[pick])
+        if kind != self._packed.kind_at(slot + 1) and self._hurry(slot):
+            return False
+        if self._hurried:
+            return True
         steps = min(_STEPS_A_PICK, max(0, self._in_all - self._packed.steps))
-        kind = self.rows.kind[pick]
+        self._tries -= kind != self._packed.kind_at(slot + 1)
         accepted = accept_pick(slot + 1, kind, steps, self._patience, self._gate.is_open, *self._packed.arrays)
         if accepted:
             self._opened = slot + 1
         return bool(accepted)
+
+    def _hurry(self, slot: int) -> bool:
+        """Whether it is time to take what the witness has; then nothing else is open."""
+        self._hurried = self._hurried or self._tries <= 0 or self._budget.is_over
+        if self._hurried:
+            self._gate.is_open[:] = False
+            self._gate.is_open[self._packed.kind_at(slot + 1)] = True
+        return self._hurried
 
     def commit(self, slot: int, pick: int) -> None:
         """The witness holds the pick already."""

@@ -70,3 +70,47 @@ def test_the_whole_budget_gives_one_answer(seed: int) -> None:
     again = rerank_traced(candidates, policy, 6 + seed % 5, deadline=time.perf_counter() + 60.0)[0]
     assert first.positions.tolist() == again.positions.tolist()
     assert first.report == again.report
+
+
+def many_bounds(slots: int, blocks: int) -> tuple[Candidates, Policy]:
+    """So many floors on nine attributes, overlapping and together impossible."""
+    numbers = np.random.default_rng(7)
+    values = 1.0 / np.arange(1, 41)
+    columns = {
+        f"a{attribute}": [f"v{value}" for value in numbers.choice(40, 1000, p=values / values.sum())]
+        for attribute in range(9)
+    }
+    quotas = [
+        {"attribute": f"a{at % 9}", "min_count": {f"v{at // 9}": 1}, "within": 10 + at * 7 % (slots - 10)}
+        for at in range(blocks)
+    ]
+    policy = Policy.from_dict({"objective": {"strategy": "relevance"}, "quotas": quotas})
+    return Candidates(list(range(1000)), numbers.random(1000), attributes=columns), policy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slots", "blocks"), [(50, 45), (200, 45), (200, 300)])
+def test_a_request_with_little_time_left_is_answered_all_the_same(slots: int, blocks: int) -> None:
+    """Searching ends half-way to the deadline; from then on slots are filled from what is known."""
+    candidates, policy = many_bounds(slots, blocks)
+    rerank_traced(candidates, policy, slots)
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        slate = rerank_traced(candidates, policy, slots, deadline=start + 0.25)[0]
+        taken.append(time.perf_counter() - start)
+        assert len(set(slate.positions.tolist())) == slots
+    assert min(taken) < 0.25
+
+
+def test_when_time_is_up_the_witness_fills_the_slate() -> None:
+    """Every bound that the witness keeps is kept, though no pick was tried."""
+    candidates, policy = many_bounds(60, 20)
+    patient = rerank_traced(candidates, policy, 60)[0]
+    assert patient.report.status is SlateStatus.SATISFIED
+    for hurry in (0.0, float("inf")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Budget, "until", classmethod(lambda cls, deadline, at=hurry: cls(hurry=at)))
+            slate = rerank_traced(candidates, policy, 60)[0]
+        assert slate.report.status is SlateStatus.SATISFIED
+        assert hurry == 0.0 or slate.positions.tolist() == patient.positions.tolist()
