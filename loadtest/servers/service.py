@@ -12,9 +12,10 @@ from pathlib import Path
 
 import grpc
 
-from examples.server_process import ROOT, running_process
+from examples.server_process import ROOT, ServerFailed, running_process
 from loadtest.errors import LoadtestError
 from loadtest.servers.target import Target, on_this_machine
+from loadtest.servers.usage import ended, listens
 from reranker.client.failures import exception_of
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
@@ -29,7 +30,7 @@ def running(what: str, policies: Path, flags: Sequence[str] = ()) -> Iterator[Ta
     `what` is "." for this tree, host:port for a server that runs on this machine, a folder that holds the sources, or
     a commit. Raises `LoadtestError` when it is none of these, `ServerFailed` when the server does not come up.
     """
-    if _is_address(what):
+    if is_address(what):
         yield Target(what, on_this_machine(what))
         return
     if what == ".":
@@ -54,8 +55,24 @@ def _survives_nobody(pid: int) -> Iterator[None]:
             watchman.kill()  # before the process ends: afterwards its number may be somebody else's
 
 
+def check_process(pid: int, what: str) -> None:
+    """Raises `LoadtestError` unless `pid` is a process that may be the server at the address `what`.
+
+    Its CPU would be reported as the server's. Where the system shows its sockets, one of them must listen there.
+    """
+    if not is_address(what):
+        raise LoadtestError("--pid is for a server that runs already: --server host:port")
+    if pid < 1 or ended(pid):
+        raise LoadtestError(f"--pid: there is no process {pid}")
+    if listens(pid, int(what.rpartition(":")[2])) is False:
+        raise LoadtestError(f"--pid: process {pid} does not listen at {what}")
+
+
 def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
-    """What the server answers to each request, one after the other. Raises `LoadtestError` for one that it refuses."""
+    """What the server answers to each request, one after the other.
+
+    Raises `LoadtestError` for one that it refuses, `ServerFailed` when there is no server.
+    """
     answers = []
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(target.address, options) as channel:
@@ -65,14 +82,17 @@ def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
             try:
                 answers.append(call(body, timeout=_SECONDS_FOR_AN_ANSWER))
             except grpc.RpcError as error:
+                if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAVAILABLE and not answers:
+                    raise ServerFailed(f"no server answers at {target.address}: {error.details()}") from None
                 request = RerankRequest.FromString(body).request_id
                 raise LoadtestError(f"{target.name} refuses request {request}: {exception_of(error)}") from None
     return answers
 
 
-def _is_address(what: str) -> bool:
+def is_address(what: str) -> bool:
+    """Whether it is host:port, and so a server that runs already."""
     host, separator, port = what.rpartition(":")
-    return bool(separator and host and port.isdecimal())
+    return bool(separator and host and port.isascii() and port.isdecimal())
 
 
 def sources_of(commit: str, folder: Path = COMMITS) -> Path:
