@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -20,6 +22,7 @@ from reranker.client.failures import exception_of
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
 COMMITS = ROOT / "build" / "loadtest" / "commits"
+MOST_COMMITS = 10
 _SECONDS_FOR_AN_ANSWER = 10.0
 
 
@@ -98,7 +101,8 @@ def is_address(what: str) -> bool:
 def sources_of(commit: str, folder: Path = COMMITS) -> Path:
     """The sources as they were at a commit, unpacked beside the work tree, which is not touched.
 
-    They stay there: compiled kernels are kept by path, so that only the first server of a commit has to compile.
+    They stay there, the last ten that were used: compiled kernels are kept by path, so that only the first server of a
+    commit has to compile.
     Raises `LoadtestError` when there is no such commit.
     """
     full = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
@@ -113,6 +117,10 @@ def sources_of(commit: str, folder: Path = COMMITS) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as partial, tarfile.open(fileobj=BytesIO(archive)) as contents:
             contents.extractall(Path(partial) / "tree", filter="data")
             (Path(partial) / "tree").rename(tree)
+    os.utime(tree)
+    by_use = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for old in by_use[:-MOST_COMMITS]:
+        shutil.rmtree(old, ignore_errors=True)
     return tree
 
 

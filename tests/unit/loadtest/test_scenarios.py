@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +150,20 @@ def test_a_scenario_that_is_not_there_names_those_that_are() -> None:
 def test_workloads_that_cannot_be_had_are_named(change: dict[str, Any], says: str) -> None:
     with pytest.raises(LoadtestError, match=says):
         bodies.build(parsed(requests=[{**GROUP, **change}]))
+
+
+def test_what_a_killed_load_test_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    orphan, living = tmp_path / f"loadtest-policies-{process.pid}-x", tmp_path / f"loadtest-policies-{os.getpid()}-x"
+    others = tmp_path / "loadtest-policies-somebody"
+    for folder in (orphan, living, others):
+        folder.mkdir()
+    with policies.gathered(["default"]) as folder:
+        assert folder.parent == tmp_path
+        assert not orphan.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {living.name, others.name}
 
 
 def test_a_policy_that_nobody_has_is_named() -> None:

@@ -118,6 +118,14 @@ def test_the_sources_of_a_commit_are_unpacked_once(tmp_path: Path, monkeypatch: 
     assert (service.sources_of("HEAD^", tmp_path / "commits") / "kept").exists()
     assert [path.name for path in (tmp_path / "commits").iterdir()] == [tree.name]
     assert (repository / "server.py").read_text() == "new"
+    for number in range(service.MOST_COMMITS + 3):
+        (tmp_path / "commits" / f"older-{number}").mkdir()
+        os.utime(tmp_path / "commits" / f"older-{number}", (number, number))
+    service.sources_of("HEAD^", tmp_path / "commits")
+    left = {path.name for path in (tmp_path / "commits").iterdir()}
+    assert len(left) == service.MOST_COMMITS
+    assert tree.name in left
+    assert "older-0" not in left
     with pytest.raises(LoadtestError, match="no commit"):
         service.sources_of("--output=/tmp/x", tmp_path / "commits")
 
