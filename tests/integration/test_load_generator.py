@@ -22,13 +22,14 @@ from loadtest.arrivals import Arrivals
 from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.generator.fleet import Fleet, hired
 from loadtest.modes.trial import Trial
+from loadtest.modes.verdict import Verdict, verdict_of
 from loadtest.output.live import Live
 from loadtest.results.outcome import Outcome
 from loadtest.servers.echo import running_echo
 from loadtest.servers.target import Target
 from loadtest.servers.usage import ended
 from loadtest.workload.bodies import Workload
-from loadtest.workload.scenario import Run
+from loadtest.workload.scenario import Run, Slo
 from reranker.v1.reranker_service_pb2 import DegradedReason, RerankRequest, RerankResponse
 
 BODIES = tuple(RerankRequest(request_id=f"request-{n}", slate_size=5).SerializeToString() for n in range(20))
@@ -170,6 +171,17 @@ def test_a_server_that_dies_leaves_figures(fleet: Fleet) -> None:
     assert found.counts.codes["UNAVAILABLE"] > 20
     assert found.series[0].errors == 0
     assert found.series[2].answered == 0
+
+
+def test_a_server_that_is_killed_is_said_to_be_gone_and_no_generator_saturated(fleet: Fleet) -> None:
+    with running_echo(BODIES, [ANSWER] * len(BODIES)) as echo:
+        assert echo.pid is not None
+        threading.Timer(1.0, os.kill, [echo.pid, signal.SIGKILL]).start()
+        found = measure(fleet, echo, rate=100, seconds=3, deadline_ms=1000)
+    assert found.machine.server_gone
+    assert found.counts.codes["UNAVAILABLE"] > 50
+    assert not any("late" in reason for reason in found.saturated)
+    assert verdict_of(Slo(p99_ms=50), found) is Verdict.GONE
 
 
 def test_a_rate_beyond_any_process_is_called_saturation(fleet: Fleet) -> None:
