@@ -84,7 +84,7 @@ def compared(
     rows += [_counted(*figure, first, second) for figure in _COUNTS]
     worse = [row["name"] for row in rows if row["worse"]]
     needed = [row for row in rows if row["name"] != "server CPU" or row["known"]]  # nobody may know the process
-    unknown = [f"{row['name']}: {row['verdict']}" for row in needed if not row["known"]]
+    unknown = [f"{row['name']} {row['verdict']}" for row in needed if not row["known"]]
     findings = [_sentence(name, worse, rows, unknown)]
     everything = [*first, *second]
     if any(outcome.machine.server_gone for outcome in everything):
@@ -153,7 +153,7 @@ def _sentence(second: str, worse: list[str], rows: list[dict[str, Any]], unknown
     if shown:
         parts.append(f"{second} beside the first: {', '.join(shown)}.")
     if unknown:
-        parts.append(f"Not compared: {'; '.join(unknown)}.")
+        parts.append(f"{'; '.join(unknown)}.")
     if not parts:
         widest = max((row for row in rows if row["high"]), key=lambda row: float(row["high"]))
         parts.append(f"No difference is shown; {widest['name']} may be up to {widest['high']:.2f} times the first's.")

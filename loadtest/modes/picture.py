@@ -54,9 +54,9 @@ def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, A
         "scenario": name,
         "candidates": session.scenario.requests[0].candidates,
         "bytes": session.trial.workload.mean_bytes,
-        "knee": _knee(knee),
+        "knee": knee_in_words(knee),
         "rate": at,
-        "doubts": _doubts(knee, at_half),
+        "doubts": doubts(knee, at_half),
         **{key: server["latency_ms"].get(key) for key in ("p50", "p99", "p99.9")},
         "echo_p50": echo["latency_ms"].get("p50"),
         "server_us": server["server_cpu_us"],
@@ -67,14 +67,14 @@ def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, A
     return row, runs, gravest([sweep.judged(knee, session.trial.run.rate), at_half])
 
 
-def _knee(knee: Knee) -> str:
+def knee_in_words(knee: Knee) -> str:
     """The knee in a word; ≥ where the generator or the time gave out first, < where nothing that was tried met it."""
     if knee.met == 0:
         return "not known" if knee.why is not Verdict.MISSED else f"< {rate_in_words(knee.beyond)}"
     return f"{'' if knee.closed else '≥ '}{rate_in_words(knee.met)}"
 
 
-def _doubts(knee: Knee, at_half: Verdict) -> list[str]:
+def doubts(knee: Knee, at_half: Verdict) -> list[str]:
     """What must be said beside a row wherever it is shown."""
     found = []
     if knee.met == 0:

@@ -10,7 +10,6 @@ from typing import Any
 from examples.server_process import ServerFailed
 from loadtest.modes.knee import Knee, search
 from loadtest.modes.session import Session
-from loadtest.modes.trial import Trial
 from loadtest.modes.verdict import Verdict, verdict_of
 from loadtest.output.document import beginning, of_outcome
 from loadtest.output.live import Live
@@ -41,11 +40,11 @@ def steps_to_the_knee(session: Session, live: Live, longest: float = LONGEST) ->
     live.note("searching the knee")
 
     def measure(rate: float) -> Verdict | None:
-        trial = session.trial.at(rate=rate, seed=session.trial.run.seed + len(runs))
-        trial = trial.at(seconds=_seconds_for(trial, session.scenario.slo))
-        stretched = trial.run.seconds - session.trial.run.seconds
-        if time.monotonic() + stretched > until:
+        settings = session.trial.run
+        seconds = seconds_for(session.scenario.slo, rate, settings.seconds)
+        if time.monotonic() + seconds - settings.seconds > until:
             return None
+        trial = session.trial.at(rate=rate, seconds=seconds, seed=settings.seed + len(runs))
         outcome = trial.measure(session.servers[0], live.silent)
         verdict = verdict_of(session.scenario.slo, outcome)
         p50, p99 = outcome.latency.known([50, 99])
@@ -101,9 +100,10 @@ def sentence(knee: Knee) -> str:
     return f"The knee: {met} a second meets the promise, {beyond} does not."
 
 
-def _seconds_for(trial: Trial, slo: Slo) -> float:
+def seconds_for(slo: Slo, rate: float, seconds: float) -> float:
     """A step lasts as long as the promised percentiles need requests, with some to spare: arrivals may be random."""
-    wanted = max(
-        (100 / (100 - PERCENTS[name]) for name, limit in asdict(slo).items() if limit and name in PERCENTS), default=1.0
-    )
-    return max(trial.run.seconds, (wanted + 4 * math.sqrt(wanted)) / trial.run.rate)
+    percents = [PERCENTS[name] for name, limit in asdict(slo).items() if limit is not None and name in PERCENTS]
+    if not percents:
+        return seconds
+    wanted = 100 / (100 - max(percents))
+    return max(seconds, (wanted + 4 * math.sqrt(wanted)) / rate)

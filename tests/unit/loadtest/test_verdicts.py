@@ -12,9 +12,10 @@ import pytest
 import scipy.stats
 
 from loadtest.generator.records import OK
+from loadtest.modes import picture, sweep
 from loadtest.modes.ceiling import usable
 from loadtest.modes.compare import compared
-from loadtest.modes.knee import PRECISION, search
+from loadtest.modes.knee import PRECISION, Knee, search
 from loadtest.modes.rate import lasting
 from loadtest.modes.sweep import judged, sentence
 from loadtest.modes.verdict import Verdict, gravest, verdict_of
@@ -201,6 +202,26 @@ def test_a_knee_that_was_not_confirmed_is_not_reported() -> None:
     saturated = search(lambda _: Verdict.SATURATED, 100.0)
     assert "No rate met" not in sentence(saturated)
     assert "generator was saturated at every rate" in sentence(saturated)
+
+
+def test_steps_at_low_rates_last_until_their_percentiles_are_known() -> None:
+    assert sweep.seconds_for(Slo(p99_ms=5), rate=1000, seconds=5) == 5
+    assert sweep.seconds_for(Slo(p99_ms=5), rate=10, seconds=5) == 14  # a hundred and four standard deviations
+    assert sweep.seconds_for(Slo(p50_ms=5, p999_ms=9), rate=100, seconds=5) == pytest.approx(11.26, abs=0.01)
+    assert sweep.seconds_for(Slo(errors=0.0), rate=10, seconds=5) == 5
+
+
+def test_a_row_of_the_picture_says_what_stands_against_it() -> None:
+    closed = Knee(100, 105, Verdict.MISSED, 50)
+    cut_short = Knee(100, 200, Verdict.MISSED, 50)
+    saturated = Knee(100, 105, Verdict.SATURATED, 50)
+    nothing = Knee(0, 25, Verdict.MISSED, 25)
+    unknown = Knee(0, math.inf, Verdict.MET)
+    shown = [picture.knee_in_words(knee) for knee in (closed, cut_short, saturated, nothing, unknown)]
+    assert shown == ["100", "≥ 100", "≥ 100", "< 25.0", "not known"]
+    assert picture.doubts(closed, Verdict.MET) == []
+    assert "generator was saturated" in picture.doubts(closed, Verdict.SATURATED)[0]
+    assert "scenario's own rate" in picture.doubts(nothing, Verdict.MET)[0]
 
 
 def test_a_comparison_of_servers_that_do_not_answer_is_no_pass() -> None:
