@@ -3,6 +3,9 @@
 import sys
 
 if __name__ == "__main__":
-    from loadtest.cli import main  # here, because client processes load this file too and need none of it
+    try:
+        from loadtest.cli import main  # here, because client processes load this file too and need none of it
 
-    sys.exit(main())
+        sys.exit(main())
+    except KeyboardInterrupt:  # before there was anything to stop
+        sys.exit(130)

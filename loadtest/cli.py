@@ -8,15 +8,19 @@
     python -m loadtest picture                          knee, latency, cost and stages for several sizes
 
 Ends with 0 when every promise is met, 1 when one is missed, 2 when a scenario or a flag is wrong, 3 when the generator
-was saturated, so that the figures say nothing about the server, 4 when a server or a client process failed.
+was saturated, so that the figures say nothing about the server, 4 when a server, a client process or the load test
+itself failed, 5 when the figures do not decide it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -28,14 +32,20 @@ from loadtest.arrivals import KINDS, Arrivals
 from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.modes import ceiling, compare, picture, rate, sweep
 from loadtest.modes.session import opened
-from loadtest.modes.verdict import Verdict
+from loadtest.modes.verdict import IN_WORDS, Verdict
 from loadtest.output import document as documents
 from loadtest.output import markdown, page, report
+from loadtest.output.folder import check_folder, keep_earlier
 from loadtest.output.live import Live
 from loadtest.results.latencies import check_installed
-from loadtest.workload.scenario import Scenario, load, names
+from loadtest.workload.limits import LONGEST_SECONDS
+from loadtest.workload.scenario import Scenario, check, load, names
 
 FAILED = 4
+PIPE_CLOSED = 128 + int(signal.SIGPIPE)
+DEBUG = "LOADTEST_DEBUG"
+"""Set in the environment, it adds the traceback of what went wrong unexpectedly."""
+
 SOAK_SECONDS = 600.0
 _RUN = {"rate": float, "seconds": float, "warm_up": float, "deadline_ms": float, "processes": int, "connections": int}
 _RUN["seed"] = int
@@ -46,46 +56,88 @@ _PARTS = {
 }
 """Seconds and warm-up of modes that consist of many short runs."""
 
-_VERDICTS = {
-    Verdict.MET: "met",
-    Verdict.MISSED: "missed",
-    Verdict.SATURATED: "the generator was saturated: these figures say nothing about the server",
-}
 Answer = tuple[dict[str, Any], Verdict]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a mode; returns the exit code."""
+    """Run a mode; returns the exit code. Nothing that goes wrong here ends with that of a missed promise."""
     options = _parser().parse_args(arguments)
-    screen = Screen()
-    signal.signal(signal.SIGTERM, _leave)
-    try:
-        check_installed()
-        document, verdict = _MODES[options.mode](options, Live(screen))
-    except KeyboardInterrupt:
-        screen.line("\ninterrupted; everything that was started is stopped")
-        return 130
-    except LoadtestError as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        return 2
-    except (ServerFailed, GeneratorFailed) as error:
-        print(f"loadtest: {error}", file=sys.stderr)
-        return FAILED
-    document["verdict"] = _VERDICTS[verdict]
+    with _stopped_by_signals():
+        try:
+            return _run(options, Screen())
+        except KeyboardInterrupt:
+            return _said("interrupted; everything that was started is stopped", 128 + int(signal.SIGINT))
+        except LoadtestError as error:
+            return _said(str(error), 2)
+        except (ServerFailed, GeneratorFailed) as error:
+            return _said(str(error), FAILED)
+        except BrokenPipeError:
+            _forget_output()
+            return PIPE_CLOSED
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                traceback.print_exc()
+            return _said(f"failed unexpectedly: {type(error).__name__}: {error} ({DEBUG}=1 shows where)", FAILED)
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    check_installed()
+    check_folder(options.out)
+    document, verdict = _MODES[options.mode](options, Live(screen))
+    document["verdict"] = IN_WORDS[verdict]
     report.show(screen, document)
     stem = f"{document['mode']}-{document['scenario']['name']}" if options.mode != "picture" else "picture"
+    kept = keep_earlier(options.out, stem)
     documents.write(document, options.out / f"{stem}.json")
     page.write(document, options.out / f"{stem}.html")
     if "picture" in document:
-        (options.out / f"{stem}.md").write_text(markdown.picture(document), encoding="utf-8")
+        documents.write_text(options.out / f"{stem}.md", markdown.picture(document))
     screen.line(f"\nverdict: {document['verdict']}")
     screen.line(f"written: {options.out / stem}.json and {options.out / stem}.html")
+    if kept:
+        screen.line(f"the earlier ones are {options.out / kept}.*")
     return int(verdict)
+
+
+def _said(text: str, code: int) -> int:
+    """One line on standard error, if anybody still reads it."""
+    with suppress(OSError):
+        print(f"loadtest: {text}", file=sys.stderr, flush=True)
+    return code
+
+
+def _forget_output() -> None:
+    """Nobody reads it any more; without this the interpreter complains of that at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """The first signal to stop ends the test through every `finally`; further ones do not disturb that."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants it ignored
+        numbers.append(signal.SIGHUP)
+
+    def leave(number: int, _: FrameType | None) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _rate(options: argparse.Namespace, live: Live, soak: bool = False) -> Answer:
     scenario = _scenario(options)
-    with opened(scenario, [options.server], flags=options.flag, pid=options.pid, echo=options.echo) as session:
+    server, flags = [options.server], options.flag
+    with opened(scenario, server, flags=flags, pid=options.pid, echo=options.echo, say=live.note) as session:
         return rate.run(session, live, soak=soak)
 
 
@@ -97,13 +149,18 @@ def _soak(options: argparse.Namespace, live: Live) -> Answer:
 
 def _sweep(options: argparse.Namespace, live: Live) -> Answer:
     scenario = _scenario(options)
-    with opened(scenario, [options.server], flags=options.flag, pid=options.pid, echo=False) as session:
+    if not 0 < options.longest <= LONGEST_SECONDS:
+        raise LoadtestError(f"longest must be above 0 and at most {LONGEST_SECONDS:,.0f}")
+    server, flags = [options.server], options.flag
+    with opened(scenario, server, flags=flags, pid=options.pid, echo=False, say=live.note) as session:
         return sweep.run(session, live, options.longest)
 
 
 def _compare(options: argparse.Namespace, live: Live) -> Answer:
     scenario = _scenario(options)
-    with opened(scenario, [options.first, options.server], flags=options.flag, echo=False) as session:
+    compare.check_pairs(options.pairs)
+    servers = [options.first, options.server]
+    with opened(scenario, servers, flags=options.flag, echo=False, say=live.note) as session:
         return compare.run(session, live, options.pairs)
 
 
@@ -137,11 +194,10 @@ def _scenario(options: argparse.Namespace) -> Scenario:
 def _changed(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     """The scenario with what the command line says otherwise."""
     run = {name: getattr(options, name) for name in _RUN if getattr(options, name) is not None}
-    wrong = [name for name, value in run.items() if value < 0 or (value == 0 and name not in ("warm_up", "seed"))]
-    if wrong:
-        raise LoadtestError(f"{', '.join(wrong)} must be above 0")
     arrivals = Arrivals(options.arrivals) if options.arrivals else scenario.arrivals
-    return replace(scenario, arrivals=arrivals, run=replace(scenario.run, **run))
+    changed = replace(scenario, arrivals=arrivals, run=replace(scenario.run, **run))
+    check(changed)
+    return changed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,7 +233,3 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--with", dest="first", required=True, metavar="WHAT", help="what to compare with")
             command.add_argument("--pairs", type=int, default=compare.PAIRS, help="how often each is measured")
     return parser
-
-
-def _leave(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)  # through every `finally`, so that all is stopped

@@ -25,6 +25,11 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 """The words of each kind with their defaults. Levels and the like are relative: a scenario's rate is the mean."""
 
 NANOSECONDS = 1_000_000_000
+LARGEST = 1_000_000
+LEAST = 1e-6
+MOST_LEVELS = 1000
+SHORTEST_PERIOD = 0.1  # seconds
+SHORTEST_BURST = 0.01
 
 
 @dataclass(frozen=True)
@@ -72,22 +77,38 @@ class Arrivals:
 
     def _check(self) -> None:
         words = self.words
+        for name, value in words.items():
+            default = KINDS[self.kind][name]
+            if isinstance(default, list):
+                if not isinstance(value, list) or len(value) > MOST_LEVELS:
+                    raise LoadtestError(f"arrivals.{name} must be a list of at most {MOST_LEVELS} numbers")
+                for number in value:
+                    self._check_number(name, number)
+            elif isinstance(default, str | int) and not isinstance(value, type(default)):
+                raise LoadtestError(f"arrivals.{name} must be of type {type(default).__name__}")
+            elif not isinstance(default, str):
+                self._check_number(name, value)
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        """What single words do not say."""
+        words = self.words
         if words.get("spacing", "even") not in ("even", "poisson"):
             raise LoadtestError(f'arrivals.spacing must be "even" or "poisson", not {words["spacing"]!r}')
-        numbers = [
-            *words.get("levels", ()),
-            *(words[name] for name in words if name not in ("levels", "spacing", "trace")),
-        ]
-        if any(isinstance(number, bool) or not isinstance(number, int | float) or number < 0 for number in numbers):
-            raise LoadtestError(f"arrivals of kind {self.kind}: numbers must be 0 or more")
-        if self.kind == "step" and not sum(words["levels"]) > 0:
+        if self.kind == "step" and not sum(words["levels"]) > LEAST:
             raise LoadtestError("arrivals.levels must hold a number above 0")
-        if self.kind == "ramp" and not words["first"] + words["last"] > 0:
+        if self.kind == "ramp" and not words["first"] + words["last"] > LEAST:
             raise LoadtestError("arrivals.first or arrivals.last must be above 0")
-        if self.kind == "burst" and not 0 < words["lasts"] < words["every"]:
-            raise LoadtestError("arrivals.lasts must be above 0 and less than arrivals.every")
+        if self.kind == "burst" and not SHORTEST_BURST <= words["lasts"] < words["every"]:
+            raise LoadtestError(f"arrivals.lasts must be {SHORTEST_BURST} or more and less than arrivals.every")
+        if self.kind == "burst" and words["every"] < SHORTEST_PERIOD:
+            raise LoadtestError(f"arrivals.every must be {SHORTEST_PERIOD} or more")
         if self.kind == "replay":
             gaps(words["trace"])
+
+    def _check_number(self, name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST:
+            raise LoadtestError(f"arrivals.{name}: numbers must be 0 or more and at most {LARGEST:,}")
 
 
 def _bursts(seconds: float, every: float, lasts: float, factor: float) -> list[Stretch]:

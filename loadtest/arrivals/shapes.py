@@ -45,11 +45,14 @@ def times(stretches: Sequence[Stretch], rng: np.random.Generator | None) -> NDAr
     """
     ends = np.cumsum([stretch.expected for stretch in stretches])
     total = float(ends[-1])
-    counts = np.arange(int(np.floor(total + 0.5))) + 0.5 if rng is None else _unit_process(total, rng)
+    counts = np.arange(int(np.floor(total + 0.5)), dtype=np.float64) + 0.5
+    if rng is not None:
+        counts = _unit_process(total, rng)
     due = []
     start, before = 0.0, 0.0
-    for stretch, end in zip(stretches, ends.tolist(), strict=True):
-        inside = counts[(counts >= before) & (counts < end)]
+    places = np.searchsorted(counts, [0.0, *ends.tolist()]).tolist()
+    for stretch, end, first, last in zip(stretches, ends.tolist(), places[:-1], places[1:], strict=True):
+        inside = counts[first:last]
         due.append(start + stretch.when(inside - before))
         start, before = start + stretch.seconds, end
     return np.concatenate(due)

@@ -16,11 +16,14 @@ FILE = Path(__file__).resolve().parents[2] / "examples" / "data" / "arrivals" / 
 @cache
 def gaps(name: str) -> NDArray[np.float64]:
     """The milliseconds between one request and the next. Raises `LoadtestError` when there is no such trace."""
-    with np.load(FILE, allow_pickle=False) as stored:
-        names = sorted(key.removesuffix(".gaps_ms") for key in stored.files)
-        if name not in names:
-            raise LoadtestError(f"there is no trace {name!r}; there are {', '.join(names)}")
-        return np.asarray(stored[f"{name}.gaps_ms"], np.float64)
+    try:
+        with np.load(FILE, allow_pickle=False) as stored:
+            names = sorted(key.removesuffix(".gaps_ms") for key in stored.files)
+            if name not in names:
+                raise LoadtestError(f"there is no trace {name!r}; there are {', '.join(names)}")
+            return np.asarray(stored[f"{name}.gaps_ms"], np.float64)
+    except (OSError, ValueError) as error:
+        raise LoadtestError(f"the traces cannot be read from {FILE}: {error}") from None
 
 
 def replayed(name: str, rate: float, seconds: float, first: int = 0) -> NDArray[np.float64]:

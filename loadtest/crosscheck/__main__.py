@@ -24,19 +24,23 @@ from loadtest.arrivals import Arrivals
 from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.modes.session import Session, opened
 from loadtest.output.live import Live
-from loadtest.results.confidence import ratio_of
+from loadtest.results.confidence import FEWEST_PAIRS, ratio_of
 from loadtest.results.latencies import check_installed
-from loadtest.workload.scenario import load
+from loadtest.workload.scenario import check, load
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = {"p50": ("med", 50.0), "p90": ("p(90)", 90.0), "p95": ("p(95)", 95.0), "p99": ("p(99)", 99.0)}
+NOT_KNOWN = 5
 _CLIENTS = 50
 _DISTINCT = 50
 
 
 def main() -> int:
-    """Print both tools' percentiles and their ratio; 1 when the ratio of a median is beyond a tenth for sure."""
+    """Print both tools' percentiles and their ratio; 1 when the ratio of a median is beyond a tenth for sure.
+
+    2 when there are no figures, 5 when the medians cannot be compared.
+    """
     parser = argparse.ArgumentParser(prog="python -m loadtest.crosscheck", description=__doc__)
     parser.add_argument("--k6", default="k6", help="the program; by default the one on PATH")
     parser.add_argument("--scenario", default="small")
@@ -44,25 +48,29 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
-    scenario = load(options.scenario)
-    groups = tuple(replace(group, distinct=min(group.distinct, _DISTINCT)) for group in scenario.requests)
-    run = replace(scenario.run, rate=options.rate, seconds=options.seconds, warm_up=2.0)
-    scenario = replace(scenario, arrivals=Arrivals("constant"), requests=groups, run=run)
+    if options.pairs < FEWEST_PAIRS:
+        parser.error(f"--pairs: {FEWEST_PAIRS} at least")
     screen = Screen()
     try:
         check_installed()
+        scenario = load(options.scenario)
+        groups = tuple(replace(group, distinct=min(group.distinct, _DISTINCT)) for group in scenario.requests)
+        run = replace(scenario.run, rate=options.rate, seconds=options.seconds, warm_up=2.0)
+        scenario = replace(scenario, arrivals=Arrivals("constant"), requests=groups, run=run)
+        check(scenario)
         with opened(scenario, ["."], echo=False) as session:
             ours, theirs = in_turn(session, options.k6, options.pairs, screen)
     except (LoadtestError, GeneratorFailed, ServerFailed) as error:
         print(f"crosscheck: {error}", file=sys.stderr)
         return 2
-    rows, beyond = [], False
+    rows, beyond, unknown = [], False, False
     for name in FIGURES:
         ratio = ratio_of([found[name] for found in ours], [found[name] for found in theirs])
         rows.append([name, f"{ratio.ratio:.3f}", f"{ratio.low:.3f}", f"{ratio.high:.3f}"])
+        unknown |= name == "p50" and ratio.pairs < options.pairs
         beyond |= name == "p50" and (ratio.low > 1.1 or ratio.high < 0.9)
     screen.table(["k6 beside ours", "ratio", "low", "high"], rows)
-    return int(beyond)
+    return NOT_KNOWN if unknown else int(beyond)
 
 
 def in_turn(

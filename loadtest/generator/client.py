@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import selectors
 import signal
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import grpc
@@ -42,6 +43,7 @@ _OPTIONS = [
 def serve(connection: Connection, bodies: Sequence[bytes], core: int | None) -> None:
     """The process: takes orders from `connection` until it is closed. `core` is the one to stay on, None is any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     if core is not None:
         os.sched_setaffinity(0, {core})
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
@@ -61,6 +63,14 @@ def serve(connection: Connection, bodies: Sequence[bytes], core: int | None) -> 
             return
         except Exception as error:
             connection.send(Failed(str(error) if isinstance(error, GeneratorFailed) else f"failed: {error!r}"))
+
+
+def _end_with_the_parent() -> None:
+    """Whatever happens to the parent, nobody is put under load without it: a server may well outlive it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 class _Client:
@@ -158,7 +168,10 @@ class _Client:
         with self._handing_over:
             finished, self._finished = self._finished, []
             if finished:
-                self._connection.send(np.array(finished, RECORD))
+                try:
+                    self._connection.send(np.array(finished, RECORD))
+                except OSError:
+                    os._exit(1)  # nobody takes the figures any more, so nobody is to be put under load for them
 
 
 def _read(answer: bytes) -> tuple[bool, tuple[int, ...]]:

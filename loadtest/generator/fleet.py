@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.generator.client import serve
 from loadtest.generator.records import Failed, Finished, Order, Ready, Records, Usage
+from loadtest.workload.limits import MOST_PER_SECOND, MOST_PROCESSES, MOST_REQUESTS
 
-MOST_PROCESSES = 64
-MOST_REQUESTS = 50_000_000
-MOST_PER_SECOND = 100_000
 _SECONDS_TO_BE_READY = 30.0
 _SECONDS_BEFORE_THE_START = 0.1
 _SECONDS_BEYOND_THE_END = 15.0
@@ -69,19 +67,19 @@ class Fleet:
         """
         if self._failed:
             raise GeneratorFailed("a client process has failed before")
-        self._failed = True  # until this run has ended well
         if len(plan.due) == 0:
             raise LoadtestError("not one request is due: raise the rate or the seconds")
         if len(plan.due) > MOST_REQUESTS or len(plan.due) > MOST_PER_SECOND * (plan.due[-1] / 1e9 + 1):
             raise LoadtestError(f"at most {MOST_PER_SECOND} requests a second and {MOST_REQUESTS} in all")
+        self._failed = True  # until this run has ended well
         connections = {connection: number for number, (_, connection) in enumerate(self._members)}
         for connection, number in connections.items():
-            connection.send(plan.part(number, len(self._members)))
+            _sent(connection, plan.part(number, len(self._members)))
         for connection in connections:
             self._expect_ready(connection)
         start = time.monotonic_ns() + int(_SECONDS_BEFORE_THE_START * 1e9)
         for connection in connections:
-            connection.send(start)
+            _sent(connection, start)
         on_tick(-_SECONDS_BEFORE_THE_START)
         usages: dict[int, Usage] = {}
         overdue = plan.due[-1] / 1e9 + plan.deadline + _SECONDS_BEYOND_THE_END
@@ -116,6 +114,13 @@ def _received(connection: Connection) -> Any:
     try:
         return connection.recv()
     except (EOFError, OSError):
+        raise GeneratorFailed("a client process died") from None
+
+
+def _sent(connection: Connection, message: Any) -> None:
+    try:
+        connection.send(message)
+    except OSError:
         raise GeneratorFailed("a client process died") from None
 
 

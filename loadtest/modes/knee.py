@@ -16,38 +16,46 @@ MOST_STEPS = 16
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """`met` is the highest rate that met the promise (0: none did); `beyond` the lowest that did not, and why.
+    """`met` is the highest rate that met the promise (0: none did); `beyond` the lowest that failed twice, and why.
 
     With `why` SATURATED the generator gave out first: the knee is at `met` or above it. `beyond` is infinite when the
-    steps ran out before any rate failed.
+    search ended before any rate had failed twice. `tried` is the lowest rate that was measured, infinite if none.
     """
 
     met: float
     beyond: float
     why: Verdict
+    tried: float = math.inf
+
+    @property
+    def closed(self) -> bool:
+        """Whether the search came to its end: the gap is as narrow as it should be, and a promise was broken there."""
+        return self.why is Verdict.MISSED and self.met > 0 and self.beyond / self.met <= 1 + PRECISION + 1e-9
 
 
 def search(measure: Callable[[float], Verdict | None], first: float, most_steps: int = MOST_STEPS) -> Knee:
     """Double from `first` until the promise breaks, then halve the gap (as a ratio) down to 6 %.
 
-    A rate counts as too high only when it misses twice, because one stumble of the machine is no knee. `measure` says
-    None when no more can be tried.
+    A rate counts as too high only when it misses twice, because one stumble of the machine is no knee: a miss that
+    cannot be tried again counts for nothing. `measure` says None when no more can be tried; what it does not know
+    ends the search too.
     """
-    met, beyond, why = 0.0, math.inf, Verdict.MET
+    met, beyond, why, tried = 0.0, math.inf, Verdict.MET, math.inf
     rate, steps = first, 0
     while steps < most_steps:
         found = measure(rate)
         steps += 1
-        if found in (Verdict.MISSED, Verdict.SATURATED) and steps < most_steps:
-            again = measure(rate)
+        if found is not None:
+            tried = min(tried, rate)
+        if found in (Verdict.MISSED, Verdict.SATURATED):
+            found = measure(rate) if steps < most_steps else None
             steps += 1
-            found = found if again is None else again
-        if found is None:
-            break
         if found is Verdict.MET:
             met = max(met, rate)
-        else:
+        elif found in (Verdict.MISSED, Verdict.SATURATED):
             beyond, why = rate, found
+        else:
+            break
         if met == 0.0:
             rate = beyond / GROWTH
         elif math.isinf(beyond):
@@ -56,4 +64,4 @@ def search(measure: Callable[[float], Verdict | None], first: float, most_steps:
             rate = math.sqrt(met * beyond)
         if rate < LOWEST or beyond / max(met, 1e-9) <= 1 + PRECISION:
             break
-    return Knee(met, beyond, why)
+    return Knee(met, beyond, why, tried)

@@ -9,7 +9,7 @@ from typing import Any
 from loadtest.modes import rate, sweep
 from loadtest.modes.knee import Knee
 from loadtest.modes.session import Session, opened
-from loadtest.modes.verdict import Verdict
+from loadtest.modes.verdict import IN_WORDS, Verdict, gravest
 from loadtest.output.document import beginning
 from loadtest.output.live import Live
 from loadtest.output.words import rate as rate_in_words
@@ -29,13 +29,13 @@ def run(
     verdicts = []
     for scenario in scenarios:
         live.note(f"\n{scenario.name}: {scenario.about}")
-        with opened(scenario, [server], flags=flags) as session:
+        with opened(scenario, [server], flags=flags, say=live.note) as session:
             document = document or beginning("picture", scenario, session.trial.workload)
             row, runs, verdict = _one(session, live)
         document.setdefault("picture", []).append(row)
         document.setdefault("runs", []).extend(runs)
         verdicts.append(verdict)
-    return document, max(verdicts)
+    return document, gravest(verdicts)
 
 
 def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, Any]], Verdict]:
@@ -45,7 +45,7 @@ def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, A
     _, knee = sweep.steps_to_the_knee(replace(session, trial=steps), live)
     live.note(sweep.sentence(knee))
     at = OF_THE_KNEE * knee.met if knee.met else session.trial.run.rate
-    found, _ = rate.run(replace(session, trial=session.trial.at(rate=at)), live)
+    found, at_half = rate.run(replace(session, trial=session.trial.at(rate=at)), live)
     echo, server = found["runs"]
     beyond = None
     if server["server_cpu_us"] is not None and echo["server_cpu_us"] is not None:
@@ -54,8 +54,9 @@ def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, A
         "scenario": name,
         "candidates": session.scenario.requests[0].candidates,
         "bytes": session.trial.workload.mean_bytes,
-        "knee": _knee(knee),
+        "knee": knee_in_words(knee),
         "rate": at,
+        "doubts": doubts(knee, at_half),
         **{key: server["latency_ms"].get(key) for key in ("p50", "p99", "p99.9")},
         "echo_p50": echo["latency_ms"].get("p50"),
         "server_us": server["server_cpu_us"],
@@ -63,10 +64,21 @@ def _one(session: Session, live: Live) -> tuple[dict[str, Any], list[dict[str, A
         "stages_us": server["stages_us"],
     }
     runs = [{**echo, "role": f"{name}, echo"}, {**server, "role": name}]
-    return row, runs, sweep.judged(knee, session.trial.run.rate)
+    return row, runs, gravest([sweep.judged(knee, session.trial.run.rate), at_half])
 
 
-def _knee(knee: Knee) -> str:
-    """The knee in a word; ≥ where the generator or the time gave out first."""
-    bounded = knee.why is Verdict.MISSED
-    return f"{'' if bounded else '≥ '}{rate_in_words(knee.met)}"
+def knee_in_words(knee: Knee) -> str:
+    """The knee in a word; ≥ where the generator or the time gave out first, < where nothing that was tried met it."""
+    if knee.met == 0:
+        return "not known" if knee.why is not Verdict.MISSED else f"< {rate_in_words(knee.beyond)}"
+    return f"{'' if knee.closed else '≥ '}{rate_in_words(knee.met)}"
+
+
+def doubts(knee: Knee, at_half: Verdict) -> list[str]:
+    """What must be said beside a row wherever it is shown."""
+    found = []
+    if knee.met == 0:
+        found.append("no knee was found: the latency is at the scenario's own rate")
+    if at_half is not Verdict.MET:
+        found.append(f"at that rate: {IN_WORDS[at_half]}")
+    return found

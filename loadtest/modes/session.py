@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from loadtest.generator.fleet import hired
 from loadtest.modes.trial import Trial
 from loadtest.servers.echo import running_echo
-from loadtest.servers.service import answers_of, running
+from loadtest.servers.service import answers_of, check_process, is_address, running
 from loadtest.servers.target import Target
 from loadtest.workload.bodies import Workload, build
 from loadtest.workload.policies import gathered
@@ -28,24 +30,46 @@ class Session:
 
 @contextmanager
 def opened(
-    scenario: Scenario, servers: Sequence[str], *, flags: Sequence[str] = (), pid: int | None = None, echo: bool = True
+    scenario: Scenario,
+    servers: Sequence[str],
+    *,
+    flags: Sequence[str] = (),
+    pid: int | None = None,
+    echo: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Session]:
     """Start all of it. `servers` are what `service.running` takes; `flags` go to those that are started here.
 
     Every request is asked once before anything is measured, so a policy that a server does not know stops the test
     with a `LoadtestError`. `pid` is the process of a server that was found, so that its CPU can be reported too.
+    `say` is told how long each server took to start, which is no part of any figure.
     """
+    if pid is not None:
+        for what in servers:
+            check_process(pid, what)
     workload = build(scenario)
     with ExitStack() as stack:
         policies = stack.enter_context(gathered(scenario.policies))
         targets = []
         for what in servers:
-            target = stack.enter_context(running(what, policies, flags))
+            target = stack.enter_context(_awaited(what, policies, flags, say))
             targets.append(Target(target.name, target.address, target.pid or pid))
         answers = [answers_of(target, workload.bodies) for target in targets]
         floor = stack.enter_context(running_echo(workload.bodies, answers[0])) if echo else None
         fleet = stack.enter_context(hired(scenario.run.processes, workload.bodies))
         yield Session(scenario, Trial(fleet, workload, scenario.arrivals, scenario.run), tuple(targets), floor)
+
+
+@contextmanager
+def _awaited(what: str, policies: Path, flags: Sequence[str], say: Callable[[str], None]) -> Iterator[Target]:
+    """A server, and how long it took to start, which nobody should take for a part of the test."""
+    began = time.monotonic()
+    if not is_address(what):
+        say("starting a server; the first start of a tree compiles its kernels, which takes a minute or more")
+    with running(what, policies, flags) as target:
+        if target.pid is not None:
+            say(f"{target.name}: ready after {time.monotonic() - began:.0f} s")
+        yield target
 
 
 @contextmanager

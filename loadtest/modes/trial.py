@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from loadtest.arrivals import Arrivals
 from loadtest.errors import LoadtestError
 from loadtest.generator.fleet import Fleet, Plan
@@ -16,8 +18,6 @@ from loadtest.results.outcome import Outcome, Second
 from loadtest.servers.target import Target
 from loadtest.workload.bodies import Workload
 from loadtest.workload.scenario import Run
-
-LONGEST_SECONDS = 4 * 3600.0
 
 OnSecond = Callable[[Second, int], None]
 """Told of each second soon after it: its figures so far, and how many of its requests are still under way."""
@@ -36,21 +36,27 @@ class Trial:
         """The same with other settings (`rate`, `seconds`, `warm_up`, `seed` …)."""
         return replace(self, run=replace(self.run, **changes))
 
-    def measure(self, target: Target, on_second: OnSecond) -> Outcome:
-        """Run once against one server. Raises `GeneratorFailed` when there are no figures."""
+    def measure(self, target: Target, on_second: OnSecond, first_seconds: float | None = None) -> Outcome:
+        """Run once against one server, or only the `first_seconds` of the measured time of the same schedule.
+
+        Raises `GeneratorFailed` when there are no figures, `LoadtestError` when nothing would be measured.
+        """
         run = self.run
-        if not 0 < run.seconds <= LONGEST_SECONDS:
-            raise LoadtestError(f"seconds must be above 0 and at most {LONGEST_SECONDS:.0f}")
+        seconds = run.seconds if first_seconds is None else min(run.seconds, first_seconds)
         due = self.arrivals.schedule(run.rate, run.seconds, run.warm_up, run.seed)
+        requests = self.workload.drawn(len(due), run.seed)
+        sent = int(np.searchsorted(due, round((run.warm_up + seconds) * 1e9)))
         plan = Plan(
             address=target.address,
-            due=due,
-            requests=self.workload.drawn(len(due), run.seed),
+            due=due[:sent],
+            requests=requests[:sent],
             deadline=run.deadline_ms / 1e3,
             connections=run.connections,
             measured_from=round(run.warm_up * 1e9),
         )
-        collector = Collector(plan, self.workload.groups, self.workload.group_of, run.seconds, target.pid, on_second)
+        if not (plan.due >= plan.measured_from).any():
+            raise LoadtestError("not one request is due after the warm-up: raise the rate or the seconds")
+        collector = Collector(plan, self.workload.groups, self.workload.group_of, seconds, target.pid, on_second)
         clock = _Clock(collector.tick)
         usages: list[Usage] = self.fleet.run(plan, collector.add, clock)
         return collector.outcome(target, run.rate, clock.seconds, usages)

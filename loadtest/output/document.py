@@ -87,10 +87,11 @@ def of_outcome(outcome: Outcome, role: str) -> dict[str, Any]:
         "stages_us": None
         if outcome.stages is None
         else {
-            name: dict(zip(("mean", "p50", "p99"), row, strict=True))
+            name: dict(zip(("mean", "p50", "p99"), map(number, row), strict=True))
             for name, row in zip(STAGES, outcome.stages.tolist(), strict=True)
         },
         "saturated": list(outcome.saturated),
+        "server_gone": outcome.machine.server_gone,
         "series": [_of_second(second) for second in outcome.series],
         "histogram": outcome.latency.encoded(),
     }
@@ -101,7 +102,7 @@ def of_latencies(found: Latencies) -> dict[str, Any]:
 
     A percentile that rests on less than one request beyond it is left out: p99.9 wants a thousand.
     """
-    shown = [percent for percent in PERCENTS if found.count * (100 - percent) / 100 >= 1 - 1e-9]
+    shown = [percent for percent in PERCENTS if found.knows(percent)]
     values = {percentile_name(p): value for p, value in zip(shown, found.percentiles(shown), strict=True)}
     return {key: number(value) for key, value in {**values, "max": found.longest, "mean": found.mean}.items()}
 
@@ -116,14 +117,31 @@ def number(value: float) -> float | str | None:
 def of_gates(gates: Sequence[Gate]) -> list[dict[str, Any]]:
     """Each promise, what was measured, and whether it holds."""
     return [
-        {"name": gate.name, "limit": gate.limit, "measured": number(gate.measured), "met": gate.met} for gate in gates
+        {
+            "name": gate.name,
+            "limit": gate.limit,
+            "measured": number(gate.measured),
+            "met": gate.met,
+            "unknown": gate.unknown,
+        }
+        for gate in gates
     ]
 
 
 def write(document: dict[str, Any], path: Path) -> None:
     """The document as a file."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file in one piece: whoever reads it meanwhile sees the whole of the old one or the whole of the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _of_second(second: Second) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def picture(document: dict[str, Any]) -> str:
     rows = document["picture"]
     first = [
         [
-            f"`{row['scenario']}`",
+            f"`{row['scenario']}`{' †' if row['doubts'] else ''}",
             count(row["candidates"]),
             f"{row['bytes'] / 1e3:.0f}",
             row["knee"],
@@ -35,7 +35,8 @@ def picture(document: dict[str, Any]) -> str:
         for name in STAGES
         if any(row["stages_us"] and row["stages_us"][name]["mean"] for row in rows)
     ]
-    return _table(_HEADER, first) + "\n" + _table(("stage, mean µs", *(row[0] for row in first)), second)
+    doubts = "".join(f"\n† `{row['scenario']}`: {'; '.join(row['doubts'])}.\n" for row in rows if row["doubts"])
+    return _table(_HEADER, first) + doubts + "\n" + _table(("stage, mean µs", *(row[0] for row in first)), second)
 
 
 def _mean(row: dict[str, Any], stage: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from examples.display import Screen
 from loadtest.output import report
 from loadtest.output.charts import Chart, Line
-from loadtest.output.document import UNANSWERED
+from loadtest.output.document import UNANSWERED, write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #667; --rule: #ccd; --paper: #fff; --bad: #b3261e; }
@@ -33,8 +33,7 @@ pre { overflow-x: auto; font: 13px/1.4 ui-monospace, monospace; }
 
 def write(document: dict[str, Any], path: Path) -> None:
     """The page of a document as a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(document), encoding="utf-8")
+    write_text(path, render(document))
 
 
 def render(document: dict[str, Any]) -> str:

@@ -55,6 +55,8 @@ def doubts_of(runs: Sequence[dict[str, Any]]) -> list[str]:
     if saturated:
         first = f"at {saturated[0]['rate']:.0f} a second {saturated[0]['saturated'][0]}"
         found.append(f"in {len(saturated)} of {len(parts)} runs the generator was saturated; the first: {first}")
+    if any(run["server_gone"] for run in runs):
+        found.append("the server's process ended while it was under load; what was due later was never answered")
     for run in runs:
         if run["role"] in ("step", "block"):
             continue
@@ -63,8 +65,12 @@ def doubts_of(runs: Sequence[dict[str, Any]]) -> list[str]:
         others = run["others_share"]
         if others is not None and others > 0.1:
             found.append(f"{name}: other programs took {others:.0%} of this machine; without them it is better")
-        due, left = run["latency_ms"].get("p99"), run["service_ms"].get("p99")
-        numbers = isinstance(due, float) and isinstance(left, float)
-        if numbers and not run["saturated"] and due - left > 0.25 * due:
-            found.append(f"{name}: {due - left:.1f} of the {due:.1f} ms at p99 are requests that left late")
+        for percentile in ("p99", "p99.9"):
+            due, left = run["latency_ms"].get(percentile), run["service_ms"].get(percentile)
+            numbers = isinstance(due, float) and isinstance(left, float)
+            if numbers and not run["saturated"] and due - left > 0.25 * due:
+                found.append(
+                    f"{name}: {due - left:.1f} of the {due:.1f} ms at {percentile} are requests that left late: "
+                    "the generator's, not the server's"
+                )
     return found

@@ -66,7 +66,7 @@ def stages(screen: Screen, run: dict[str, Any], echo: dict[str, Any] | None) -> 
     rows = [
         [f"{name}: {_STAGES[name]}", *(count(found[name][key]) for key in ("mean", "p50", "p99"))]
         for name in STAGES
-        if found[name]["p99"] > 0
+        if found[name]["mean"] > 0
     ]
     screen.table(["stage, µs", "mean", "p50", "p99"], rows)
     cpu, floor = run["server_cpu_us"], echo["server_cpu_us"] if echo is not None else None
@@ -89,7 +89,7 @@ def gates(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
             GATES.get(gate["name"], gate["name"]),
             gate_value(gate["name"], gate["limit"]),
             gate_value(gate["name"], gate["measured"]),
-            "met" if gate["met"] else "MISSED",
+            "met" if gate["met"] else f"not known: {gate['unknown']}" if gate["unknown"] else "MISSED",
         ]
         for gate in found
     ]
@@ -160,3 +160,6 @@ def picture(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
         for row in found
     ]
     screen.table(header, rows)
+    for row in found:
+        for doubt in row["doubts"]:
+            screen.line(f"{row['scenario']}: {doubt}")

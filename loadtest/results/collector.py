@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,14 +13,13 @@ from numpy.typing import NDArray
 
 from loadtest.generator.fleet import Plan
 from loadtest.generator.records import DEADLINE_EXCEEDED, NOT_SENT, OK, STAGES, Records, Usage, code_name
-from loadtest.results.latencies import Latencies
+from loadtest.results.latencies import Latencies, enough
 from loadtest.results.outcome import Counts, Machine, Outcome, Second
 from loadtest.results.saturation import reasons
 from loadtest.servers.target import Target
-from loadtest.servers.usage import Used, machine_busy, used
+from loadtest.servers.usage import Used, ended, machine_busy, used
 
 _SECOND = 1_000_000_000
-_AFTERWARDS = 2  # seconds after the deadline of its last request at which a second is closed
 _MOST_STAGE_ROWS = 200_000  # of the stages a sample is kept: the first so many
 
 
@@ -40,10 +40,12 @@ class Collector:
         self._group_names, self._group_of = tuple(groups), group_of
         self._server = server
         self._on_second = on_second
-        self._due = np.bincount(plan.due // _SECOND)
+        whole = math.ceil(self._warm_up / _SECOND + seconds)
+        self._due = np.bincount(plan.due // _SECOND, minlength=whole)  # seconds in which nothing is due are there too
         self._counts = Counts(due=int(np.count_nonzero(plan.due >= self._warm_up)))
         self._latency, self._service, self._late = Latencies(), Latencies(), Latencies()
         self._groups = {name: Latencies() for name in self._group_names}
+        self._thirds = (Latencies(), Latencies(), Latencies())
         self._open: dict[int, _OpenSecond] = {}
         self._series: list[Second] = []
         self._told = 0
@@ -67,6 +69,9 @@ class Collector:
         groups = self._group_of[answered["request"]]
         for number, name in enumerate(self._group_names):
             self._groups[name].add(latency[groups == number])
+        thirds = self._third_of(answered["due"])
+        for number, third in enumerate(self._thirds):
+            third.add(latency[thirds == number])
         self._count(measured, latency)
         if self._stage_rows < _MOST_STAGE_ROWS:
             self._stages.append(answered["stages"])
@@ -79,15 +84,18 @@ class Collector:
             self._samples[second] = _Sample.now(seconds, self._server)
         while self._told < min(second, len(self._due)):
             self._tell(self._told)
+            self._open.setdefault(self._told, _OpenSecond())
             self._told += 1
-        for old in [key for key in self._open if key + 1 + self._plan.deadline + _AFTERWARDS < seconds]:
+        # Closed once and for all, so not before everything of it is here: a client may be far behind.
+        for old in [key for key, found in self._open.items() if key < second and found.count >= self._due[key]]:
             self._close(old)
 
-    def outcome(self, target: Target, rate: float, ended: float, clients: Sequence[Usage]) -> Outcome:
-        """The figures, when all records are there: `ended` seconds after the start."""
-        last = _Sample.now(ended, self._server)
+    def outcome(self, target: Target, rate: float, end: float, clients: Sequence[Usage]) -> Outcome:
+        """The figures, when all records are there: `end` seconds after the start."""
+        last = _Sample.now(end, self._server)
         for second in range(self._told, len(self._due)):
             self._tell(second)
+            self._open.setdefault(second, _OpenSecond())
         for second in sorted(self._open):
             self._close(second)
         unanswered = self._counts.due - self._latency.answered
@@ -97,6 +105,9 @@ class Collector:
             asked = self._plan.requests[self._plan.due >= self._warm_up]
             due = int(np.count_nonzero(self._group_of[asked] == number))
             self._groups[name].add_unanswered(due - self._groups[name].answered)
+        measured = np.bincount(self._third_of(self._plan.due[self._plan.due >= self._warm_up]), minlength=3).tolist()
+        for third, due in zip(self._thirds, measured, strict=True):
+            third.add_unanswered(due - third.answered)
         stages = np.concatenate(self._stages) if self._stages else np.zeros((0, len(STAGES)), np.uint32)
         return Outcome(
             target=target.name,
@@ -108,11 +119,18 @@ class Collector:
             service=self._service,
             late=self._late,
             groups=self._groups,
+            thirds=self._thirds,
             series=tuple(sorted(self._series, key=lambda second: second.second)),
             stages=None if target.is_echo else _summary(stages),
             machine=self._machine(last, clients),
-            saturated=reasons(self._late, self._latency, clients, self._counts.codes[code_name(NOT_SENT)]),
+            saturated=reasons(
+                self._late, self._latency, clients, self._counts.codes[code_name(NOT_SENT)], self._plan.deadline
+            ),
         )
+
+    def _third_of(self, due: NDArray[np.int64]) -> NDArray[np.int64]:
+        share = (due - self._warm_up) / (self._seconds * _SECOND)
+        return np.clip(share * 3, 0, 2).astype(np.int64)
 
     def _count(self, measured: Records, latency: NDArray[np.int64]) -> None:
         counts = self._counts
@@ -123,27 +141,30 @@ class Collector:
         counts.deadline_misses += codes[DEADLINE_EXCEEDED] + late
 
     def _tell(self, second: int) -> None:
-        found = self._open.get(second, _OpenSecond())
-        told = self._figures(second, found)
+        told = self._figures(second, self._open.get(second, _OpenSecond()))
         self._on_second(told, told.due - told.answered - told.errors)
 
     def _close(self, second: int) -> None:
-        self._series.append(self._figures(second, self._open.pop(second)))
+        found = self._open.pop(second)
+        self._series.append(self._figures(second, found, missing=int(self._due[second]) - found.count))
 
-    def _figures(self, second: int, found: _OpenSecond) -> Second:
-        p50, p99 = found.latency.percentiles([50, 99])
+    def _figures(self, second: int, found: _OpenSecond, missing: int = 0) -> Second:
+        """`missing` requests were never heard of again."""
+        latency, late = found.latencies()
+        latency.add_unanswered(missing)
+        p50, p99 = latency.known([50, 99])
         cores, memory = self._between(second)
         return Second(
             second=second,
             warm_up=(second + 1) * _SECOND <= self._warm_up,
             due=int(self._due[second]),
-            answered=found.latency.answered,
-            errors=found.latency.unanswered,
+            answered=latency.answered,
+            errors=latency.unanswered,
             degraded=found.degraded,
             p50=p50,
             p99=p99,
-            longest=found.latency.longest,
-            late_p99=found.late.percentile(99),
+            longest=latency.longest,
+            late_p99=late.known([99])[0],
             server_cores=cores,
             server_memory=memory,
         )
@@ -171,8 +192,10 @@ class Collector:
         ):
             theirs = last.busy - first.busy - (last.ours.cpu - first.ours.cpu)
             others = max(0.0, theirs / (wall * (os.cpu_count() or 1)))
-        requests = int(np.count_nonzero(self._plan.due >= first.at * _SECOND))
-        return Machine(wall, requests, cpu, memory, tuple(clients), others)
+        # The first sample comes a moment after the warm-up: answers of that moment are left out by their share.
+        asked = np.count_nonzero(self._plan.due >= first.at * _SECOND) / max(1, self._counts.due)
+        gone = self._server is not None and ended(self._server)
+        return Machine(wall, round(asked * self._latency.answered), cpu, memory, tuple(clients), others, gone)
 
 
 @dataclass(frozen=True)
@@ -190,23 +213,35 @@ class _Sample:
 
 
 class _OpenSecond:
-    """What is known so far of the requests that were due in one second."""
+    """What is known so far of the requests that were due in one second: plain numbers, as there may be many of it."""
 
     def __init__(self) -> None:
-        self.latency, self.late = Latencies(), Latencies()
-        self.degraded = 0
+        self._latency: list[NDArray[np.int64]] = []
+        self._late: list[NDArray[np.int64]] = []
+        self.count, self.degraded = 0, 0
 
     def add(self, records: Records) -> None:
         answered = records[records["code"] == OK]
-        self.latency.add(answered["done"] - answered["due"])
-        self.latency.add_unanswered(len(records) - len(answered))
-        self.late.add(records["sent"] - records["due"])
+        self._latency.append(answered["done"] - answered["due"])
+        self._late.append(records["sent"] - records["due"])
+        self.count += len(records)
         self.degraded += int(np.count_nonzero(records["degraded"]))
+
+    def latencies(self) -> tuple[Latencies, Latencies]:
+        """Since they were due, and how late they left."""
+        latency, late = Latencies(), Latencies()
+        for of_answers, of_all in zip(self._latency, self._late, strict=True):
+            latency.add(of_answers)
+            late.add(of_all)
+        latency.add_unanswered(self.count - latency.answered)
+        return latency, late
 
 
 def _summary(stages: NDArray[np.uint32]) -> NDArray[np.float64] | None:
-    """Mean, median and 99th percentile of each stage."""
+    """Mean, median and 99th percentile of each stage; NaN for the last when there are fewer than a hundred."""
     if not len(stages) or not stages.any():
         return None
     middle, high = np.percentile(stages, [50, 99], axis=0)
+    if not enough(len(stages), 99):
+        high = np.full_like(high, math.nan)
     return np.stack([stages.mean(axis=0), middle, high], axis=1)

@@ -45,3 +45,14 @@ def ratio_of(first: Sequence[float], second: Sequence[float]) -> Ratio:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / (pairs - 1) / pairs)
     reach = (_T[pairs - 2] if pairs - 2 < len(_T) else _NORMAL) * spread
     return Ratio(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), pairs)
+
+
+def more_by_chance(first: int, second: int) -> float:
+    """How likely chance alone gives the second this many of all, or more, when both were asked alike.
+
+    The exact binomial tail at one half: few events say nothing, whatever their ratio.
+    """
+    of_all = first + second
+    if of_all > 1000:  # the normal curve is close enough
+        return 0.5 * math.erfc((second - 0.5 - of_all / 2) / math.sqrt(of_all / 2))
+    return float(sum(math.comb(of_all, k) for k in range(second, of_all + 1)) / 2**of_all)

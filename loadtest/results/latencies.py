@@ -28,6 +28,11 @@ def check_installed() -> None:
         raise LoadtestError("load tests need HdrHistogram: pip install 'diversity-reranker[loadtest]'")
 
 
+def enough(count: int, percent: float) -> bool:
+    """Whether a percentile of so many requests rests on at least one beyond it."""
+    return count * (100 - percent) / 100 >= 1 - 1e-9
+
+
 class Latencies:
     """Durations, to three digits of a microsecond count. Percentiles are taken over all requests that were due."""
 
@@ -45,10 +50,9 @@ class Latencies:
         """Record requests that have no answer."""
         self.unanswered += count
 
-    def merge(self, other: Latencies) -> None:
-        """Add what another one holds."""
-        self._histogram.add(other._histogram)
-        self.unanswered += other.unanswered
+    def knows(self, percent: float) -> bool:
+        """Whether there are enough requests for this percentile: one beyond it at least, so p99 wants a hundred."""
+        return enough(self.count, percent)
 
     @property
     def answered(self) -> int:
@@ -80,6 +84,10 @@ class Latencies:
             else:
                 values.append(self._histogram.get_value_at_percentile(100 * rank / answered) / 1e3)
         return values
+
+    def known(self, percents: Iterable[float]) -> list[float]:
+        """The same, and NaN for each that too few requests stand behind."""
+        return [self.percentile(percent) if self.knows(percent) else math.nan for percent in percents]
 
     @property
     def longest(self) -> float:

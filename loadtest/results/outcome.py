@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.generator.records import STAGES, Usage
+from loadtest.generator.records import Usage
 from loadtest.results.latencies import Latencies
+
+LEAST_CPU = 0.1
+"""Seconds: the system counts CPU in ticks of 10 ms, so that less than ten of them say little."""
 
 PERCENTS = (50.0, 90.0, 95.0, 99.0, 99.9)
 
@@ -21,7 +25,10 @@ def percentile_name(percent: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """Requests that were due in one second of the run (the first is 0); milliseconds."""
+    """Requests that were due in one second of the run (the first is 0); milliseconds.
+
+    A percentile is NaN when too few were due in that second for it: p99 wants a hundred.
+    """
 
     second: int
     warm_up: bool
@@ -52,24 +59,25 @@ class Counts:
         return self.due - self.codes["OK"]
 
     def share(self, count: int) -> float:
-        """Of what was due."""
-        return count / self.due if self.due else 0.0
+        """Of what was due; NaN when nothing was."""
+        return count / self.due if self.due else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """CPU seconds within `wall` seconds of the measured time, during which so many `requests` were due.
+    """CPU seconds within `wall` seconds of the measured time, in which so many requests were answered.
 
     `others_share` is what processes that are not ours took of all cores, `server_memory` bytes at the end. None where
-    the system does not say, or where we do not know the server's process.
+    the system does not say, or where we do not know the server's process. `server_gone`: its process has ended.
     """
 
     wall: float
-    requests: int
+    answered: int
     server_cpu: float | None
     server_memory: int | None
     clients: tuple[Usage, ...]
     others_share: float | None
+    server_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,8 @@ class Outcome:
     """One run against one server. `latency` counts from when a request was due, `service` from when it left.
 
     `late` is the time between the two. `stages` are the server's own clock in microseconds, a row for each of STAGES:
-    mean, median, 99th percentile; None where no server filled it in.
+    mean, median, 99th percentile; None where no server filled it in. `thirds` are the latencies of the first, second
+    and last third of the measured time.
     """
 
     target: str
@@ -89,6 +98,7 @@ class Outcome:
     service: Latencies
     late: Latencies
     groups: dict[str, Latencies]
+    thirds: tuple[Latencies, ...]
     series: tuple[Second, ...]
     stages: NDArray[np.float64] | None
     machine: Machine
@@ -101,10 +111,6 @@ class Outcome:
 
     @property
     def server_us(self) -> float | None:
-        """CPU microseconds of the server for each request that was due."""
-        cpu, requests = self.machine.server_cpu, self.machine.requests
-        return None if cpu is None or not requests else cpu / requests * 1e6
-
-    def stage(self, name: str) -> NDArray[np.float64] | None:
-        """Mean, median and 99th percentile of one stage, in microseconds."""
-        return None if self.stages is None else self.stages[STAGES.index(name)]
+        """CPU microseconds of the server for each request that it answered; None where too little can be told apart."""
+        cpu, answered = self.machine.server_cpu, self.machine.answered
+        return None if cpu is None or not answered or cpu < LEAST_CPU else cpu / answered * 1e6

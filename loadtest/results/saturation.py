@@ -21,17 +21,26 @@ LATE_SHARE = 0.25
 """Of the 99th percentile that is reported: beyond it that figure is the generator's rather than the server's."""
 
 
-def reasons(late: Latencies, latency: Latencies, clients: Sequence[Usage], not_sent: int) -> tuple[str, ...]:
+def allowed(latency: Latencies, percent: float, deadline: float) -> float:
+    """How many milliseconds late a request may leave at a percentile before that percentile is the generator's.
+
+    What was never answered took as long as the `deadline` (in seconds) at least.
+    """
+    reported = latency.percentile(percent)
+    return max(LATE_MS, LATE_SHARE * (reported if math.isfinite(reported) else deadline * 1e3))
+
+
+def reasons(
+    late: Latencies, latency: Latencies, clients: Sequence[Usage], not_sent: int, deadline: float
+) -> tuple[str, ...]:
     """Why the generator is not to be believed; empty when it is."""
     found = []
     busiest = max((usage.share for usage in clients), default=0.0)
     if busiest >= MOST_CPU:
         found.append(f"a client process took {busiest:.0%} of a core, the limit is {MOST_CPU:.0%}")
-    high = latency.percentile(99)
-    allowed = max(LATE_MS, LATE_SHARE * high) if math.isfinite(high) else LATE_MS
-    lateness = late.percentile(99)
-    if lateness > allowed:
-        found.append(f"1 % of the requests left {lateness:.1f} ms late or more, the limit is {allowed:.1f} ms")
+    limit, lateness = allowed(latency, 99, deadline), late.percentile(99)
+    if lateness > limit:
+        found.append(f"1 % of the requests left {lateness:.1f} ms late or more, the limit is {limit:.1f} ms")
     if not_sent:
         found.append(f"{not_sent} requests never left: too many were unanswered")
     return tuple(found)

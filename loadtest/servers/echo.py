@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from examples.server_process import ServerFailed
 from loadtest.errors import LoadtestError
 from loadtest.servers.target import Target
 
@@ -27,8 +28,8 @@ _SECONDS_TO_LISTEN = 30.0
 def running_echo(bodies: Sequence[bytes], answers: Sequence[bytes], core: int | None = None) -> Iterator[Target]:
     """The echo as a process of its own, stopped whatever happens; `core` is the one to stay on.
 
-    `answers` are what the real server gave to `bodies`. Raises `LoadtestError` when the echo does not come up, or when
-    requests cannot be told apart by their first bytes.
+    `answers` are what the real server gave to `bodies`. Raises `ServerFailed` when the echo does not come up,
+    `LoadtestError` when requests cannot be told apart by their first bytes.
     """
     by_key = {body[:_KEY]: answer for body, answer in zip(bodies, answers, strict=True)}
     if len(by_key) < len(bodies):
@@ -55,7 +56,7 @@ def _port(connection: Connection) -> int:
             return int(connection.recv())
     except EOFError:  # it has left
         pass
-    raise LoadtestError("the echo server did not come up")
+    raise ServerFailed("the echo server did not come up")
 
 
 def _serve(connection: Connection, answers: Mapping[bytes, bytes], core: int | None) -> None:

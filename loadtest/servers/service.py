@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -12,13 +14,15 @@ from pathlib import Path
 
 import grpc
 
-from examples.server_process import ROOT, running_process
+from examples.server_process import ROOT, ServerFailed, running_process
 from loadtest.errors import LoadtestError
 from loadtest.servers.target import Target, on_this_machine
+from loadtest.servers.usage import ended, listens
 from reranker.client.failures import exception_of
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
 COMMITS = ROOT / "build" / "loadtest" / "commits"
+MOST_COMMITS = 10
 _SECONDS_FOR_AN_ANSWER = 10.0
 
 
@@ -29,7 +33,7 @@ def running(what: str, policies: Path, flags: Sequence[str] = ()) -> Iterator[Ta
     `what` is "." for this tree, host:port for a server that runs on this machine, a folder that holds the sources, or
     a commit. Raises `LoadtestError` when it is none of these, `ServerFailed` when the server does not come up.
     """
-    if _is_address(what):
+    if is_address(what):
         yield Target(what, on_this_machine(what))
         return
     if what == ".":
@@ -54,8 +58,24 @@ def _survives_nobody(pid: int) -> Iterator[None]:
             watchman.kill()  # before the process ends: afterwards its number may be somebody else's
 
 
+def check_process(pid: int, what: str) -> None:
+    """Raises `LoadtestError` unless `pid` is a process that may be the server at the address `what`.
+
+    Its CPU would be reported as the server's. Where the system shows its sockets, one of them must listen there.
+    """
+    if not is_address(what):
+        raise LoadtestError("--pid is for a server that runs already: --server host:port")
+    if pid < 1 or ended(pid):
+        raise LoadtestError(f"--pid: there is no process {pid}")
+    if listens(pid, int(what.rpartition(":")[2])) is False:
+        raise LoadtestError(f"--pid: process {pid} does not listen at {what}")
+
+
 def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
-    """What the server answers to each request, one after the other. Raises `LoadtestError` for one that it refuses."""
+    """What the server answers to each request, one after the other.
+
+    Raises `LoadtestError` for one that it refuses, `ServerFailed` when there is no server.
+    """
     answers = []
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(target.address, options) as channel:
@@ -65,20 +85,24 @@ def answers_of(target: Target, bodies: Sequence[bytes]) -> list[bytes]:
             try:
                 answers.append(call(body, timeout=_SECONDS_FOR_AN_ANSWER))
             except grpc.RpcError as error:
+                if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAVAILABLE and not answers:
+                    raise ServerFailed(f"no server answers at {target.address}: {error.details()}") from None
                 request = RerankRequest.FromString(body).request_id
                 raise LoadtestError(f"{target.name} refuses request {request}: {exception_of(error)}") from None
     return answers
 
 
-def _is_address(what: str) -> bool:
+def is_address(what: str) -> bool:
+    """Whether it is host:port, and so a server that runs already."""
     host, separator, port = what.rpartition(":")
-    return bool(separator and host and port.isdecimal())
+    return bool(separator and host and port.isascii() and port.isdecimal())
 
 
 def sources_of(commit: str, folder: Path = COMMITS) -> Path:
     """The sources as they were at a commit, unpacked beside the work tree, which is not touched.
 
-    They stay there: compiled kernels are kept by path, so that only the first server of a commit has to compile.
+    They stay there, the last ten that were used: compiled kernels are kept by path, so that only the first server of a
+    commit has to compile.
     Raises `LoadtestError` when there is no such commit.
     """
     full = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
@@ -93,6 +117,10 @@ def sources_of(commit: str, folder: Path = COMMITS) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as partial, tarfile.open(fileobj=BytesIO(archive)) as contents:
             contents.extractall(Path(partial) / "tree", filter="data")
             (Path(partial) / "tree").rename(tree)
+    os.utime(tree)
+    by_use = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for old in by_use[:-MOST_COMMITS]:
+        shutil.rmtree(old, ignore_errors=True)
     return tree
 
 

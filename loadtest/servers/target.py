@@ -26,6 +26,8 @@ def on_this_machine(address: str) -> str:
     host, separator, port = address.rpartition(":")
     if not separator or not port.isdecimal():
         raise LoadtestError(f"{address!r} must be host:port")
+    if not 1 <= int(port[:9]) <= 65_535:
+        raise LoadtestError(f"{address!r}: ports are from 1 to 65535")
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,35 @@ def used(*pids: int | None) -> Used | None:
         cpu += (int(fields[11]) + int(fields[12])) * _TICK
         memory += int(fields[21]) * _PAGE
     return Used(cpu, memory) if found else None
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is no more: gone, or dead and not yet collected by its parent."""
+    try:
+        return _fields(pid)[0] in ("Z", "X")
+    except OSError:
+        return Path("/proc/self/stat").exists()  # without /proc nobody can say
+
+
+def listens(pid: int, port: int) -> bool | None:
+    """Whether a process, or one that descends from it, listens on a TCP port; None when the system does not show it."""
+    sockets = set()
+    try:
+        for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+            if table.exists():
+                rows = [line.split() for line in table.read_text().splitlines()[1:]]
+                sockets |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+        held = {found for member in _tree(pid) for found in _held(member)}
+    except OSError:
+        return None
+    return any(f"socket:[{inode}]" in held for inode in sockets) if sockets else None
+
+
+def _held(pid: int) -> Iterator[str]:
+    """What the file descriptors of a process stand for."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed between two looks
+            yield os.readlink(link)
 
 
 def machine_busy() -> float | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from loadtest.arrivals import Arrivals
 from loadtest.errors import LoadtestError
+from loadtest.workload import limits
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 EMBEDDINGS = ("float16", "float32", "none")
+MOST_GROUPS = 255
 Part = TypeVar("Part", "Requests", "Slo", "Run")
 
 
@@ -95,7 +97,9 @@ def load(name: str) -> Scenario:
         words = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LoadtestError(f"there is no scenario {name!r}; there are {', '.join(names())}") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise LoadtestError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # TOML that is none, or bytes that are no UTF-8
         raise LoadtestError(f"{path}: {error}") from None
     try:
         return parse(words, path.stem)
@@ -108,20 +112,31 @@ def parse(words: Mapping[str, Any], name: str) -> Scenario:
     unknown = sorted(set(words) - {"about", "arrivals", "requests", "slo", "run"})
     if unknown:
         raise LoadtestError(f"unknown: {', '.join(unknown)}")
-    arrivals = dict(words.get("arrivals", {}))
-    groups = tuple(
-        _part(Requests, entry, f"requests[{number}]") for number, entry in enumerate(words.get("requests", ()))
-    )
+    arrivals = dict(_table(words.get("arrivals", {}), "arrivals"))
+    entries = words.get("requests", [])
+    if not isinstance(entries, list):
+        raise LoadtestError("requests must be a list of tables: [[requests]]")
+    groups = tuple(_part(Requests, entry, f"requests[{number}]") for number, entry in enumerate(entries))
+    about, kind = words.get("about", ""), arrivals.pop("kind", "poisson")
+    for path, text in (("about", about), ("arrivals.kind", kind)):
+        if not isinstance(text, str):
+            raise LoadtestError(f"{path} must be of type str")
     scenario = Scenario(
         name=name,
-        about=str(words.get("about", "")),
-        arrivals=Arrivals(str(arrivals.pop("kind", "poisson")), arrivals),
+        about=about,
+        arrivals=Arrivals(kind, arrivals),
         requests=groups,
         slo=_part(Slo, words.get("slo", {}), "slo"),
         run=_part(Run, words.get("run", {}), "run"),
     )
-    _check(scenario)
+    check(scenario)
     return scenario
+
+
+def _table(words: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(words, Mapping):
+        raise LoadtestError(f"{path} must be a table")
+    return words
 
 
 _KINDS: dict[str, Any] = {
@@ -134,33 +149,71 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def _part(kind: type[Part], words: Mapping[str, Any], path: str) -> Part:
+def _part(kind: type[Part], words: Any, path: str) -> Part:
     """A table of the file as its dataclass: every key known, every value of its type, none missing."""
     types = {item.name: str(item.type) for item in fields(kind)}
-    unknown = sorted(set(words) - set(types))
+    unknown = sorted(set(_table(words, path)) - set(types))
     if unknown:
         raise LoadtestError(f"{path}: unknown: {', '.join(unknown)}; there are {', '.join(types)}")
     for name, value in words.items():
         of_type = isinstance(value, _KINDS[types[name]]) and (types[name] == "bool" or not isinstance(value, bool))
         if not of_type:
             raise LoadtestError(f"{path}.{name} must be of type {types[name].removesuffix(' | None')}")
-    try:
-        return kind(**words)
-    except TypeError as error:
-        raise LoadtestError(f"{path}: {str(error).partition(') ')[2]}") from None
+        if types[name] == "list[str]" and not all(isinstance(item, str) for item in value):
+            raise LoadtestError(f"{path}.{name} must hold texts only")
+        if isinstance(value, int | float):
+            limits.finite(f"{path}.{name}", value)
+    without = [item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING]
+    missing = [name for name in without if name not in words]
+    if missing:
+        raise LoadtestError(f"{path}: missing: {', '.join(missing)}")
+    return kind(**words)
 
 
-def _check(scenario: Scenario) -> None:
-    """What types do not say."""
-    if not scenario.requests:
-        raise LoadtestError("requests must hold at least one group")
-    if len({group.name for group in scenario.requests}) < len(scenario.requests):
+def check(scenario: Scenario) -> None:
+    """What types do not say. Raises `LoadtestError` naming the key; to be called again after changes."""
+    groups = scenario.requests
+    if not 1 <= len(groups) <= MOST_GROUPS:
+        raise LoadtestError(f"requests must hold at least one group, and at most {MOST_GROUPS}")
+    if len({group.name for group in groups}) < len(groups):
         raise LoadtestError("requests: every group needs a name of its own")
-    for group in scenario.requests:
-        if group.embeddings not in EMBEDDINGS:
-            raise LoadtestError(f"requests {group.name!r}: embeddings must be one of {', '.join(EMBEDDINGS)}")
-        if group.share <= 0 or group.distinct < 1 or group.slate_size < 1 or group.candidates < 0:
-            raise LoadtestError(f"requests {group.name!r}: share, distinct and slate_size must be above 0")
-    run = scenario.run
-    if min(run.rate, run.seconds, run.deadline_ms, run.processes, run.connections) <= 0 or run.warm_up < 0:
-        raise LoadtestError("run: rate, seconds, deadline_ms, processes and connections must be above 0")
+    for group in groups:
+        _check_group(group)
+    _check_slo(scenario.slo)
+    _check_run(scenario.run)
+
+
+def _check_group(group: Requests) -> None:
+    path = f"requests {group.name!r}"
+    if group.embeddings not in EMBEDDINGS:
+        raise LoadtestError(f"{path}: embeddings must be one of {', '.join(EMBEDDINGS)}")
+    limits.name_of_a_file(f"{path}: policy", group.policy)
+    limits.name_of_a_file(f"{path}: corpus", group.corpus)
+    limits.above_nothing(f"{path}: share", group.share, 1e6)
+    limits.above_nothing(f"{path}: distinct", group.distinct, 100_000)
+    limits.above_nothing(f"{path}: slate_size", group.slate_size, 100_000)
+    limits.above_nothing(f"{path}: dimension", group.dimension, 100_000)
+    limits.within(f"{path}: candidates", group.candidates, 0, 1_000_000)
+
+
+def _check_slo(slo: Slo) -> None:
+    promised = {name: limit for name, limit in asdict(slo).items() if limit is not None}
+    if not promised:
+        raise LoadtestError("slo must promise something: without a promise nothing can be met")
+    for name, limit in promised.items():
+        if name.endswith("_ms"):
+            limits.above_nothing(f"slo.{name}", limit, limits.LONGEST_MS)
+        else:
+            limits.within(f"slo.{name}", limit, 0, 1)
+
+
+def _check_run(run: Run) -> None:
+    limits.above_nothing("run.rate", run.rate, limits.MOST_PER_SECOND)
+    limits.above_nothing("run.seconds", run.seconds, limits.LONGEST_SECONDS)
+    limits.above_nothing("run.deadline_ms", run.deadline_ms, limits.LONGEST_MS)
+    limits.above_nothing("run.processes", run.processes, limits.MOST_PROCESSES)
+    limits.above_nothing("run.connections", run.connections, 1000)
+    limits.within("run.warm_up", run.warm_up, 0, limits.LONGEST_WARM_UP)
+    limits.within("run.seed", run.seed, 0, 2**63 - 1)
+    if run.rate * (run.seconds + run.warm_up) > limits.MOST_REQUESTS:
+        raise LoadtestError(f"run: at most {limits.MOST_REQUESTS:,} requests in all: lower the rate or the seconds")

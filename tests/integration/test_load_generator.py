@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,20 +19,24 @@ import numpy as np
 import pytest
 
 from loadtest.arrivals import Arrivals
-from loadtest.errors import GeneratorFailed
+from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.generator.fleet import Fleet, hired
 from loadtest.modes.trial import Trial
+from loadtest.modes.verdict import Verdict, verdict_of
 from loadtest.output.live import Live
 from loadtest.results.outcome import Outcome
 from loadtest.servers.echo import running_echo
 from loadtest.servers.target import Target
+from loadtest.servers.usage import ended
 from loadtest.workload.bodies import Workload
-from loadtest.workload.scenario import Run
+from loadtest.workload.scenario import Run, Slo
 from reranker.v1.reranker_service_pb2 import DegradedReason, RerankRequest, RerankResponse
 
 BODIES = tuple(RerankRequest(request_id=f"request-{n}", slate_size=5).SerializeToString() for n in range(20))
 ANSWER = RerankResponse(positions=[1, 2, 3]).SerializeToString()
 DEGRADED = RerankResponse(positions=[1], degraded=DegradedReason.DEGRADED_REASON_DEADLINE).SerializeToString()
+ROOT = Path(__file__).resolve().parents[2]
+ORPHANS = Path(__file__).with_name("orphans.py")
 Handler = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
@@ -45,12 +52,18 @@ class Server(grpc.GenericRpcHandler):
 
 @contextmanager
 def serving(handle: Handler, threads: int = 8, seconds: float | None = None) -> Iterator[Target]:
-    """A server in this process; with `seconds` it dies after so many."""
-    server = grpc.server(ThreadPoolExecutor(threads), handlers=[Server(handle)])
+    """A server in this process; with `seconds` it dies so many after its first request."""
+    death = threading.Timer(seconds or 60.0, lambda: server.stop(None))
+    first = threading.Lock()
+
+    def noticing(request: bytes, context: grpc.ServicerContext) -> bytes:
+        if seconds is not None and first.acquire(blocking=False):
+            death.start()
+        return handle(request, context)
+
+    server = grpc.server(ThreadPoolExecutor(threads), handlers=[Server(noticing)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    death = threading.Timer(seconds or 60.0, server.stop, [None])
-    death.start()
     try:
         yield Target("server", f"127.0.0.1:{port}")
     finally:
@@ -160,6 +173,17 @@ def test_a_server_that_dies_leaves_figures(fleet: Fleet) -> None:
     assert found.series[2].answered == 0
 
 
+def test_a_server_that_is_killed_is_said_to_be_gone_and_no_generator_saturated(fleet: Fleet) -> None:
+    with running_echo(BODIES, [ANSWER] * len(BODIES)) as echo:
+        assert echo.pid is not None
+        threading.Timer(1.0, os.kill, [echo.pid, signal.SIGKILL]).start()
+        found = measure(fleet, echo, rate=100, seconds=3, deadline_ms=1000)
+    assert found.machine.server_gone
+    assert found.counts.codes["UNAVAILABLE"] > 50
+    assert not any("late" in reason for reason in found.saturated)
+    assert verdict_of(Slo(p99_ms=50), found) is Verdict.GONE
+
+
 def test_a_rate_beyond_any_process_is_called_saturation(fleet: Fleet) -> None:
     with running_echo(BODIES, [ANSWER] * len(BODIES)) as echo:
         found = measure(fleet, echo, rate=60_000, seconds=0.5, deadline_ms=500)
@@ -187,6 +211,61 @@ def test_a_client_process_that_dies_ends_the_run() -> None:
         threading.Timer(0.7, lambda: os.kill(one.pids[0], signal.SIGKILL)).start()
         with pytest.raises(GeneratorFailed, match="died"):
             measure(one, target, rate=50, seconds=5)
+
+
+def test_clients_end_with_their_parent_and_leave_a_server_that_lives_on_alone() -> None:
+    asked: list[float] = []
+
+    def handle(_: bytes, __: grpc.ServicerContext) -> bytes:
+        asked.append(time.monotonic())
+        return ANSWER
+
+    def waits_for(true: Callable[[], bool], seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not true() and time.monotonic() < until:
+            time.sleep(0.05)
+        return true()
+
+    with serving(handle) as target:
+        command = [sys.executable, str(ORPHANS), target.address]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            clients = [int(pid) for pid in parent.stdout.readline().split()]
+            assert waits_for(lambda: len(asked) > 20, 30)
+            parent.kill()
+        assert waits_for(lambda: all(ended(client) for client in clients), 3)
+        at_the_end = len(asked)
+        time.sleep(1)
+        assert len(asked) == at_the_end
+
+
+def test_a_warm_up_alone_measures_nothing(fleet: Fleet) -> None:
+    with serving(lambda _, __: ANSWER) as target:
+        with pytest.raises(LoadtestError, match="after the warm-up"):
+            measure(fleet, target, rate=0.3, seconds=1, warm_up=6)
+        assert measure(fleet, target, rate=50, seconds=1).counts.codes == {"OK": 50}  # and does no harm
+
+
+def test_the_first_seconds_of_a_schedule_are_those_of_the_whole(fleet: Fleet) -> None:
+    seen: dict[str, list[bytes]] = {"whole": [], "part": []}
+
+    def ask(name: str, first_seconds: float | None) -> Outcome:
+        def handle(request: bytes, _: grpc.ServicerContext) -> bytes:
+            seen[name].append(request)
+            return ANSWER
+
+        workload = Workload(("all",), BODIES, np.zeros(len(BODIES), np.uint8), np.full(len(BODIES), 1 / len(BODIES)))
+        run = Run(rate=50.0, seconds=2.0, warm_up=0.5, deadline_ms=5000.0)
+        with serving(handle, threads=1) as target:
+            trial = Trial(fleet, workload, Arrivals("ramp"), run)
+            return trial.measure(target, Live.silent, first_seconds=first_seconds)
+
+    whole, part = ask("whole", None), ask("part", 1.0)
+    assert [second.due for second in part.series[:2]] == [second.due for second in whole.series[:1]] + [
+        part.series[1].due
+    ]
+    assert sorted(seen["part"]) == sorted(seen["whole"][: len(seen["part"])])
+    assert part.seconds == 1.0
 
 
 def plainest_client(address: str, due: Sequence[float], deadline: float) -> list[float]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadtest.arrivals import KINDS, Arrivals
+from loadtest.arrivals import KINDS, Arrivals, trace
 from loadtest.arrivals.shapes import Stretch, times
 from loadtest.arrivals.trace import gaps
 from loadtest.errors import LoadtestError
@@ -117,8 +119,33 @@ def test_the_warm_up_is_even_and_comes_before_the_shape() -> None:
         ("burst", {"lasts": 6}, "less than arrivals.every"),
         ("replay", {"trace": "nowhere"}, "there are code, conversation"),
         ("step", {"spacing": "random"}, "spacing"),
+        ("step", {"levels": 3}, "arrivals.levels must be a list"),
+        ("step", {"levels": [float("inf"), 1]}, "at most 1,000,000"),
+        ("step", {"levels": [float("nan"), 1]}, "at most 1,000,000"),
+        ("ramp", {"first": float("inf")}, "at most 1,000,000"),
+        ("replay", {"first": 0.5}, "arrivals.first must be of type int"),
+        ("replay", {"first": 10**21}, "at most 1,000,000"),
+        ("replay", {"trace": [1]}, "arrivals.trace must be of type str"),
+        ("burst", {"every": 1e-7, "lasts": 1e-8}, "arrivals.lasts must be 0.01 or more"),
+        ("burst", {"every": 0.05, "lasts": 0.02}, "arrivals.every must be 0.1 or more"),
+        ("burst", {"every": float("inf")}, "at most 1,000,000"),
     ],
 )
 def test_words_that_make_no_sense_are_named(kind: str, words: dict[str, Any], says: str) -> None:
     with pytest.raises(LoadtestError, match=says):
         Arrivals(kind, words)
+
+
+def test_traces_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gaps.cache_clear()
+    monkeypatch.setattr(trace, "FILE", tmp_path / "none.npz")
+    with pytest.raises(LoadtestError, match=r"cannot be read from .*none\.npz"):
+        Arrivals("replay")
+    gaps.cache_clear()
+
+
+def test_many_short_bursts_are_worked_out_at_once() -> None:
+    began = time.monotonic()
+    due = schedule("burst", rate=100, seconds=3600, every=0.1, lasts=0.01)
+    assert len(due) == pytest.approx(360_000, rel=0.02)
+    assert time.monotonic() - began < 20

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
 
 import grpc
 import numpy as np
 import pytest
 
+from loadtest.generator.fleet import Plan
 from loadtest.generator.records import NOT_SENT, OK, STAGES, Usage
+from loadtest.results.collector import Collector
 from loadtest.results.latencies import Latencies
 from loadtest.results.outcome import Second
 from loadtest.results.saturation import reasons
-from tests.unit.loadtest.figures import ECHO, MS, SECOND, outcome, records
+from tests.unit.loadtest.figures import ECHO, MS, SECOND, SERVER, outcome, plan, records
 
 HUNDRED_A_SECOND = np.arange(1000, dtype=np.int64) * (SECOND // 100)
 UNAVAILABLE = int(grpc.StatusCode.UNAVAILABLE.value[0])
@@ -87,10 +93,9 @@ def test_groups_have_percentiles_of_their_own() -> None:
 
 def test_stages_are_summed_up_for_a_server_and_not_for_an_echo_of_its_answers() -> None:
     made = records(HUNDRED_A_SECOND, 1.0, stages=range(1, 1 + len(STAGES)))
-    decode, total = outcome(made, 10).stage("decode"), outcome(made, 10).stage("total")
-    assert decode is not None
-    assert total is not None
-    assert (decode.tolist(), total.tolist()) == ([1, 1, 1], [8, 8, 8])
+    stages = outcome(made, 10).stages
+    assert stages is not None
+    assert stages.tolist() == [[number] * 3 for number in range(1, 1 + len(STAGES))]
     assert outcome(made, 10, target=ECHO).stages is None
 
 
@@ -125,7 +130,7 @@ def latencies(milliseconds: float) -> Latencies:
 def test_why_a_generator_is_not_believed(
     late: float, latency: float, cpu: float, not_sent: int, says: list[str]
 ) -> None:
-    found = reasons(latencies(late), latencies(latency), [Usage(0.2, 1.0), Usage(cpu, 1.0)], not_sent)
+    found = reasons(latencies(late), latencies(latency), [Usage(0.2, 1.0), Usage(cpu, 1.0)], not_sent, 1.0)
     assert len(found) == len(says)
     for reason, text in zip(found, says, strict=True):
         assert text in reason
@@ -134,5 +139,79 @@ def test_why_a_generator_is_not_believed(
 def test_answers_that_never_come_do_not_excuse_requests_that_leave_late() -> None:
     unanswered = latencies(1)
     unanswered.add_unanswered(100)
-    assert reasons(latencies(4), unanswered, [], 0) == ()
-    assert len(reasons(latencies(6), unanswered, [], 0)) == 1
+    assert len(reasons(latencies(26), unanswered, [], 0, deadline=0.1)) == 1
+    # A quarter of the deadline, which each of them took at least: a server that is gone saturates no generator.
+    assert reasons(latencies(24), unanswered, [], 0, deadline=0.1) == ()
+
+
+def collector(of_plan: Plan, seconds: float, server: int | None = None) -> Collector:
+    return Collector(of_plan, ("even", "odd"), np.array([0, 1], np.uint8), seconds, server, lambda *_: None)
+
+
+def test_each_second_is_in_the_series_once_however_far_a_client_is_behind() -> None:
+    """One of two clients stands still: its half of the second second comes 20 s late."""
+    made = records(HUNDRED_A_SECOND[:300], 1.0)
+    behind = (made["due"] >= SECOND) & (made["due"] < 2 * SECOND) & (np.arange(300) % 2 == 0)
+    of = collector(plan(HUNDRED_A_SECOND[:300]), 3)
+    of.add(made[~behind])
+    for tick in range(20):
+        of.tick(float(tick))
+    of.add(made[behind])
+    of.tick(21.0)
+    found = of.outcome(SERVER, 100.0, 22.0, [])
+    assert [(second.second, second.due, second.answered) for second in found.series] == [
+        (0, 100, 100), (1, 100, 100), (2, 100, 100)
+    ]  # fmt: skip
+
+
+def test_seconds_in_which_nothing_was_due_are_in_the_series() -> None:
+    due = np.concatenate([HUNDRED_A_SECOND[:100], HUNDRED_A_SECOND[300:400]])
+    found = outcome(records(due, 1.0), 6)
+    assert [(second.second, second.due) for second in found.series] == [
+        (0, 100), (1, 0), (2, 0), (3, 100), (4, 0), (5, 0)
+    ]  # fmt: skip
+    assert math.isnan(found.series[1].p50)
+
+
+def test_requests_that_no_client_tells_of_are_errors_of_their_second() -> None:
+    of = collector(plan(HUNDRED_A_SECOND[:200]), 2)
+    of.add(records(HUNDRED_A_SECOND[:150], 1.0))
+    found = of.outcome(SERVER, 100.0, 2.0, [])
+    assert [second.errors for second in found.series] == [0, 50]
+
+
+def test_percentiles_that_rest_on_too_few_are_not_numbers() -> None:
+    due = np.arange(50, dtype=np.int64) * (SECOND // 50)
+    found = outcome(records(due, 1.0, stages=range(1, 1 + len(STAGES))), 1)
+    (second,) = found.series
+    assert second.p50 == pytest.approx(1, rel=2e-3)
+    assert math.isnan(second.p99)
+    assert math.isnan(second.late_p99)
+    assert found.stages is not None
+    assert np.isnan(found.stages[:, 2]).all()
+
+
+def test_cpu_is_for_each_answer_and_unknown_below_ten_ticks() -> None:
+    found = outcome(records(HUNDRED_A_SECOND, 1.0, codes=np.where(np.arange(1000) < 600, 14, 0).tolist()), 10)
+    assert 300 < found.machine.answered <= 400
+    for cpu, microseconds in ((0.4, pytest.approx(1000)), (0.09, None), (None, None)):
+        machine = replace(found.machine, server_cpu=cpu, answered=400)
+        assert replace(found, machine=machine).server_us == microseconds
+
+
+def test_thirds_hold_every_measured_request_once() -> None:
+    codes = np.where(np.arange(1000) >= 990, UNAVAILABLE, OK)
+    found = outcome(records(HUNDRED_A_SECOND, np.arange(1000.0), codes=codes.tolist()), 9, warm_up=1)
+    assert [third.count for third in found.thirds] == [300, 300, 300]
+    assert [third.unanswered for third in found.thirds] == [0, 0, 10]
+    assert found.thirds[1].longest == pytest.approx(699, rel=2e-3)
+
+
+def test_a_server_whose_process_has_ended_is_noticed() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        of = collector(plan(HUNDRED_A_SECOND), 10, process.pid)
+        of.add(records(HUNDRED_A_SECOND, 1.0))
+        assert of.outcome(SERVER, 100.0, 10.0, []).machine.server_gone
+    of = collector(plan(HUNDRED_A_SECOND), 10, os.getpid())
+    assert not of.outcome(SERVER, 100.0, 10.0, []).machine.server_gone

@@ -46,14 +46,13 @@ def test_nothing_at_all_is_not_a_number() -> None:
     assert holding([], unanswered=1).percentile(1) == math.inf
 
 
-def test_merged_is_the_same_as_recorded_together() -> None:
-    parts = np.random.default_rng(1).gamma(2, 3, 2000).reshape(4, -1)
-    merged = Latencies()
-    for part in parts:
-        merged.merge(holding(part, unanswered=1))
-    whole = holding(parts.ravel(), unanswered=4)
-    percents = [1, 25, 50, 75, 99, 99.7, 100]
-    assert merged.percentiles(percents) == whole.percentiles(percents)
+def test_a_percentile_wants_a_request_beyond_it() -> None:
+    for percent, wanted in ((50, 2), (95, 20), (99, 100), (99.9, 1000)):
+        assert holding(np.ones(wanted)).knows(percent)
+        assert not holding(np.ones(wanted - 1)).knows(percent)
+    known, unknown = holding(np.ones(20)).known([95, 99])
+    assert known == pytest.approx(1, rel=2e-3)
+    assert math.isnan(unknown)
 
 
 def test_other_tools_can_read_it() -> None:

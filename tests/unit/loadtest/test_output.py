@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import xml.etree.ElementTree as ET
 from io import StringIO
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 
 from examples.display import Screen
+from loadtest.errors import LoadtestError
 from loadtest.generator.records import STAGES
 from loadtest.output import document as documents
-from loadtest.output import markdown, page, report
+from loadtest.output import markdown, page, report, tables
 from loadtest.output.charts import Chart, Line
+from loadtest.output.folder import check_folder, keep_earlier
 from loadtest.output.live import Live
 from loadtest.results.gates import judge
 from loadtest.workload import bodies, scenario
@@ -65,6 +68,7 @@ def test_it_is_json_without_extensions(document: dict[str, Any], tmp_path: Path)
 def test_the_picture_is_two_tables_for_the_docs() -> None:
     row = {"scenario": "small", "candidates": 100, "bytes": 14_655, "knee": "≥ 800", "rate": 400.0, "p50": 1.234}
     row |= {"p99": documents.UNANSWERED, "echo_p50": 0.5, "p99.9": None, "server_us": 901.4, "beyond_echo_us": 700.0}
+    row |= {"doubts": []}
     stages = {name: {"mean": 0.0 if name == "signals" else 12.3} for name in STAGES}
     first, second = markdown.picture({"picture": [{**row, "stages_us": stages}]}).split("\n\n")
     assert first.splitlines()[2] == "| `small` | 100 | 15 | ≥ 800 | 400 | 1.23 | unanswered | – | 0.50 | 901 | 700 |"
@@ -126,3 +130,48 @@ def test_a_long_run_prints_some_of_its_seconds() -> None:
     for second in found.series * 2:
         live.second(second, 0)
     assert len(stream.getvalue().splitlines()) == 3 + 2
+
+
+def test_the_picture_says_beside_a_row_why_it_is_doubtful() -> None:
+    row = {"scenario": "small", "candidates": 100, "bytes": 14_655, "knee": "≥ 800", "rate": 400.0, "p50": 1.2}
+    row |= {"p99": 2.0, "echo_p50": 0.5, "p99.9": None, "server_us": None, "beyond_echo_us": None}
+    row |= {"doubts": ["the generator was saturated"], "stages_us": None}
+    made = markdown.picture({"picture": [row]})
+    assert "| `small` † |" in made
+    assert "† `small`: the generator was saturated." in made
+
+
+def test_a_gate_that_is_not_decided_says_why() -> None:
+    few = outcome(records(DUE[:20], 1.0), 1)
+    stream = StringIO()
+    tables.gates(Screen(stream), documents.of_gates(judge(scenario.load("small").slo, few)))
+    assert "not known: 20 requests, it wants 100" in stream.getvalue()
+
+
+def test_a_tail_that_the_generator_made_is_called_its_own() -> None:
+    due = np.arange(10_000, dtype=np.int64) * (SECOND // 1000)
+    late = np.where(np.arange(10_000) < 30, 80.0, 0.0)
+    run = documents.of_outcome(outcome(records(due, 1.0 + late, late_ms=late), 10), "server")
+    (doubt,) = (text for text in report.doubts_of([run]) if "p99.9" in text)
+    assert "the generator's, not the server's" in doubt
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_first(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LoadtestError, match="--out: cannot write"):
+        check_folder(tmp_path / "file" / "folder")
+    check_folder(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+
+
+def test_earlier_documents_are_kept(tmp_path: Path) -> None:
+    assert keep_earlier(tmp_path, "rate-small") is None
+    for number in range(3):
+        for ending in (".json", ".html"):
+            documents.write_text(tmp_path / f"rate-small{ending}", str(number))
+        os.utime(tmp_path / "rate-small.json", (0, 0))
+        os.utime(tmp_path / "rate-small.html", (0, 0))
+        kept = keep_earlier(tmp_path, "rate-small")
+        assert kept == "rate-small-19700101T000000Z" + ("" if number == 0 else f"-{number + 1}")
+        assert (tmp_path / f"{kept}.json").read_text() == str(number)
+    assert len(list(tmp_path.iterdir())) == 6

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +23,7 @@ GROUP = {"name": "a", "corpus": "shades", "kinds": ["text_search"], "policy": "d
 
 
 def parsed(**words: Any) -> scenario.Scenario:
-    return scenario.parse({"requests": [GROUP], "run": {"rate": 10}, **words}, "mine")
+    return scenario.parse({"requests": [GROUP], "run": {"rate": 10}, "slo": {"p99_ms": 9}, **words}, "mine")
 
 
 def test_the_shipped_ones_are_there() -> None:
@@ -85,11 +91,46 @@ def test_requests_are_drawn_by_their_groups_shares() -> None:
         ({"run": {"rate": 0}}, "must be above 0"),
         ({"run": {"rate": True}}, "run.rate must be of type float"),
         ({"slo": {"p98_ms": 1}}, "slo: unknown: p98_ms; there are p50_ms"),
+        ({"slo": {}}, "must promise something"),
+        ({"requests": 5}, "must be a list of tables"),
+        ({"requests": [5]}, r"requests\[0\] must be a table"),
+        ({"slo": 3}, "slo must be a table"),
+        ({"run": 3}, "run must be a table"),
+        ({"arrivals": "poisson"}, "arrivals must be a table"),
+        ({"arrivals": {"kind": 3}}, "arrivals.kind must be of type str"),
+        ({"about": 3}, "about must be of type str"),
+        ({"run": {"rate": math.nan}}, "run.rate must be a finite number"),
+        ({"run": {"rate": math.inf}}, "run.rate must be a finite number"),
+        ({"run": {"rate": 1e12}}, "run.rate must be above 0 and at most 100,000"),
+        ({"run": {"rate": 10, "seconds": math.nan}}, "run.seconds must be a finite number"),
+        ({"run": {"rate": 10, "warm_up": math.inf}}, "run.warm_up must be a finite number"),
+        ({"run": {"rate": 10, "warm_up": 1e9}}, "run.warm_up must be from 0 to 3,600"),
+        ({"run": {"rate": 10, "deadline_ms": math.nan}}, "run.deadline_ms must be a finite number"),
+        ({"run": {"rate": 10, "seed": -1}}, "run.seed must be from 0 to"),
+        ({"run": {"rate": 90_000, "seconds": 10_000}}, "at most 50,000,000 requests in all"),
+        ({"slo": {"p99_ms": math.nan}}, "slo.p99_ms must be a finite number"),
+        ({"slo": {"p99_ms": -5}}, "slo.p99_ms must be above 0"),
+        ({"slo": {"errors": 1.5}}, "slo.errors must be from 0 to 1"),
+        ({"requests": [{**GROUP, "share": math.inf}]}, "share must be a finite number"),
+        ({"requests": [{**GROUP, "attributes": [1]}]}, "attributes must hold texts only"),
+        ({"requests": [{**GROUP, "dimension": -64}]}, "dimension must be above 0"),
+        ({"requests": [{**GROUP, "slate_size": 99_999_999_999}]}, "slate_size must be above 0 and at most"),
+        ({"requests": [{**GROUP, "policy": "../../etc/passwd"}]}, "policy must be a plain name"),
+        ({"requests": [{**GROUP, "corpus": "../shades"}]}, "corpus must be a plain name"),
+        ({"requests": [{**GROUP, "name": str(n)} for n in range(300)]}, "at most 255"),
     ],
 )
 def test_mistakes_are_named(words: dict[str, Any], says: str) -> None:
     with pytest.raises(LoadtestError, match=says):
         parsed(**words)
+
+
+def test_a_file_that_is_no_text_and_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bytes.toml").write_bytes(b"about = '\xff'")
+    (tmp_path / "folder.toml").mkdir()
+    for name in ("bytes.toml", "folder.toml"):
+        with pytest.raises(LoadtestError, match=name):
+            scenario.load(str(tmp_path / name))
 
 
 def test_a_scenario_that_is_not_there_names_those_that_are() -> None:
@@ -109,6 +150,20 @@ def test_a_scenario_that_is_not_there_names_those_that_are() -> None:
 def test_workloads_that_cannot_be_had_are_named(change: dict[str, Any], says: str) -> None:
     with pytest.raises(LoadtestError, match=says):
         bodies.build(parsed(requests=[{**GROUP, **change}]))
+
+
+def test_what_a_killed_load_test_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    orphan, living = tmp_path / f"loadtest-policies-{process.pid}-x", tmp_path / f"loadtest-policies-{os.getpid()}-x"
+    others = tmp_path / "loadtest-policies-somebody"
+    for folder in (orphan, living, others):
+        folder.mkdir()
+    with policies.gathered(["default"]) as folder:
+        assert folder.parent == tmp_path
+        assert not orphan.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {living.name, others.name}
 
 
 def test_a_policy_that_nobody_has_is_named() -> None:
