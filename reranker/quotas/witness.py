@@ -28,6 +28,7 @@ _STEPS_IN_ALL = 4_000
 _FEWEST = 20  # steps that even a list too long for the budget is given
 _TRIED_TO_THE_END = 16  # slots: on longer slates, too many slates are left to be tried one by one
 _LOOKAHEADS = 4  # times the budget of one search: what trying picks may cost in all
+_LEAST_LOOKS = 100_000  # what looking costs on short lists, which is not worth being spared
 _PATIENCE = 8  # steps without progress until a pick is refused; a search that succeeds rarely waits that long
 _SHORT, _SHORT_PATIENCE = 12, 60  # on short slates steps are cheap, and refusing a legal pick is not
 
@@ -50,12 +51,14 @@ class WitnessGate:
         self._packed = Packed(self._series, self.rows, eased, alike, alike_span)
         self._opened = -1  # the slot for which the last accepted pick has opened kinds already
         self._budget = budget
-        self._slots, self._hurried = pool.slots, False
+        self._slots = pool.slots
         self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
         affordable = max(_FEWEST, 3 * budget.additions // (1_000 + 3 * len(self.rows) * pool.slots))
         self._at_start, self._in_all = min(_STEPS_AT_START, affordable // 2), min(_STEPS_IN_ALL, affordable)
         a_try = 3 * (self._patience + 2) * pool.slots * (1 + len(self.rows.kind_series) // max(1, len(self.rows)))
         self._tries = max(_FEWEST, _LOOKAHEADS * budget.additions // a_try)
+        looks = len(self._series.row) * pool.slots * pool.slots  # for kinds to shut in every slot
+        self._hurried = looks > _LOOKAHEADS * max(budget.additions, _LEAST_LOOKS)
         left = self._find(self._at_start)
         self.proven_infeasible = eased.changed
         if left and not eased.changed and pool.slots <= _TRIED_TO_THE_END:
