@@ -54,11 +54,11 @@ class Reasons:
             return OutcomeReason.PINNED
         if units <= _peak(lower - np.minimum(np.minimum(self._prefixes, standing), self._table.upper[row])):
             return OutcomeReason.CONFLICT
-        return self._more_than_slots if self._crowds.any() else OutcomeReason.CONFLICT
+        return OutcomeReason.CROWDING if self._crowds.any() else OutcomeReason.CONFLICT
 
     @property
     def _more_than_slots(self) -> OutcomeReason:
-        """More is asked than there are slots; a list shorter than the slate has too few of them itself (rule 6)."""
+        """The bound alone asks for more than there are slots: in a list shorter than the slate, for want of candidates."""
         return OutcomeReason.SUPPLY if len(self.pool) < self._asked else OutcomeReason.CROWDING
 
     def lacks_candidates(self, row: int, units: int) -> bool:

@@ -146,12 +146,19 @@ def test_several_values_an_item_break_as_little_as_can_be_on_short_slates() -> N
         assert deficit(instance, case.run().positions.tolist()) == Completions(instance).least([]), seed
 
 
-def test_more_than_slots_is_want_of_candidates_on_a_list_shorter_than_the_slate() -> None:
-    each = [{"attribute": "tone", "at_least_one_of_each": True, "within": 1}]
-    (outcome,) = broken(served(["x", "y"], each, 3))
-    assert (outcome.reason, outcome.over_fetch) == (OutcomeReason.SUPPLY, 0), "no number of them makes room for two"
-    (outcome,) = broken(served(["x", "y", "x"], each, 3))
+def test_a_bound_alone_that_wants_more_than_slots_is_want_of_candidates_on_a_short_list() -> None:
+    many = [{"attribute": "tone", "min_count": {"x": 3}, "within": 2}]
+    (outcome,) = broken(served(["x", "x", "x"], many, 4))
+    assert (outcome.reason, outcome.over_fetch) == (OutcomeReason.SUPPLY, 0), "no number of them makes room for three"
+    (outcome,) = broken(served(["x", "x", "x", "y"], many, 4))
     assert outcome.reason is OutcomeReason.CROWDING
+
+
+def test_bounds_that_crowd_each_other_do_so_on_a_short_list_too() -> None:
+    each = [{"attribute": "tone", "at_least_one_of_each": True, "within": 1}]
+    for tones in (["x", "y"], ["x", "y", "x"]):
+        (outcome,) = broken(served(tones, each, 3))
+        assert outcome.reason is OutcomeReason.CROWDING
 
 
 @pytest.mark.parametrize("tones", [["x"] * 2, ["x"] * 2 + ["y"], ["x"] * 4, ["x"] * 5, ["y"]])
