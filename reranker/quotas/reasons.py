@@ -58,7 +58,7 @@ class Reasons:
 
     @property
     def _more_than_slots(self) -> OutcomeReason:
-        """The bound alone asks for more than there are slots: in a list shorter than the slate, for want of candidates."""
+        """The bound alone asks for more than there are slots: on a list shorter than the slate, for want of items."""
         return OutcomeReason.SUPPLY if len(self.pool) < self._asked else OutcomeReason.CROWDING
 
     def lacks_candidates(self, row: int, units: int) -> bool:
