@@ -26,7 +26,6 @@ def recent(**columns: object) -> Spoil:
 BAD: dict[str, tuple[Spoil, str]] = {
     "numbers shown recently among texts": (recent(item_ids=[], item_numbers=[1]), "context.recent.item_numbers"),
     "shown recently under two forms of id": (recent(item_numbers=[1]), "context.recent"),
-    "shown recently twice": (recent(item_ids=["y", "z", "y"]), "context.recent.item_ids[2]"),
     "shown recently without a name": (recent(item_ids=["y", ""]), "context.recent.item_ids[1]"),
     "too many shown recently": (recent(item_ids=list(map(str, range(1001)))), "context.recent.item_ids"),
     "recent scores of others": (recent(scores=[1, 2, 3]), "context.recent.scores"),
@@ -118,7 +117,7 @@ def test_a_violation_is_named_by_its_field(
 
 def test_everything_wrong_with_a_context_comes_at_once(channel: grpc.Channel) -> None:
     request = sound_request()
-    names = ("a huge cursor", "refined twice", "shown recently twice", "target twice", "nobody fixed", "long surface")
+    names = ("a huge cursor", "refined twice", "shown recently without a name", "target twice", "nobody fixed", "long surface")
     for name in names:
         BAD[name][0](request)
     assert set(refusal(channel, request)[2]) == {BAD[name][1] for name in names}
@@ -152,8 +151,5 @@ def test_garbage_in_a_context_never_breaks_the_server(channel: grpc.Channel) -> 
 
 def test_of_recently_shown_items_a_refusal_speaks_as_of_items(channel: grpc.Channel) -> None:
     request = sound_request()
-    recent(scores=[1.0], item_ids=["y", "y"])(request)
-    assert refusal(channel, request)[2] == {
-        "context.recent.item_ids[1]": "must be unique, repeats context.recent.item_ids[0]",
-        "context.recent.scores": "must have one score per id: 2, has 1",
-    }
+    recent(scores=[1.0], item_ids=["y", "y"])(request)  # an item may have been shown twice
+    assert refusal(channel, request)[2] == {"context.recent.scores": "must have one score per id: 2, has 1"}

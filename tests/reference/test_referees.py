@@ -161,7 +161,8 @@ def test_duplicates_are_clamped() -> None:
 def test_normalisation_by_hand() -> None:
     assert normalise([1.0, 3.0], "zscore").tolist() == [-1, 1]
     assert normalise([1.0, 3.0, 2.0], "minmax").tolist() == [0, 1, 0.5]
-    assert normalise([1.0, 3.0, 3.0], "rank").tolist() == [0, 1, 0.5]
+    assert normalise([1.0, 3.0, 3.0], "rank").tolist() == [0, 1, 1]
+    assert normalise([5.0, 4.0, 4.0, 1.0, 0.5], "rank").tolist() == [1, 0.625, 0.625, 0.25, 0]
     for form in ("zscore", "minmax", "rank"):
         assert normalise([7.0], form).tolist() == [0]
     for form in ("zscore", "minmax"):
