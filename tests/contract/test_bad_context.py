@@ -117,8 +117,8 @@ def test_a_violation_is_named_by_its_field(
 
 def test_everything_wrong_with_a_context_comes_at_once(channel: grpc.Channel) -> None:
     request = sound_request()
-    names = ("a huge cursor", "refined twice", "target twice", "nobody fixed", "long surface")
-    names += ("shown recently without a name",)
+    names = ["a huge cursor", "refined twice", "target twice", "nobody fixed", "long surface"]
+    names.append("shown recently without a name")
     for name in names:
         BAD[name][0](request)
     assert set(refusal(channel, request)[2]) == {BAD[name][1] for name in names}
