@@ -70,7 +70,7 @@ def number_kinds(
         many = _rows_of(i, codes, base, start, rows, is_fixed, first_kept, mine)
         key = 1
         for c in range(many):
-            key = ((key ^ (mine[c] + 1)) * 16777619) & 0xFFFFFFFF
+            key = ((key ^ (int(mine[c]) + 1)) * 16777619) & 0xFFFFFFFF
         at = (key ^ (key >> 15)) & (size - 1)
         while True:
             q = known[at]

@@ -35,7 +35,7 @@ _NO_MOVE = 1 << 60
 @inner
 def _draw(numbers: NDArray[np.int64]) -> int:
     """A random number of 31 bits; a linear congruence is enough to break ties, and the same on every machine."""
-    numbers[1] = (numbers[1] * 1103515245 + 12345) & 0x7FFFFFFFFFFF
+    numbers[1] = (int(numbers[1]) * 1103515245 + 12345) & 0x7FFFFFFFFFFF
     return int(numbers[1] >> 16)
 
 
