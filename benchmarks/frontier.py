@@ -82,7 +82,7 @@ def read(name: str, kind: str, attribute: str, most: int) -> Iterator[Request]:
         scores = np.array(record.request.candidates.scores)
         candidates = Candidates(ids, scores, corpus.embeddings[rows].astype(np.float32), {attribute: aspects})
         relevant = corpus.words[record.request.request_id].get("relevant")
-        liked = None if relevant is None else np.isin(ids, list(map(str, relevant)))  # type: ignore[call-overload]
+        liked = np.isin(ids, [str(item) for item in relevant]) if isinstance(relevant, list) else None
         yield Request(candidates, aspects, liked)
 
 

@@ -6,13 +6,9 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from loadtest.errors import GeneratorFailed, LoadtestError
 from loadtest.generator.client import serve
@@ -22,29 +18,6 @@ from loadtest.workload.limits import MOST_PER_SECOND, MOST_PROCESSES, MOST_REQUE
 _SECONDS_TO_BE_READY = 30.0
 _SECONDS_BEFORE_THE_START = 0.1
 _SECONDS_BEYOND_THE_END = 15.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One run as all processes share it; times in nanoseconds after the start, the deadline in seconds."""
-
-    address: str
-    due: NDArray[np.int64]
-    requests: NDArray[np.int32]
-    deadline: float
-    connections: int
-    measured_from: int
-
-    def part(self, number: int, of: int) -> Order:
-        """What one process sends."""
-        return Order(
-            address=self.address,
-            due=self.due[number::of],
-            requests=self.requests[number::of],
-            deadline=self.deadline,
-            connections=self.connections,
-            measured_from=self.measured_from,
-        )
 
 
 class Fleet:
@@ -59,7 +32,7 @@ class Fleet:
         """The processes' ids."""
         return [process.pid for process, _ in self._members if process.pid]
 
-    def run(self, plan: Plan, on_records: Callable[[Records], None], on_tick: Callable[[float], None]) -> list[Usage]:
+    def run(self, order: Order, on_records: Callable[[Records], None], on_tick: Callable[[float], None]) -> list[Usage]:
         """Send everything, hand records on as they come, call `on_tick` with the seconds since the start all the while.
 
         `on_tick` comes every 50 ms or so, and exactly once first: before the start, with a negative number. Raises
@@ -67,14 +40,14 @@ class Fleet:
         """
         if self._failed:
             raise GeneratorFailed("a client process has failed before")
-        if len(plan.due) == 0:
+        if len(order.due) == 0:
             raise LoadtestError("not one request is due: raise the rate or the seconds")
-        if len(plan.due) > MOST_REQUESTS or len(plan.due) > MOST_PER_SECOND * (plan.due[-1] / 1e9 + 1):
+        if len(order.due) > MOST_REQUESTS or len(order.due) > MOST_PER_SECOND * (order.due[-1] / 1e9 + 1):
             raise LoadtestError(f"at most {MOST_PER_SECOND} requests a second and {MOST_REQUESTS} in all")
         self._failed = True  # until this run has ended well
         connections = {connection: number for number, (_, connection) in enumerate(self._members)}
         for connection, number in connections.items():
-            _sent(connection, plan.part(number, len(self._members)))
+            _sent(connection, order.part(number, len(self._members)))
         for connection in connections:
             self._expect_ready(connection)
         start = time.monotonic_ns() + int(_SECONDS_BEFORE_THE_START * 1e9)
@@ -82,7 +55,7 @@ class Fleet:
             _sent(connection, start)
         on_tick(-_SECONDS_BEFORE_THE_START)
         usages: dict[int, Usage] = {}
-        overdue = plan.due[-1] / 1e9 + plan.deadline + _SECONDS_BEYOND_THE_END
+        overdue = order.due[-1] / 1e9 + order.deadline + _SECONDS_BEYOND_THE_END
         while len(usages) < len(connections):
             waiting = {connection: number for connection, number in connections.items() if number not in usages}
             readable = wait(list(waiting), timeout=0.05)
@@ -97,7 +70,7 @@ class Fleet:
             seconds = (time.monotonic_ns() - start) / 1e9
             on_tick(seconds)
             if seconds > overdue:
-                raise GeneratorFailed(f"a client process is still at it {seconds - plan.due[-1] / 1e9:.0f} s too late")
+                raise GeneratorFailed(f"a client process is still at it {seconds - order.due[-1] / 1e9:.0f} s too late")
         self._failed = False
         return [usages[number] for number in sorted(usages)]
 

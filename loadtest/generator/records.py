@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import grpc
@@ -41,7 +41,7 @@ def code_name(code: int) -> str:
 
 @dataclass(frozen=True)
 class Order:
-    """One run for one client process: `due` in nanoseconds after the start, and which body is sent at each."""
+    """One run: `due` in nanoseconds after the start, and which body is sent at each; the deadline in seconds."""
 
     address: str
     due: NDArray[np.int64]
@@ -49,6 +49,10 @@ class Order:
     deadline: float
     connections: int
     measured_from: int
+
+    def part(self, number: int, of: int) -> Order:
+        """What one process sends."""
+        return replace(self, due=self.due[number::of], requests=self.requests[number::of])
 
 
 @dataclass(frozen=True)

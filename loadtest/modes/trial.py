@@ -11,8 +11,8 @@ import numpy as np
 
 from loadtest.arrivals import Arrivals
 from loadtest.errors import LoadtestError
-from loadtest.generator.fleet import Fleet, Plan
-from loadtest.generator.records import Usage
+from loadtest.generator.fleet import Fleet
+from loadtest.generator.records import Order, Usage
 from loadtest.results.collector import Collector
 from loadtest.results.outcome import Outcome, Second
 from loadtest.servers.target import Target
@@ -46,7 +46,7 @@ class Trial:
         due = self.arrivals.schedule(run.rate, run.seconds, run.warm_up, run.seed)
         requests = self.workload.drawn(len(due), run.seed)
         sent = int(np.searchsorted(due, round((run.warm_up + seconds) * 1e9)))
-        plan = Plan(
+        order = Order(
             address=target.address,
             due=due[:sent],
             requests=requests[:sent],
@@ -54,11 +54,11 @@ class Trial:
             connections=run.connections,
             measured_from=round(run.warm_up * 1e9),
         )
-        if not (plan.due >= plan.measured_from).any():
+        if not (order.due >= order.measured_from).any():
             raise LoadtestError("not one request is due after the warm-up: raise the rate or the seconds")
-        collector = Collector(plan, self.workload.groups, self.workload.group_of, seconds, target.pid, on_second)
+        collector = Collector(order, self.workload.groups, self.workload.group_of, seconds, target.pid, on_second)
         clock = _Clock(collector.tick)
-        usages: list[Usage] = self.fleet.run(plan, collector.add, clock)
+        usages: list[Usage] = self.fleet.run(order, collector.add, clock)
         return collector.outcome(target, run.rate, clock.seconds, usages)
 
 

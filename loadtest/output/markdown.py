@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtest.generator.records import STAGES
-from loadtest.output.words import count, milliseconds, rate
+from loadtest.output.words import count, scenario_figures
 
 _HEADER = (
     "scenario", "candidates", "kB", "knee, requests a second", "half of it", "p50, ms", "p99", "p99.9", "echo p50",
@@ -17,19 +17,7 @@ _HEADER = (
 def picture(document: dict[str, Any]) -> str:
     """Knee, latency and cost by scenario; then the mean of each stage."""
     rows = document["picture"]
-    first = [
-        [
-            f"`{row['scenario']}`{' †' if row['doubts'] else ''}",
-            count(row["candidates"]),
-            f"{row['bytes'] / 1e3:.0f}",
-            row["knee"],
-            rate(row["rate"]),
-            *(milliseconds(row[name]) for name in ("p50", "p99", "p99.9", "echo_p50")),
-            count(row["server_us"]),
-            count(row["beyond_echo_us"]),
-        ]
-        for row in rows
-    ]
+    first = [[f"`{row['scenario']}`{' †' if row['doubts'] else ''}", *scenario_figures(row)] for row in rows]
     second = [
         [name if name != "total" else "the handler, all of it", *(_mean(row, name) for row in rows)]
         for name in STAGES

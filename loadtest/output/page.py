@@ -88,10 +88,10 @@ def _against_rate(steps: Sequence[dict[str, Any]], promise: tuple[str, float] | 
     def line(name: str, of: Callable[[dict[str, Any]], float | None]) -> Line:
         return Line(name, [(float(step["rate"]), of(step)) for step in steps])
 
-    latency = [
-        line(name, lambda step, name=name: _number(step["latency_ms"].get(name)))  # type: ignore[misc]
-        for name in ("p50", "p90", "p99", "p99.9")
-    ]
+    def percentile(name: str) -> Line:
+        return line(name, lambda step: _number(step["latency_ms"].get(name)))
+
+    latency = [percentile(name) for name in ("p50", "p90", "p99", "p99.9")]
     cores = [line("server", lambda step: _cores(step)), line("busiest client", lambda s: max(s["client_cpu_shares"]))]
     return [
         Chart("Latency against rate", "requests a second", "milliseconds", latency, log_y=True, level=promise),

@@ -7,7 +7,7 @@ from typing import Any
 
 from examples.display import Screen
 from loadtest.generator.records import STAGES
-from loadtest.output.words import GATES, count, gate_value, milliseconds, rate, share
+from loadtest.output.words import GATES, count, gate_value, milliseconds, rate, scenario_figures, share
 
 _PERCENTILES = ("p50", "p90", "p95", "p99", "p99.9", "max")
 _STAGES = {
@@ -146,20 +146,7 @@ def picture(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
         "server µs",
         "beyond",
     ]
-    rows = [
-        [
-            row["scenario"],
-            count(row["candidates"]),
-            f"{row['bytes'] / 1e3:.0f}",
-            row["knee"],
-            rate(row["rate"]),
-            *(milliseconds(row[name]) for name in ("p50", "p99", "p99.9", "echo_p50")),
-            count(row["server_us"]),
-            count(row["beyond_echo_us"]),
-        ]
-        for row in found
-    ]
-    screen.table(header, rows)
+    screen.table(header, [[row["scenario"], *scenario_figures(row)] for row in found])
     for row in found:
         for doubt in row["doubts"]:
             screen.line(f"{row['scenario']}: {doubt}")

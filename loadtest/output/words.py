@@ -34,6 +34,19 @@ def rate(value: float) -> str:
     return "∞" if math.isinf(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
+def scenario_figures(row: dict[str, Any]) -> list[str]:
+    """A scenario's figures in the picture: size, knee, latency at half of it, and cost."""
+    return [
+        count(row["candidates"]),
+        f"{row['bytes'] / 1e3:.0f}",
+        row["knee"],
+        rate(row["rate"]),
+        *(milliseconds(row[name]) for name in ("p50", "p99", "p99.9", "echo_p50")),
+        count(row["server_us"]),
+        count(row["beyond_echo_us"]),
+    ]
+
+
 GATES = {
     "p50_ms": "p50, ms",
     "p95_ms": "p95, ms",

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.generator.fleet import Plan
-from loadtest.generator.records import DEADLINE_EXCEEDED, NOT_SENT, OK, STAGES, Records, Usage, code_name
+from loadtest.generator.records import DEADLINE_EXCEEDED, NOT_SENT, OK, STAGES, Order, Records, Usage, code_name
 from loadtest.results.latencies import Latencies, enough
 from loadtest.results.outcome import Counts, Machine, Outcome, Second
 from loadtest.results.saturation import reasons
@@ -28,21 +27,21 @@ class Collector:
 
     def __init__(
         self,
-        plan: Plan,
+        order: Order,
         groups: Sequence[str],
         group_of: NDArray[np.uint8],
         seconds: float,
         server: int | None,
         on_second: Callable[[Second, int], None],
     ) -> None:
-        self._plan = plan
-        self._warm_up, self._seconds = plan.measured_from, seconds
+        self._order = order
+        self._warm_up, self._seconds = order.measured_from, seconds
         self._group_names, self._group_of = tuple(groups), group_of
         self._server = server
         self._on_second = on_second
         whole = math.ceil(self._warm_up / _SECOND + seconds)
-        self._due = np.bincount(plan.due // _SECOND, minlength=whole)  # seconds in which nothing is due are there too
-        self._counts = Counts(due=int(np.count_nonzero(plan.due >= self._warm_up)))
+        self._due = np.bincount(order.due // _SECOND, minlength=whole)  # seconds in which nothing is due are there too
+        self._counts = Counts(due=int(np.count_nonzero(order.due >= self._warm_up)))
         self._latency, self._service, self._late = Latencies(), Latencies(), Latencies()
         self._groups = {name: Latencies() for name in self._group_names}
         self._thirds = (Latencies(), Latencies(), Latencies())
@@ -102,10 +101,10 @@ class Collector:
         self._latency.add_unanswered(unanswered)
         self._service.add_unanswered(unanswered)
         for number, name in enumerate(self._group_names):
-            asked = self._plan.requests[self._plan.due >= self._warm_up]
+            asked = self._order.requests[self._order.due >= self._warm_up]
             due = int(np.count_nonzero(self._group_of[asked] == number))
             self._groups[name].add_unanswered(due - self._groups[name].answered)
-        measured = np.bincount(self._third_of(self._plan.due[self._plan.due >= self._warm_up]), minlength=3).tolist()
+        measured = np.bincount(self._third_of(self._order.due[self._order.due >= self._warm_up]), minlength=3).tolist()
         for third, due in zip(self._thirds, measured, strict=True):
             third.add_unanswered(due - third.answered)
         stages = np.concatenate(self._stages) if self._stages else np.zeros((0, len(STAGES)), np.uint32)
@@ -113,7 +112,7 @@ class Collector:
             target=target.name,
             rate=rate,
             seconds=self._seconds,
-            deadline=self._plan.deadline,
+            deadline=self._order.deadline,
             counts=self._counts,
             latency=self._latency,
             service=self._service,
@@ -124,7 +123,7 @@ class Collector:
             stages=None if target.is_echo else _summary(stages),
             machine=self._machine(last, clients),
             saturated=reasons(
-                self._late, self._latency, clients, self._counts.codes[code_name(NOT_SENT)], self._plan.deadline
+                self._late, self._latency, clients, self._counts.codes[code_name(NOT_SENT)], self._order.deadline
             ),
         )
 
@@ -137,7 +136,7 @@ class Collector:
         codes = Counter(measured["code"].tolist())
         counts.codes.update({code_name(code): number for code, number in codes.items()})
         counts.degraded += int(np.count_nonzero(measured["degraded"]))
-        late = int(np.count_nonzero(latency > self._plan.deadline * 1e9))
+        late = int(np.count_nonzero(latency > self._order.deadline * 1e9))
         counts.deadline_misses += codes[DEADLINE_EXCEEDED] + late
 
     def _tell(self, second: int) -> None:
@@ -193,7 +192,7 @@ class Collector:
             theirs = last.busy - first.busy - (last.ours.cpu - first.ours.cpu)
             others = max(0.0, theirs / (wall * (os.cpu_count() or 1)))
         # The first sample comes a moment after the warm-up: answers of that moment are left out by their share.
-        asked = np.count_nonzero(self._plan.due >= first.at * _SECOND) / max(1, self._counts.due)
+        asked = np.count_nonzero(self._order.due >= first.at * _SECOND) / max(1, self._counts.due)
         gone = self._server is not None and ended(self._server)
         return Machine(wall, round(asked * self._latency.answered), cpu, memory, tuple(clients), others, gone)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import grpc
 import pytest
@@ -13,12 +14,12 @@ from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 from tests.contract.refusals import CODE, Spoil, assert_refused, refusal, sound_request
 
 
-def recent(**columns: object) -> Spoil:
+def recent(**columns: Any) -> Spoil:
     """Items y and z were shown recently, with these columns."""
 
     def spoil(request: messages.RerankRequest) -> None:
-        given = {"item_ids": ["y", "z"], **columns}
-        request.context.recent.CopyFrom(candidates_pb2.CandidateList(**given))  # type: ignore[arg-type]
+        given: dict[str, Any] = {"item_ids": ["y", "z"], **columns}
+        request.context.recent.CopyFrom(candidates_pb2.CandidateList(**given))
 
     return spoil
 

@@ -105,6 +105,7 @@ def test_a_refusal_quotes_neither_values_nor_ids() -> None:
 
 def test_recently_shown_ids_are_text_or_integers() -> None:
     assert Context(recent=["a", "b"]).recent == ["a", "b"]
-    for recent in ([["a"]], [1.5], [None]):
+    wrong: list[Any] = [["a"], 1.5, None]
+    for item in wrong:
         with pytest.raises(InvalidInput, match="ids must be text or integers"):
-            Context(recent=recent)  # type: ignore[arg-type]
+            Context(recent=[item])

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.generator.fleet import Plan
-from loadtest.generator.records import OK, RECORD, STAGES, Records, Usage
+from loadtest.generator.records import OK, RECORD, STAGES, Order, Records, Usage
 from loadtest.results.collector import Collector
 from loadtest.results.outcome import Outcome, Second
 from loadtest.servers.target import Target
@@ -19,9 +18,9 @@ SERVER = Target("server", "127.0.0.1:1")
 ECHO = Target("echo", "127.0.0.1:2", is_echo=True)
 
 
-def plan(due: NDArray[np.int64], warm_up: float = 0.0, deadline: float = 1.0) -> Plan:
+def order_of(due: NDArray[np.int64], warm_up: float = 0.0, deadline: float = 1.0) -> Order:
     requests = np.arange(len(due), dtype=np.int32) % 2
-    return Plan("127.0.0.1:1", due, requests, deadline, 1, round(warm_up * SECOND))
+    return Order("127.0.0.1:1", due, requests, deadline, 1, round(warm_up * SECOND))
 
 
 def records(
@@ -54,9 +53,9 @@ def outcome(
 ) -> Outcome:
     """What a collector makes of the records, given in order of their ends."""
     told = [] if told is None else told
-    of_plan = plan(np.sort(made["due"]), warm_up, deadline)
+    order = order_of(np.sort(made["due"]), warm_up, deadline)
     collector = Collector(
-        of_plan, ("even", "odd"), np.array([0, 1], np.uint8), seconds, target.pid, lambda second, _: told.append(second)
+        order, ("even", "odd"), np.array([0, 1], np.uint8), seconds, target.pid, lambda second, _: told.append(second)
     )
     collector.tick(-0.1)
     for part in np.array_split(made[np.argsort(made["done"])], 7):

@@ -12,13 +12,12 @@ import grpc
 import numpy as np
 import pytest
 
-from loadtest.generator.fleet import Plan
-from loadtest.generator.records import NOT_SENT, OK, STAGES, Usage
+from loadtest.generator.records import NOT_SENT, OK, STAGES, Order, Usage
 from loadtest.results.collector import Collector
 from loadtest.results.latencies import Latencies
 from loadtest.results.outcome import Second
 from loadtest.results.saturation import reasons
-from tests.unit.loadtest.figures import ECHO, MS, SECOND, SERVER, outcome, plan, records
+from tests.unit.loadtest.figures import ECHO, MS, SECOND, SERVER, order_of, outcome, records
 
 HUNDRED_A_SECOND = np.arange(1000, dtype=np.int64) * (SECOND // 100)
 UNAVAILABLE = int(grpc.StatusCode.UNAVAILABLE.value[0])
@@ -144,15 +143,15 @@ def test_answers_that_never_come_do_not_excuse_requests_that_leave_late() -> Non
     assert reasons(latencies(24), unanswered, [], 0, deadline=0.1) == ()
 
 
-def collector(of_plan: Plan, seconds: float, server: int | None = None) -> Collector:
-    return Collector(of_plan, ("even", "odd"), np.array([0, 1], np.uint8), seconds, server, lambda *_: None)
+def collector(order: Order, seconds: float, server: int | None = None) -> Collector:
+    return Collector(order, ("even", "odd"), np.array([0, 1], np.uint8), seconds, server, lambda *_: None)
 
 
 def test_each_second_is_in_the_series_once_however_far_a_client_is_behind() -> None:
     """One of two clients stands still: its half of the second second comes 20 s late."""
     made = records(HUNDRED_A_SECOND[:300], 1.0)
     behind = (made["due"] >= SECOND) & (made["due"] < 2 * SECOND) & (np.arange(300) % 2 == 0)
-    of = collector(plan(HUNDRED_A_SECOND[:300]), 3)
+    of = collector(order_of(HUNDRED_A_SECOND[:300]), 3)
     of.add(made[~behind])
     for tick in range(20):
         of.tick(float(tick))
@@ -174,7 +173,7 @@ def test_seconds_in_which_nothing_was_due_are_in_the_series() -> None:
 
 
 def test_requests_that_no_client_tells_of_are_errors_of_their_second() -> None:
-    of = collector(plan(HUNDRED_A_SECOND[:200]), 2)
+    of = collector(order_of(HUNDRED_A_SECOND[:200]), 2)
     of.add(records(HUNDRED_A_SECOND[:150], 1.0))
     found = of.outcome(SERVER, 100.0, 2.0, [])
     assert [second.errors for second in found.series] == [0, 50]
@@ -210,8 +209,8 @@ def test_thirds_hold_every_measured_request_once() -> None:
 def test_a_server_whose_process_has_ended_is_noticed() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-        of = collector(plan(HUNDRED_A_SECOND), 10, process.pid)
+        of = collector(order_of(HUNDRED_A_SECOND), 10, process.pid)
         of.add(records(HUNDRED_A_SECOND, 1.0))
         assert of.outcome(SERVER, 100.0, 10.0, []).machine.server_gone
-    of = collector(plan(HUNDRED_A_SECOND), 10, os.getpid())
+    of = collector(order_of(HUNDRED_A_SECOND), 10, os.getpid())
     assert not of.outcome(SERVER, 100.0, 10.0, []).machine.server_gone
