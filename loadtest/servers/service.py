@@ -115,7 +115,8 @@ def sources_of(commit: str, folder: Path = COMMITS) -> Path:
             raise LoadtestError(f"git cannot unpack {commit!r}")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as partial, tarfile.open(fileobj=BytesIO(archive)) as contents:
-            contents.extractall(Path(partial) / "tree", filter="data")
+            contents.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it from 3.11.4 on
+            contents.extractall(Path(partial) / "tree")
             (Path(partial) / "tree").rename(tree)
     os.utime(tree)
     by_use = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
