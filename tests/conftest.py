@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
+
+# A suite that was started in the background ignores signals, and so would the programs whose signals it tests.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 QUOTA_POLICY = """
 name = "tones"
