@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
-from reranker.kernels.pick import may_stand, resolve
-from reranker.kernels.rows import exact_similarity
+from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve
+from reranker.kernels.rows import write_unit_row
+from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, first_bit, survey, whole
 
 CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart by relevance alone
 SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/property/test_dpp_precision.py finds
@@ -32,78 +33,93 @@ ROUNDING = 1e-15  # of the largest relevance: what float64 sums may be off by
 
 
 @inner
-def scan_refresh(
+def scan_step(
     i: int,
     chain: int,
     dimension: int,
-    need: float,
     rows: NDArray[np.float32],
     pivots: NDArray[np.float32],
     residual: NDArray[np.float32],
     seen: NDArray[np.int32],
 ) -> None:
-    """Apply scan pivots to candidate i, until it is up to date or its residual falls to `need`."""
-    variance = residual[i]
+    """Apply the next scan pivots to candidate i, up to four: so many load its row once.
+
+    A row's Cholesky entries are zero until they are written, so products may run over whole registers, and so are the
+    three pivots beyond the chain.
+    """
     column = seen[i]
-    # Four pivots at a time load the row once: four times the arithmetic for little more than one pass over memory.
-    while column + 4 <= chain and variance > need:
-        a = b = c4 = d = np.float32(0.0)
-        for c in range(dimension + column):
-            value = rows[i, c]
-            a += value * pivots[column, c]
-            b += value * pivots[column + 1, c]
-            c4 += value * pivots[column + 2, c]
-            d += value * pivots[column + 3, c]
-        at = dimension + column
+    at = dimension + column
+    width = dimension + whole(column)
+    if column + 1 < chain:
+        a, b, c, d = dot_four(rows, i, pivots, column, width)
         b += a * pivots[column + 1, at]
-        c4 += a * pivots[column + 2, at] + b * pivots[column + 2, at + 1]
-        d += a * pivots[column + 3, at] + b * pivots[column + 3, at + 1] + c4 * pivots[column + 3, at + 2]
+        c += a * pivots[column + 2, at] + b * pivots[column + 2, at + 1]
+        d += a * pivots[column + 3, at] + b * pivots[column + 3, at + 1] + c * pivots[column + 3, at + 2]
         rows[i, at] = a
         rows[i, at + 1] = b
-        rows[i, at + 2] = c4
+        rows[i, at + 2] = c
         rows[i, at + 3] = d
-        variance = max(variance - (a * a + b * b + c4 * c4 + d * d), np.float32(0.0))
-        column += 4
-    while column < chain and variance > need:
-        total = np.float32(0.0)
-        for c in range(dimension + column):
-            total += rows[i, c] * pivots[column, c]
-        rows[i, dimension + column] = total
-        variance = max(variance - total * total, np.float32(0.0))
-        column += 1
-    residual[i] = variance
-    seen[i] = column
+        residual[i] = max(residual[i] - (a * a + b * b + c * c + d * d), np.float32(0.0))
+        seen[i] = min(column + 4, chain)
+    else:
+        a = dot(rows, i, pivots, column, width)
+        rows[i, at] = a
+        residual[i] = max(residual[i] - a * a, np.float32(0.0))
+        seen[i] = column + 1
 
 
 @inner
 def exact_residual(
     i: int,
     slot: int,
-    picks: NDArray[np.int32],
+    dimension: int,
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
     shifted: bool,
-    scales: NDArray[np.float64],
-    factor: NDArray[np.float64],
+    own: NDArray[np.float64],
+    exact: NDArray[np.float64],
     variance: NDArray[np.float64],
     done: NDArray[np.int32],
 ) -> float:
     """Float64 residual of candidate i given the first `slot` picks; continues from what was done before."""
-    source = order[i]
-    for t in range(done[i], slot):
-        factor[i, t] = 0.0
-        p = picks[t]
-        if scales[t] == 0.0:
-            continue
-        covariance = exact_similarity(source, order[p], matrix, norms, shifted)
-        for c in range(t):
-            covariance -= factor[i, c] * factor[p, c]
-        entry = covariance * scales[t]
-        factor[i, t] = entry
-        variance[i] = max(variance[i] - entry * entry, 0.0)
+    if done[i] < 0:
+        write_unit_row(i, order[i], matrix, norms, shifted, own)
+        done[i] = 0
+    t = done[i]
+    while t < slot:
+        at = dimension + t
+        width = dimension + whole(t)
+        if t + 4 <= slot:
+            a, b, c, d = exact_dot_four(own, i, exact, t, width)
+            b += a * exact[t + 1, at]
+            c += a * exact[t + 2, at] + b * exact[t + 2, at + 1]
+            d += a * exact[t + 3, at] + b * exact[t + 3, at + 1] + c * exact[t + 3, at + 2]
+            own[i, at] = a
+            own[i, at + 1] = b
+            own[i, at + 2] = c
+            own[i, at + 3] = d
+            variance[i] = max(variance[i] - (a * a + b * b + c * c + d * d), 0.0)
+            t += 4
+        else:
+            a = exact_dot(own, i, exact, t, width)
+            own[i, at] = a
+            variance[i] = max(variance[i] - a * a, 0.0)
+            t += 1
     done[i] = max(done[i], slot)
     return float(variance[i])
+
+
+@inner
+def extend_exact(
+    pick: int, slot: int, dimension: int, variance: float, own: NDArray[np.float64], exact: NDArray[np.float64]
+) -> None:
+    """Write the pick of `slot`, which is up to date, over its residual's root to `exact`; zeros for a copy."""
+    scale = 1.0 / np.sqrt(variance) if variance > EXACT_PIVOT else 0.0
+    for c in range(dimension):
+        exact[slot, c] = own[pick, c] * scale
+    for c in range(dimension, own.shape[1]):
+        exact[slot, c] = -own[pick, c] * scale
 
 
 @inner
@@ -129,7 +145,9 @@ def least(residual: float, worth: float, grow: float) -> float:
         read_only(f64, 1),
         scratch(f64, 1),
         scratch(f64, 1),
-    )
+        scratch(f64, 1),
+    ),
+    borrows=True,
 )
 def weigh(
     relevance: NDArray[np.float64],
@@ -139,8 +157,10 @@ def weigh(
     variance: NDArray[np.float64],
     worth: NDArray[np.float64],
     bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
 ) -> tuple[float, float]:
-    """Write `worth` = exp((relevance - top) / diversity) and what it makes of every upper `bound`; O(N).
+    """Write `worth` = exp((relevance - top) / diversity), what it makes of every upper `bound`, and the largest of
+    those by block, `crest`; O(N).
 
     Returns `top`, the largest relevance still free, and `grow`, the factor by which the grid of utilities and float64
     rounding may make two of the compared exponentials look alike. Any residual, scan or exact, that was right once
@@ -153,12 +173,29 @@ def weigh(
             top = max(top, relevance[i])
     if top == -np.inf:
         top = 0.0
+    crest[:] = 0.0
     grow = np.exp(min((HIDDEN + ROUNDING * largest) / diversity, HIGHEST)) * (1.0 + 1e-12)
     for i in range(len(relevance)):
         # Above the top stands only what is taken, and of that only the last pick can come back.
         worth[i] = np.exp(min((relevance[i] - top) / diversity, HIGHEST))
         bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
+        crest[i // BLOCK] = max(crest[i // BLOCK], bound[i])
     return top, grow
+
+
+@inner
+def _begin(
+    i: int,
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    shifted: bool,
+    rows: NDArray[np.float32],
+    seen: NDArray[np.int32],
+) -> None:
+    """Write candidate i's row; those that relevance rules out have none."""
+    write_unit_row(i, order[i], matrix, norms, shifted, rows)
+    seen[i] = 0
 
 
 @kernel(
@@ -178,15 +215,18 @@ def weigh(
         scratch(f32, 1),
         scratch(i32, 1),
         scratch(f64, 1),
+        scratch(f64, 1),
         scratch(i64, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
-        scratch(f64, 1),
+        scratch(f64, 2),
         scratch(f64, 2),
         scratch(f64, 1),
         scratch(i32, 1),
-    )
+        scratch(i32, 1),
+    ),
+    borrows=True,
 )
 def select_dpp(
     first: int,
@@ -214,89 +254,118 @@ def select_dpp(
     residual: NDArray[np.float32],
     seen: NDArray[np.int32],
     bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
     chain: NDArray[np.int64],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
-    scales: NDArray[np.float64],
-    factor: NDArray[np.float64],
+    own: NDArray[np.float64],
+    exact: NDArray[np.float64],
     variance: NDArray[np.float64],
     done: NDArray[np.int32],
+    contenders: NDArray[np.int32],
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i + diversity * log max(d2_i, CLAMP).
 
     `relevance` is weighted and adjusted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, so that
     its loop takes no logarithms; `weigh` gives `top`, `grow`, `worth` and the first `bound`, an upper bound of that by
-    candidate. Scan chain: `rows` (N, dimension + slots), `pivots` (slots, dimension + slots), `residual`, `seen` by
+    candidate, and `crest`, one by block. Scan chain: `rows` (N, dimension + slots, both in whole registers), each
+    written when its candidate is first looked at (`seen` -1), `pivots` (slots, likewise), `residual`, `seen` by
     candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
-    their rows, `factor` (N, slots), `variance`, `done` by candidate, `scales` 1/sqrt(d2) by pick.
-    Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
+    their rows, and in float64 `own` as `rows`, `exact` as `pivots`, `variance`, `done` by candidate.
+    `contenders` is room for N + 2 BLOCK numbers. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
-    contenders = np.empty(count, np.int32)
+    batch = contenders[count:]
     for slot in range(first, last):
         pick = forced[slot]
         if pick < 0:
             if bounded:
                 open_kinds(slot, lower, upper, counts, is_open)
-            seed = -1
-            for i in range(count):
-                if may_stand(slot, taken[i], is_open[kind[i]], release[i]) and (seed < 0 or bound[i] > bound[seed]):
-                    seed = i
-            if seed < 0:
+            pick = first_guess(slot, kind, release, is_open, taken, bound, crest)
+            if pick < 0:
                 picks[slot] = -1
                 return
             # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is
             # decided at once, and the best so far is the bound.
             complete = chain[0] == slot
-            scan_refresh(seed, chain[0], dimension, -1.0, rows, pivots, residual, seen)
-            bound[seed] = most(np.float64(residual[seed]) + SCAN_ERROR, worth[seed], grow)
-            low = least(np.float64(residual[seed]) - SCAN_ERROR, worth[seed], grow)
+            if seen[pick] < 0:
+                _begin(pick, matrix, norms, order, shifted, rows, seen)
+            while seen[pick] < chain[0]:
+                scan_step(pick, chain[0], dimension, rows, pivots, residual, seen)
+            bound[pick] = most(np.float64(residual[pick]) + SCAN_ERROR, worth[pick], grow)
+            low = least(np.float64(residual[pick]) - SCAN_ERROR, worth[pick], grow)
             best = -np.inf
             if not complete:
-                d2 = exact_residual(seed, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
-                best = resolve(relevance[seed] + diversity * np.log(max(d2, CLAMP)))
+                d2 = exact_residual(pick, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                best = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
                 low = np.exp((best - top) / diversity) / grow
-                pick = seed
             found = 0
-            for i in range(count):
-                if bound[i] < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
-                    continue
-                if seen[i] < chain[0]:
-                    need = low / (max(worth[i], TINY) * grow) - SCAN_ERROR
-                    scan_refresh(i, chain[0], dimension, need, rows, pivots, residual, seen)
-                    bound[i] = most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
-                    if bound[i] < low or seen[i] < chain[0]:
+            b = 0
+            while b < len(crest):
+                alive = 0
+                while b < len(crest) and alive < BLOCK:
+                    if crest[b] >= low:
+                        able, crest[b] = survey(bound, b * BLOCK, low)
+                        while able != 0:
+                            i = b * BLOCK + first_bit(able)
+                            able &= able - 1
+                            batch[alive] = i
+                            alive += int(may_stand(slot, taken[i], is_open[kind[i]], release[i]))
+                    b += 1
+                lagging = alive
+                while lagging > 0:  # a step for all of them before the next look: steps of different rows overlap
+                    for c in range(alive):
+                        i = batch[c]
+                        if seen[i] < chain[0]:
+                            if seen[i] < 0:
+                                _begin(i, matrix, norms, order, shifted, rows, seen)
+                            scan_step(i, chain[0], dimension, rows, pivots, residual, seen)
+                    kept = lagging = 0
+                    for c in range(alive):
+                        i = batch[c]
+                        bound[i] = min(bound[i], most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow))
+                        batch[kept] = i
+                        keeps = int(bound[i] >= low)
+                        kept += keeps
+                        lagging += keeps & int(seen[i] < chain[0])
+                    alive = kept
+                for c in range(alive):
+                    i = batch[c]
+                    if complete:
+                        contenders[found] = i
+                        found += 1
+                        low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
                         continue
-                if complete:
-                    contenders[found] = i
-                    found += 1
-                    low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
-                    continue
-                d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
-                utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
-                key = np.exp((utility - top) / diversity)
-                bound[i] = min(bound[i], max(key, TINY) * grow)
-                if utility > best or (utility == best and i < pick):
-                    best = utility
-                    low = key / grow
-                    pick = i
+                    if bound[i] < low:
+                        continue
+                    d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                    utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
+                    key = np.exp((utility - top) / diversity)
+                    bound[i] = min(bound[i], max(key, TINY) * grow)
+                    if utility > best or (utility == best and i < pick):
+                        best = utility
+                        low = key / grow
+                        pick = i
             for c in range(found):
                 i = contenders[c]
                 if bound[i] < low:
                     continue
-                d2 = exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
+                d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
                 if utility > best:
                     best = utility
                     pick = i
-        d2 = exact_residual(pick, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
+        d2 = exact_residual(pick, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
         gains[slot] = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
         picks[slot] = pick
         taken[pick] = True
+        bound[pick] = -1.0
         if bounded:
             counts[kind[pick]] += 1
-        scales[slot] = 1.0 / np.sqrt(d2) if d2 > EXACT_PIVOT else 0.0
+        extend_exact(pick, slot, dimension, d2, own, exact)
+        if seen[pick] < 0:
+            _begin(pick, matrix, norms, order, shifted, rows, seen)
         _extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
 
 
@@ -312,43 +381,45 @@ def _extend_scan(
 ) -> None:
     """Add the pick to the scan chain, unless its residual is too small for float32."""
     length = chain[0]
-    scan_refresh(pick, length, dimension, -1.0, rows, pivots, residual, seen)
+    while seen[pick] < length:
+        scan_step(pick, length, dimension, rows, pivots, residual, seen)
     if residual[pick] < SCAN_PIVOT:
         return
     scale = np.float32(1.0) / np.sqrt(residual[pick])
     for c in range(dimension):
         pivots[length, c] = rows[pick, c] * scale
-    for c in range(length):
-        pivots[length, dimension + c] = -rows[pick, dimension + c] * scale
+    for c in range(dimension, rows.shape[1]):
+        pivots[length, c] = -rows[pick, c] * scale
     chain[0] = length + 1
 
 
 @kernel(
     types.void(
         i64,
-        boolean,
-        read_only(i32, 1),
+        i64,
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
-        read_only(f64, 1),
+        boolean,
+        scratch(f64, 2),
         scratch(f64, 2),
         scratch(f64, 1),
         scratch(i32, 1),
-    )
+    ),
+    borrows=True,
 )
 def residual_variances(
     slot: int,
-    shifted: bool,
-    picks: NDArray[np.int32],
+    dimension: int,
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
-    scales: NDArray[np.float64],
-    factor: NDArray[np.float64],
+    shifted: bool,
+    own: NDArray[np.float64],
+    exact: NDArray[np.float64],
     variance: NDArray[np.float64],
     done: NDArray[np.int32],
 ) -> None:
     """Bring every candidate's exact residual up to date with the first `slot` picks; for explanations."""
     for i in range(len(order)):
-        exact_residual(i, slot, picks, matrix, norms, order, shifted, scales, factor, variance, done)
+        exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)

@@ -59,7 +59,7 @@ def named_tuple_of(kind: type, *members: types.Type) -> Any:
 class Kernel(Generic[P, R]):
     """One compiled entry point; calling it before `warm_up()` compiles it first."""
 
-    def __init__(self, function: Callable[P, R], signature: object) -> None:
+    def __init__(self, function: Callable[P, R], signature: object, borrows: bool) -> None:
         self.__doc__ = function.__doc__
         self.name = f"{function.__module__}.{function.__qualname__}"
         self._signature = signature
@@ -69,7 +69,7 @@ class Kernel(Generic[P, R]):
             self._entry: Callable[P, R] = function
         else:
             with _cache_folder():
-                self._dispatcher = numba.njit(cache=_CACHING, fastmath=set(FASTMATH), nogil=True)(function)
+                self._dispatcher = _compiler(borrows, cache=_CACHING)(function)
             self._entry = self._compile_and_call
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -99,25 +99,39 @@ class Kernel(Generic[P, R]):
 _KERNELS: list[Kernel[Any, Any]] = []
 
 
-def kernel(signature: object) -> Callable[[Callable[P, R]], Kernel[P, R]]:
-    """Mark an entry point, compiled for `signature` alone."""
+def kernel(signature: object, *, borrows: bool = False) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Mark an entry point, compiled for `signature` alone.
+
+    One that `borrows` makes no array of its own, and counts no references to those that its caller lends it: in a hot
+    loop the counts of what helpers are handed take longer than the work.
+    """
 
     def register(function: Callable[P, R]) -> Kernel[P, R]:
-        entry = Kernel(function, signature)
+        entry = Kernel(function, signature, borrows)
         _KERNELS.append(entry)
         return entry
 
     return register
 
 
+def _compiler(borrows: bool, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    compiler: Any = numba.njit(fastmath=set(FASTMATH), nogil=True, _nrt=not borrows, **options)
+    return cast("Callable[[Callable[..., Any]], Any]", compiler)
+
+
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a helper that kernels call; it is compiled into each of them."""
-    return cast("Callable[P, R]", numba.njit(fastmath=set(FASTMATH), nogil=True, inline="always")(function))
+    return cast("Callable[P, R]", _compiler(False, inline="always")(function))
 
 
 def linked(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a helper too long to become part of each caller; a call costs the reference counts of its arrays."""
-    return cast("Callable[P, R]", numba.njit(fastmath=set(FASTMATH), nogil=True)(function))
+    return cast("Callable[P, R]", _compiler(False)(function))
+
+
+def linked_borrowing(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark such a helper that makes no arrays; a call costs little."""
+    return cast("Callable[P, R]", _compiler(True)(function))
 
 
 def warm_up() -> int:

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import inner
+from reranker.kernels.vectors import LANES
 
 GRID = 2.0**30
 EXACT_FROM = 2.0**22
+BLOCK = LANES  # candidates that share one bound: most slots look at a few blocks alone
 
 
 @inner
@@ -18,7 +20,36 @@ def may_stand(slot: int, taken: bool, kind_is_open: bool, release: int) -> bool:
     Scalars, not arrays: an array handed to a helper costs two atomic reference counts a call, more than the test
     itself.
     """
-    return not taken and kind_is_open and release <= slot + 1
+    return (not taken) & kind_is_open & (release <= slot + 1)
+
+
+@inner
+def first_guess(
+    slot: int,
+    kind: NDArray[np.int32],
+    release: NDArray[np.int32],
+    is_open: NDArray[np.bool_],
+    taken: NDArray[np.bool_],
+    bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
+) -> int:
+    """Who has the largest bound of those that may stand in the block with the largest one, -1 if nobody may stand.
+
+    `crest` holds an upper bound of `bound` by block. A good guess makes a high bar for all others; where the block has
+    nobody to stand, the guess is the largest of all. O(N / BLOCK), else O(N).
+    """
+    top = 0
+    for b in range(1, len(crest)):
+        if crest[b] > crest[top]:
+            top = b
+    guess = -1
+    for i in range(top * BLOCK, min(len(taken), (top + 1) * BLOCK)):
+        if may_stand(slot, taken[i], is_open[kind[i]], release[i]) and (guess < 0 or bound[i] > bound[guess]):
+            guess = i
+    for i in range(len(taken) if guess < 0 else 0):
+        if may_stand(slot, taken[i], is_open[kind[i]], release[i]) and (guess < 0 or bound[i] > bound[guess]):
+            guess = i
+    return guess
 
 
 @inner

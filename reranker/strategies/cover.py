@@ -35,7 +35,7 @@ class CoverStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, _ = problem.unit_rows(multiple=4)
+        rows = self.unit_rows(multiple=4)
         self._rows: tuple[Any, ...] = (
             rows,
             problem.embedding.matrix,

@@ -30,7 +30,7 @@ class MmrStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, _ = problem.unit_rows()
+        rows = self.unit_rows()
         self._scan: tuple[Any, ...] = (rows, np.zeros(count, np.float32), np.zeros(count, np.int32))
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (np.zeros(count), np.zeros(count, np.int32))

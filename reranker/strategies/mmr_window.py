@@ -24,7 +24,7 @@ class WindowedMmrStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, _ = problem.unit_rows()
+        rows = self.unit_rows()
         ring = np.empty((count, self.reach), np.float32)
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         largest, since = np.zeros(count), np.full(count, 2**31 - 1, np.int32)

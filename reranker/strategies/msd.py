@@ -24,7 +24,7 @@ class MsdStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, _ = problem.unit_rows()
+        rows = self.unit_rows()
         self._scan: tuple[Any, ...] = (rows, np.zeros(count), np.zeros(count, np.int32))
         self._exact: tuple[Any, ...] = (
             problem.embedding.matrix,

@@ -29,7 +29,8 @@ class SpectrumStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, size = problem.unit_rows()
+        rows = self.unit_rows()
+        size = rows.shape[1]
         size += problem.slots if problem.mixed else 0  # room for the picks' own directions
         self._place = np.full(count, -1, np.int32)
         self._window: tuple[Any, ...] = (

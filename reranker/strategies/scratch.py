@@ -1,0 +1,63 @@
+"""Large arrays that one selection fills and the next one fills again.
+
+Memory fresh from the system costs a page fault every 4 KiB, more than the work on it. A strategy therefore borrows a
+`Scratch` for as long as it lives; what was borrowed holds whatever the last one left, and nothing that outlives the
+strategy may look into it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KEPT_BYTES = 64 * 2**20  # of one scratch; what one huge request took is given back
+_KEPT = 16  # scratches, as many as there may be selections at once in a busy process
+_ALIGNMENT = 64
+
+
+class Scratch:
+    """Named buffers that grow with the largest request so far."""
+
+    __slots__ = ("_buffers",)
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray[np.uint8]] = {}
+
+    def rows(self, name: str, count: int, width: int) -> NDArray[np.float32]:
+        """Uninitialised float32 (count, width), rows on the borders of cache lines where the width allows it."""
+        size = 4 * count * width
+        return self._bytes(name, size).view(np.float32).reshape(count, width)
+
+    def sums(self, name: str, count: int, width: int) -> NDArray[np.float64]:
+        """Uninitialised float64 (count, width)."""
+        return self._bytes(name, 8 * count * width).view(np.float64).reshape(count, width)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return sum(map(len, self._buffers.values()))
+
+    def _bytes(self, name: str, size: int) -> NDArray[np.uint8]:
+        known = self._buffers.get(name)
+        if known is None or len(known) < size:
+            raw = np.empty(size + _ALIGNMENT, np.uint8)
+            start = -raw.ctypes.data % _ALIGNMENT
+            known = self._buffers[name] = raw[start : start + size]
+        return known[:size]
+
+
+_free: list[Scratch] = []
+
+
+def borrow() -> Scratch:
+    """One that nobody else has; lists are safe to share between threads, one operation at a time."""
+    try:
+        return _free.pop()
+    except IndexError:
+        return Scratch()
+
+
+def give_back(scratch: Scratch) -> None:
+    """Let the next selection have it."""
+    if len(_free) < _KEPT and scratch.size <= _KEPT_BYTES:
+        _free.append(scratch)
