@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
-from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve
-from reranker.kernels.rows import write_unit_row
-from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, first_bit, survey, whole
+from reranker.kernels.pick import BLOCK, MOST, first_guess, gather, may_stand, most_relevant, resolve, runner_up
+from reranker.kernels.rows import begin_row
+from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, whole
 
 CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart by relevance alone
 SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/property/test_dpp_precision.py finds
@@ -44,7 +44,7 @@ def scan_step(
 ) -> None:
     """Apply the next scan pivots to candidate i, up to four: so many load its row once.
 
-    A row's Cholesky entries are zero until they are written, so products may run over whole registers, and so are the
+    A row's Cholesky entries are zero until they are written, so products may run over whole registers, and so are
     three pivots beyond the chain.
     """
     column = seen[i]
@@ -83,9 +83,7 @@ def exact_residual(
     done: NDArray[np.int32],
 ) -> float:
     """Float64 residual of candidate i given the first `slot` picks; continues from what was done before."""
-    if done[i] < 0:
-        write_unit_row(i, order[i], matrix, norms, shifted, own)
-        done[i] = 0
+    begin_row(i, matrix, norms, order, shifted, own, done)
     t = done[i]
     while t < slot:
         at = dimension + t
@@ -183,21 +181,6 @@ def weigh(
     return top, grow
 
 
-@inner
-def _begin(
-    i: int,
-    matrix: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    order: NDArray[np.int32],
-    shifted: bool,
-    rows: NDArray[np.float32],
-    seen: NDArray[np.int32],
-) -> None:
-    """Write candidate i's row; those that relevance rules out have none."""
-    write_unit_row(i, order[i], matrix, norms, shifted, rows)
-    seen[i] = 0
-
-
 @kernel(
     types.void(
         i64,
@@ -270,10 +253,10 @@ def select_dpp(
     `relevance` is weighted and adjusted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, so that
     its loop takes no logarithms; `weigh` gives `top`, `grow`, `worth` and the first `bound`, an upper bound of that by
     candidate, and `crest`, one by block. Scan chain: `rows` (N, dimension + slots, both in whole registers), each
-    written when its candidate is first looked at (`seen` -1), `pivots` (slots, likewise), `residual`, `seen` by
-    candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
+    written when its candidate is first looked at (`seen` -1), `pivots` (slots + 3, likewise), `residual`, `seen` by
+    candidate, `chain[0]` its length and `chain[1]` the runner-up of the slot before. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
     their rows, and in float64 `own` as `rows`, `exact` as `pivots`, `variance`, `done` by candidate.
-    `contenders` is room for N + 2 BLOCK numbers. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
+    `contenders` is room for N and a batch. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
     batch = contenders[count:]
@@ -282,17 +265,22 @@ def select_dpp(
         if pick < 0:
             if bounded:
                 open_kinds(slot, lower, upper, counts, is_open)
-            pick = first_guess(slot, kind, release, is_open, taken, bound, crest)
+            if slot == 0:
+                pick = most_relevant(slot, kind, release, is_open, taken, relevance)
+            else:
+                pick = chain[1]
+            if pick < 0 or not may_stand(slot, taken[pick], is_open[kind[pick]], release[pick]):
+                pick = first_guess(slot, kind, release, is_open, taken, bound, crest)
             if pick < 0:
                 picks[slot] = -1
                 return
             # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is
             # decided at once, and the best so far is the bound.
-            complete = chain[0] == slot
-            if seen[pick] < 0:
-                _begin(pick, matrix, norms, order, shifted, rows, seen)
-            while seen[pick] < chain[0]:
-                scan_step(pick, chain[0], dimension, rows, pivots, residual, seen)
+            length = chain[0]
+            complete = length == slot
+            begin_row(pick, matrix, norms, order, shifted, rows, seen)
+            while seen[pick] < length:
+                scan_step(pick, length, dimension, rows, pivots, residual, seen)
             bound[pick] = most(np.float64(residual[pick]) + SCAN_ERROR, worth[pick], grow)
             low = least(np.float64(residual[pick]) - SCAN_ERROR, worth[pick], grow)
             best = -np.inf
@@ -301,42 +289,34 @@ def select_dpp(
                 best = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
                 low = np.exp((best - top) / diversity) / grow
             found = 0
-            b = 0
-            while b < len(crest):
-                alive = 0
-                while b < len(crest) and alive < BLOCK:
-                    if crest[b] >= low:
-                        able, crest[b] = survey(bound, b * BLOCK, low)
-                        while able != 0:
-                            i = b * BLOCK + first_bit(able)
-                            able &= able - 1
-                            batch[alive] = i
-                            alive += int(may_stand(slot, taken[i], is_open[kind[i]], release[i]))
-                    b += 1
-                lagging = alive
-                while lagging > 0:  # a step for all of them before the next look: steps of different rows overlap
-                    for c in range(alive):
+            block, room = (0 if slot > 0 else len(crest)), BLOCK
+            while block < len(crest):
+                fresh = found
+                block, lagging, found = gather(
+                    slot, length, low, room, block, found, kind, release, is_open, taken, seen, bound, crest, batch,
+                    contenders,
+                )  # fmt: skip
+                room = min(2 * room, MOST)  # small first, to have a high bar early
+                while lagging > 0:  # a step for each before the next look, as steps of different rows overlap
+                    for c in range(lagging):
                         i = batch[c]
-                        if seen[i] < chain[0]:
-                            if seen[i] < 0:
-                                _begin(i, matrix, norms, order, shifted, rows, seen)
-                            scan_step(i, chain[0], dimension, rows, pivots, residual, seen)
-                    kept = lagging = 0
-                    for c in range(alive):
+                        begin_row(i, matrix, norms, order, shifted, rows, seen)
+                        scan_step(i, length, dimension, rows, pivots, residual, seen)
+                    kept = 0
+                    for c in range(lagging):
                         i = batch[c]
-                        bound[i] = min(bound[i], most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow))
-                        batch[kept] = i
-                        keeps = int(bound[i] >= low)
-                        kept += keeps
-                        lagging += keeps & int(seen[i] < chain[0])
-                    alive = kept
-                for c in range(alive):
-                    i = batch[c]
-                    if complete:
-                        contenders[found] = i
-                        found += 1
-                        low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
-                        continue
+                        bound[i] = most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
+                        able = int(bound[i] >= low)
+                        behind = int(seen[i] < length)
+                        batch[kept] = contenders[found] = i
+                        kept += able & behind
+                        found += able & (1 - behind)
+                    lagging = kept
+                for c in range(fresh, found if complete else fresh):
+                    i = contenders[c]
+                    low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
+                for c in range(fresh, fresh if complete else found):
+                    i = contenders[c]
                     if bound[i] < low:
                         continue
                     d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
@@ -347,15 +327,16 @@ def select_dpp(
                         best = utility
                         low = key / grow
                         pick = i
-            for c in range(found):
+            for c in range(found if complete else 0):
                 i = contenders[c]
                 if bound[i] < low:
                     continue
                 d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
-                if utility > best:
+                if utility > best or (utility == best and i < pick):
                     best = utility
                     pick = i
+            chain[1] = runner_up(pick, found, contenders, bound)
         d2 = exact_residual(pick, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
         gains[slot] = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
         picks[slot] = pick
@@ -364,8 +345,7 @@ def select_dpp(
         if bounded:
             counts[kind[pick]] += 1
         extend_exact(pick, slot, dimension, d2, own, exact)
-        if seen[pick] < 0:
-            _begin(pick, matrix, norms, order, shifted, rows, seen)
+        begin_row(pick, matrix, norms, order, shifted, rows, seen)
         _extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
 
 
@@ -390,6 +370,9 @@ def _extend_scan(
         pivots[length, c] = rows[pick, c] * scale
     for c in range(dimension, rows.shape[1]):
         pivots[length, c] = -rows[pick, c] * scale
+    for t in range(length + 1, length + 4):
+        for c in range(rows.shape[1]):
+            pivots[t, c] = 0.0
     chain[0] = length + 1
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, TINY, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
-from reranker.kernels.pick import BLOCK
+from reranker.kernels.pick import BLOCK, MOST
 from reranker.kernels.vectors import padded
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp_window import WindowedDppStrategy
@@ -37,15 +37,13 @@ class DppStrategy(Strategy):
         self._dimension = padded(problem.dimension)
         width = self._dimension + padded(slots + 3)
         self._rows = self._scratch.rows("rows", count, width)
-        pivots = self._scratch.rows("pivots", slots + 3, width)
-        pivots[:] = 0.0
         self._scan: tuple[Any, ...] = (
-            pivots,
+            self._scratch.rows("pivots", slots + 3, width),
             np.ones(count, np.float32),
             np.full(count, -1, np.int32),
             np.full(blocks * BLOCK, -1.0),
             np.empty(blocks),
-            np.zeros(1, np.int64),
+            np.array([0, -1]),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (
@@ -84,7 +82,7 @@ class DppStrategy(Strategy):
     def _state(self) -> tuple[Any, ...]:
         return (
             self._worth, self._top, self.problem.diversity, self._grow, self._dimension, self.problem.shifted,
-            self._rows, *self._scan, *self._inputs, *self._exact, np.empty(len(self._worth) + 2 * BLOCK, np.int32),
+            self._rows, *self._scan, *self._inputs, *self._exact, np.empty(len(self._worth) + MOST + BLOCK, np.int32),
         )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -29,8 +29,8 @@ class SpectrumStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows = self.unit_rows()
-        size = rows.shape[1]
+        rows = np.ascontiguousarray(self.unit_rows()[:, : problem.dimension])
+        size = problem.dimension
         size += problem.slots if problem.mixed else 0  # room for the picks' own directions
         self._place = np.full(count, -1, np.int32)
         self._window: tuple[Any, ...] = (
@@ -62,7 +62,7 @@ class SpectrumStrategy(Strategy):
         count, diversity = len(self._place), self.problem.diversity
         worth, bound, whole = np.empty(count), np.empty(count), np.ones(count)
         with np.errstate(over="ignore", under="ignore"):  # far below the top nothing is left of a worth
-            top, grow = weigh(self._adjusted, self.gate.taken, diversity, whole.astype(np.float32), whole, worth, bound)
+            top, grow = weigh(self._adjusted, self.gate.taken, diversity, whole.astype(np.float32), whole, worth, bound, np.empty(count))
         self._weights = (worth, top, diversity, grow)
 
     def _state(self) -> tuple[Any, ...]:
