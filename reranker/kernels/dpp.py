@@ -183,6 +183,35 @@ def weigh(
 
 @kernel(
     types.void(
+        scratch(f32, 1),
+        scratch(i32, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+    ),
+    borrows=True,
+)
+def begin_dpp(
+    residual: NDArray[np.float32],
+    seen: NDArray[np.int32],
+    variance: NDArray[np.float64],
+    done: NDArray[np.int32],
+    bound: NDArray[np.float64],
+    chain: NDArray[np.int32],
+) -> None:
+    """Both chains before the first pick: all of everybody's variance is left, nobody has a row; O(N)."""
+    residual[:] = 1.0
+    seen[:] = -1
+    variance[:] = 1.0
+    done[:] = -1
+    bound[:] = -1.0
+    chain[0] = 0
+    chain[1] = -1
+
+
+@kernel(
+    types.void(
         i64,
         i64,
         *GATE,
@@ -199,7 +228,7 @@ def weigh(
         scratch(i32, 1),
         scratch(f64, 1),
         scratch(f64, 1),
-        scratch(i64, 1),
+        scratch(i32, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
@@ -238,7 +267,7 @@ def select_dpp(
     seen: NDArray[np.int32],
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
-    chain: NDArray[np.int64],
+    chain: NDArray[np.int32],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
@@ -357,7 +386,7 @@ def _extend_scan(
     pivots: NDArray[np.float32],
     residual: NDArray[np.float32],
     seen: NDArray[np.int32],
-    chain: NDArray[np.int64],
+    chain: NDArray[np.int32],
 ) -> None:
     """Add the pick to the scan chain, unless its residual is too small for float32."""
     length = chain[0]

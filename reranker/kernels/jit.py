@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
 from numba import types
 from numba.core import config, event
 
@@ -66,7 +67,7 @@ class Kernel(Generic[P, R]):
         self._lock = threading.Lock()
         if _CONFIG.DISABLE_JIT:  # coverage and bounds-checked runs execute the Python source
             self._dispatcher: Any = None
-            self._entry: Callable[P, R] = function
+            self._entry: Callable[P, R] = np.errstate(over="ignore", under="ignore")(function)  # as compiled code
         else:
             with _cache_folder():
                 self._dispatcher = _compiler(borrows, cache=_CACHING)(function)

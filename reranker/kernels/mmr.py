@@ -121,6 +121,25 @@ def _lowest(relevance: float, diversity: float, similarity: np.float32) -> float
 
 
 @kernel(
+    types.void(scratch(i32, 1), scratch(i32, 1), scratch(f32, 1), scratch(f64, 1), scratch(i32, 1)),
+    borrows=True,
+)
+def begin_compared(
+    seen: NDArray[np.int32],
+    done: NDArray[np.int32],
+    alike: NDArray[np.float32],
+    exactly: NDArray[np.float64],
+    guess: NDArray[np.int32],
+) -> None:
+    """Before the first pick: nobody has a row or is alike to anybody; O(N)."""
+    seen[:] = -1
+    done[:] = -1
+    alike[:] = 0.0
+    exactly[:] = 0.0
+    guess[:] = -1
+
+
+@kernel(
     types.void(read_only(f64, 1), f64, read_only(f32, 1), scratch(f64, 1), scratch(f64, 1)),
     borrows=True,
 )
@@ -152,7 +171,7 @@ def bound_by_similarity(
         scratch(f64, 1),
         scratch(f64, 1),
         scratch(i32, 1),
-        scratch(i64, 1),
+        scratch(i32, 1),
     ),
     borrows=True,
 )
@@ -187,7 +206,7 @@ def select_mmr(
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
     contenders: NDArray[np.int32],
-    guess: NDArray[np.int64],
+    guess: NDArray[np.int32],
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i - diversity * clip(max_j similarity(i, j), 0, 1).
 

@@ -31,7 +31,7 @@ def _scan_step(
     slot: int,
     rows: NDArray[np.float32],
     chosen: NDArray[np.float32],
-    alike: NDArray[np.float64],
+    alike: NDArray[np.float32],
     seen: NDArray[np.int32],
 ) -> None:
     """Add candidate i's similarities to its next unseen picks: up to four at once, so that its row is loaded once."""
@@ -99,13 +99,13 @@ def bound_by_relevance(relevance: NDArray[np.float64], diversity: float, best: N
         read_only(f64, 1),
         f64,
         *COMPARED,
-        scratch(f64, 1),
+        scratch(f32, 1),
         scratch(f64, 1),
         read_only(f64, 1),
         scratch(f64, 1),
         scratch(f64, 1),
         scratch(i32, 1),
-        scratch(i64, 1),
+        scratch(i32, 1),
     ),
     borrows=True,
 )
@@ -135,13 +135,13 @@ def select_msd(
     own: NDArray[np.float64],
     exact: NDArray[np.float64],
     done: NDArray[np.int32],
-    alike: NDArray[np.float64],
+    alike: NDArray[np.float32],
     total: NDArray[np.float64],
     best_of_block: NDArray[np.float64],
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
     contenders: NDArray[np.int32],
-    guess: NDArray[np.int64],
+    guess: NDArray[np.int32],
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i + diversity * mean_j (1 - clip(similarity(i, j), 0, 1)).
 

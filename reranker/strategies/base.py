@@ -127,7 +127,7 @@ class Strategy(ABC):
         embedding, order = self.problem.embedding, self.problem.order
         assert embedding is not None
         count = len(order)
-        rows = self._scratch.rows("rows", count + -count % multiple, padded(self.problem.dimension))
+        rows = self._scratch.singles("rows", count + -count % multiple, padded(self.problem.dimension))
         rows[count:] = 0.0
         unit_rows(embedding.matrix, embedding.norms, order, self.problem.shifted, rows)
         return rows

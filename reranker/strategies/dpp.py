@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, TINY, residual_variances, select_dpp, weigh
+from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, TINY, begin_dpp, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
 from reranker.kernels.pick import BLOCK, MOST
 from reranker.kernels.vectors import padded
@@ -36,23 +36,28 @@ class DppStrategy(Strategy):
         blocks = -(-count // BLOCK)
         self._dimension = padded(problem.dimension)
         width = self._dimension + padded(slots + 3)
-        self._rows = self._scratch.rows("rows", count, width)
+        scratch = self._scratch
+        self._rows = scratch.singles("rows", count, width)
         self._scan: tuple[Any, ...] = (
-            self._scratch.rows("pivots", slots + 3, width),
-            np.ones(count, np.float32),
-            np.full(count, -1, np.int32),
-            np.full(blocks * BLOCK, -1.0),
-            np.empty(blocks),
-            np.array([0, -1]),
+            scratch.singles("pivots", slots + 3, width),
+            scratch.singles("residual", count),
+            scratch.numbers("seen", count),
+            scratch.doubles("bound", blocks * BLOCK),
+            scratch.doubles("crest", blocks),
+            scratch.numbers("chain", 2),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (
-            self._scratch.sums("own", count, width),  # written only for contenders
-            self._scratch.sums("exact", slots, width),
-            np.ones(count, np.float64),
-            np.full(count, -1, np.int32),
+            scratch.doubles("own", count, width),  # written only for contenders
+            scratch.doubles("exact", slots, width),
+            scratch.doubles("variance", count),
+            scratch.numbers("done", count),
         )
-        self._worth = np.empty(count, np.float64)
+        self._worth = scratch.doubles("worth", count)
+        self._contenders = scratch.numbers("contenders", count + MOST + BLOCK)
+        _, residual, seen, bound, _, chain = self._scan
+        _, _, variance, done = self._exact
+        begin_dpp(residual, seen, variance, done, bound, chain)
         self._weigh()
 
     def retract(self, slot: int) -> None:
@@ -74,15 +79,14 @@ class DppStrategy(Strategy):
     def _weigh(self) -> None:
         _, residual, _, bound, crest, _ = self._scan
         _, _, variance, _ = self._exact
-        with np.errstate(over="ignore", under="ignore"):  # far below the top nothing is left of a worth
-            self._top, self._grow = weigh(
-                self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound, crest
-            )
+        self._top, self._grow = weigh(
+            self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound, crest
+        )
 
     def _state(self) -> tuple[Any, ...]:
         return (
             self._worth, self._top, self.problem.diversity, self._grow, self._dimension, self.problem.shifted,
-            self._rows, *self._scan, *self._inputs, *self._exact, np.empty(len(self._worth) + MOST + BLOCK, np.int32),
+            self._rows, *self._scan, *self._inputs, *self._exact, self._contenders,
         )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -29,8 +29,6 @@ class MmrStrategy(ComparedStrategy):
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
-        count = len(problem.order)
-        self._similarity, self._nearest = np.zeros(count, np.float32), np.zeros(count)
         self._bound()
 
     def retract(self, slot: int) -> None:
@@ -44,13 +42,13 @@ class MmrStrategy(ComparedStrategy):
         self._bound()
 
     def _bound(self) -> None:
-        bound_by_similarity(self._adjusted, self.problem.diversity, self._similarity, *self._bounds)
+        bound_by_similarity(self._adjusted, self.problem.diversity, self._alike, *self._bounds)
 
     def _state(self) -> tuple[Any, ...]:
-        return self.problem.diversity, *self._compared, self._similarity, self._nearest, *self._bounds, *self._room
+        return self.problem.diversity, *self._compared, self._alike, self._exactly, *self._bounds, *self._room
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         shifted, _, _, _, *inputs = self._compared
-        nearest_similarities(slot, shifted, *inputs, self._nearest)
-        return self._relevance, -self.problem.diversity * np.minimum(self._nearest, 1.0)
+        nearest_similarities(slot, shifted, *inputs, self._exactly)
+        return self._relevance, -self.problem.diversity * np.minimum(self._exactly, 1.0)

@@ -23,9 +23,7 @@ class MsdStrategy(ComparedStrategy):
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
-        count = len(problem.order)
-        self._alike, self._total = np.zeros(count), np.zeros(count)
-        self._best_of_block = np.empty_like(self._bounds[1])
+        self._best_of_block = self._scratch.doubles("best_of_block", len(self._bounds[1]))
         self._bound()
 
     def adjust(self, bonus: NDArray[np.float64]) -> None:
@@ -37,12 +35,12 @@ class MsdStrategy(ComparedStrategy):
         bound_by_relevance(self._adjusted, self.problem.diversity, self._best_of_block)
 
     def _state(self) -> tuple[Any, ...]:
-        sums = (self._alike, self._total, self._best_of_block)
+        sums = (self._alike, self._exactly, self._best_of_block)
         return self.problem.diversity, *self._compared, *sums, *self._bounds, *self._room
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         shifted, _, _, _, *inputs = self._compared
         mean = np.empty(len(self._relevance))
-        mean_distances(slot, shifted, mean, *inputs, self._total)
+        mean_distances(slot, shifted, mean, *inputs, self._exactly)
         return self._relevance, self.problem.diversity * mean
