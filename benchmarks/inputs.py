@@ -70,6 +70,13 @@ def queried(work: Work) -> Work:
     return replace(work, name=f"query, {work.name}", scores=scores, query=query.astype(np.float32))
 
 
+def best_first(work: Work) -> Work:
+    """The same candidates in upstream order: where all of them tie, the first is then also the most relevant."""
+    order = np.argsort(-work.scores, kind="stable")
+    groups = [work.groups[row] for row in order.tolist()]
+    return replace(work, embeddings=work.embeddings[order], scores=work.scores[order], groups=groups)
+
+
 def real(slate_size: int) -> Work:
     """A recorded foundation-shade search of about 300 candidates with 64-dimensional embeddings."""
     from examples.catalog import Corpus

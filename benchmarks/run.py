@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import ours, peers, record, slates
 from benchmarks.goals import goal
-from benchmarks.inputs import Work, queried, real, real_384, synthetic
+from benchmarks.inputs import Work, best_first, queried, real, real_384, synthetic
 from benchmarks.ours import Setting
 from benchmarks.peers import quotas
 from benchmarks.timing import medians
@@ -93,8 +93,11 @@ def compare(work: Work, setting: Setting, seconds: float) -> dict[str, Any]:
     """One row: picks first, then times."""
     policy, found = setting.policy(), peers.of(work, setting)
     row: dict[str, Any] = {"work": work.name, "strategy": setting.name, "diversity": setting.diversity, "peers": {}}
+    same = _same(work, setting, found)
     for name, call in found.items():
-        row["peers"][name] = _beside(work, setting, policy, name, call)
+        seeds = range(DRAWS if setting.sample else 1)
+        mine = [ours.positions(work, policy, seed=seed) for seed in seeds]
+        row["peers"][name] = {"same_picks_when_set_alike": same[name]} | _worth(work, mine, [call() for _ in seeds])
     return _timed(row, work, policy, found, seconds, goal(work.name, setting))
 
 
@@ -114,19 +117,24 @@ def compare_quotas(work: Work, shares: quotas.Shares, found: dict[str, peers.Cal
     return _timed(row, work, policy, found, seconds, None, groups=True)
 
 
-def _beside(work: Work, setting: Setting, policy: Policy, name: str, call: peers.Call) -> dict[str, Any]:
-    """Picks that must be the same where both can be set alike; what the slates of the timed calls have in common."""
-    seeds = range(DRAWS if setting.sample else 1)
-    mine = [ours.positions(work, policy, seed=seed) for seed in seeds]
-    theirs = [list(call()) for _ in seeds]
-    same: float | None = None
-    alike = peers.alike(work, setting, name)
-    if alike is not None:
+def _same(work: Work, setting: Setting, found: dict[str, peers.Call]) -> dict[str, float | None]:
+    """The share of equal picks where both sides can be set so that all must be.
+
+    At diversity 1 scores no longer count and all first picks tie: ours takes the most relevant candidate, most peers
+    the first. So that they take the same one, the list is then in upstream order.
+    """
+    if setting.diversity == 1.0:
+        work = best_first(work)
+        found = peers.of(work, setting)
+    shares: dict[str, float | None] = {}
+    for name, call in found.items():
+        alike = peers.alike(work, setting, name)
+        if alike is None:
+            shares[name] = None
+            continue
         words, call_alike = alike
-        same = slates.equal(
-            ours.positions(work, setting.policy(**words)), theirs[0] if call_alike is None else call_alike()
-        )
-    return {"same_picks_when_set_alike": same, **_worth(work, mine, theirs)}
+        shares[name] = slates.equal(ours.positions(work, setting.policy(**words)), (call_alike or call)())
+    return shares
 
 
 def _worth(work: Work, mine: list[Any], theirs: list[Any]) -> dict[str, Any]:

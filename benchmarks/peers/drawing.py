@@ -28,7 +28,7 @@ def peers(work: Work, setting: Setting) -> dict[str, Call]:
 
 def draw(finite: Any, work: Work, diversity: float, random: np.random.RandomState, factored: bool) -> list[int]:
     """One slate by chance, under the same kernel as ours."""
-    rows = weighted_features(work, diversity).astype(np.float64)
+    rows = weighted_features(work, diversity)[0].astype(np.float64)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints which of its ways it takes
         likelihood = {"L_gram_factor": rows.T} if factored else {"L": rows @ rows.T}
         process = finite("likelihood", **likelihood)

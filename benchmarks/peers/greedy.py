@@ -64,15 +64,15 @@ def like_the_library(setting: Setting) -> dict[str, Any] | None:
 
 def map_by_columns(work: Work, diversity: float) -> list[int]:
     """Fast greedy MAP that works out a row of the kernel when the algorithm reads it: O(k N (D + k))."""
-    rows = weighted_features(work, diversity)
-    return greedy_map(lambda j: rows @ rows[j], np.einsum("ij,ij->i", rows, rows), work.slate_size)
+    rows, diagonal = weighted_features(work, diversity)
+    return greedy_map(lambda j: rows @ rows[j], diagonal, work.slate_size)
 
 
 def map_of_kernel(work: Work, diversity: float) -> list[int]:
     """Fast greedy MAP as published: of a kernel that is there, which a caller with embeddings has to make: O(N² D)."""
-    rows = weighted_features(work, diversity)
+    rows, diagonal = weighted_features(work, diversity)
     kernel = rows @ rows.T
-    return greedy_map(lambda j: kernel[j], kernel.diagonal(), work.slate_size)
+    return greedy_map(lambda j: kernel[j], diagonal, work.slate_size)
 
 
 def greedy_map(row: Callable[[int], Floats], diagonal: Floats, size: int, epsilon: float = 1e-10) -> list[int]:
@@ -94,10 +94,11 @@ def greedy_map(row: Callable[[int], Floats], diagonal: Floats, size: int, epsilo
     return picks
 
 
-def weighted_features(work: Work, diversity: float) -> NDArray[np.float32]:
+def weighted_features(work: Work, diversity: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows whose products are our kernel: q_i q_j (1 + cosine) / 2 with q = exp((1 - d) z / (2 d)), z-scored relevance.
 
-    d log det L is then our (1 - d) relevance + d log d2, up to constants.
+    d log det L is then our (1 - d) relevance + d log d2, up to constants. With them its diagonal q², free of the noise
+    of products, so that candidates of equal relevance tie as they should.
     """
     scores = work.scores
     spread = scores.std()
@@ -107,4 +108,4 @@ def weighted_features(work: Work, diversity: float) -> NDArray[np.float32]:
     lengths = np.maximum(np.linalg.norm(work.embeddings, axis=1, keepdims=True), 1e-12)
     np.multiply(work.embeddings, np.sqrt(np.float32(0.5)) * weights / lengths, out=rows[:, :-1])
     rows[:, -1:] = np.sqrt(np.float32(0.5)) * weights
-    return rows
+    return rows, (weights * weights).ravel()

@@ -9,7 +9,7 @@ import pytest
 import pyversity
 
 from benchmarks import ours, peers, slates
-from benchmarks.inputs import SHAPES, Work, queried, real, real_384, synthetic
+from benchmarks.inputs import SHAPES, Work, best_first, queried, real, real_384, synthetic
 from benchmarks.ours import Setting
 from benchmarks.peers import quotas
 from benchmarks.peers.greedy import LIBRARY, MAPS, greedy_map, library
@@ -37,13 +37,10 @@ def test_the_plain_map_stops_where_the_rank_ends() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(
-    "setting",
-    [Setting("dpp", 0.5), Setting("ssd", 0.5), Setting("ssd", 0.5, 3), Setting("mmr", 0.5), Setting("cover", 0.5)],
-    ids=lambda setting: setting.name,
-)
-def test_peers_that_can_be_set_alike_pick_the_same(setting: Setting, shape: str) -> None:
-    work = synthetic(shape, 60, 24, 8)
+@pytest.mark.parametrize("diversity", [0.5, 1.0])
+@pytest.mark.parametrize(("strategy", "window"), [("dpp", 0), ("ssd", 0), ("ssd", 3), ("mmr", 0), ("cover", 0)])
+def test_peers_that_can_be_set_alike_pick_the_same(strategy: str, window: int, diversity: float, shape: str) -> None:
+    setting, work = Setting(strategy, diversity, window), best_first(synthetic(shape, 60, 24, 8))
     for name, call in peers.of(work, setting).items():
         alike = peers.alike(work, setting, name)
         assert alike is not None
