@@ -26,7 +26,11 @@ ROUNDS = 200
 SLACK = 0.05  # over what theory says
 STRATEGIES = (("dpp", 0), ("ssd", 0), ("ssd", 10), ("mmr", 0), ("msd", 0), ("cover", 0))
 KNOB = (0.5, 1.0)
-MIDDLE = {"N": 1000, "D": 128, "k": 50}
+MIDDLE = {  # what the other two are, by the one that grows; fewer slots than dimensions, or a dpp's rank would end
+    "N": {"D": 128, "k": 50},
+    "D": {"N": 1000, "k": 25},
+    "k": {"N": 1000, "D": 128},
+}
 SWEEPS = {"N": (100, 300, 1000, 3000, 10000), "D": (32, 64, 128, 256, 512, 768), "k": (5, 10, 25, 50, 100)}
 COVER_N = (100, 200, 400, 700, 1000)
 LINES = ("ours_ms", "ours_checked_ms", "ours_select_ms", "peer_ms")
@@ -59,7 +63,9 @@ def _sweeps(only: list[str] | None, seconds: float, most: int) -> Iterator[dict[
             for diversity in KNOB:
                 setting = Setting(strategy, diversity, window)
                 points = [
-                    measured(setting, {**MIDDLE, axis: size}, seconds) for size in sizes if size <= most or size < 51
+                    measured(setting, {**MIDDLE[axis], axis: size}, seconds)
+                    for size in sizes
+                    if size <= most or size < 51
                 ]
                 print(f"  {axis} {setting.name} {diversity:g}: {len(points)} points", flush=True)
                 yield fitted(axis, setting, points)

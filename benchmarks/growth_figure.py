@@ -28,6 +28,9 @@ def write(measured: dict[str, Any], folder: Path) -> Path:
                 _lines(axis, sweep, colour)
             axis.set(xscale="log", yscale="log", xlabel=f"{name}, {NAMES[name]}", ylabel="ms")
             axis.set_title(f"diversity {knob:g}", loc="left")
+            sizes = chosen[0]["points"] if chosen else []
+            axis.set_xticks([point[name] for point in sizes], [str(point[name]) for point in sizes])
+            axis.set_xticks([], minor=True)
             axis.grid(alpha=0.25, which="both", linewidth=0.4)
             axis.legend(frameon=False, fontsize=6.5)
     folder.mkdir(parents=True, exist_ok=True)

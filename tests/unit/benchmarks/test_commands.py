@@ -97,7 +97,7 @@ def test_the_grid_lists_the_worst_points_first(capsys: pytest.CaptureFixture[str
 
 def test_growth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "SWEEPS", {"N": (30, 60, 120), "D": (4, 8, 16), "k": (3, 5, 8)})
-    monkeypatch.setattr(growth, "MIDDLE", {"N": 60, "D": 8, "k": 5})
+    monkeypatch.setattr(growth, "MIDDLE", {axis: {"N": 60, "D": 8, "k": 5} for axis in "NDk"})
     output = tmp_path / "growth.json"
     growth.main([*TINY, "--strategy", "mmr", "--output", str(output), "--figures", str(tmp_path)])
     sweeps = written(output)["sweeps"]
