@@ -24,8 +24,8 @@ _BUILD = (
     "Build a version of the item catalog in FOLDER and make it the current one; a server that serves the folder takes "
     "it over within a second or two. Each item has an id, embeddings and attributes: one JSON object a line, one row "
     "of a Parquet or Arrow file, or arrays of a .npz file (ids, embeddings, embedding.NAME, attribute.NAME). In rows, "
-    "`id` is the id, `embedding` the main embedding, and every other key an attribute; a list is several values, an object "
-    "probabilities by label. Parquet and Arrow need the extra: pip install 'diversity-reranker[parquet]'."
+    "`id` is the id, `embedding` the main embedding, and every other key an attribute; a list is several values, an "
+    "object probabilities by label. Parquet and Arrow need the extra: pip install 'diversity-reranker[parquet]'."
 )
 _INSPECT = "Say what a catalog holds: its version, its size, its columns."
 _VERIFY = (
