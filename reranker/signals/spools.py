@@ -6,9 +6,10 @@ several values an item, or a classifier's probabilities, only when all of it was
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,34 +26,28 @@ _PIECE = 1 << 18  # rows, or codes, that are in memory at a time
 
 
 class Spool:
-    """Numbers of one type that wait in a file."""
+    """Numbers of one type that wait in a file, which is open only while something is done with it."""
 
     def __init__(self, path: Path, dtype: str) -> None:
         self.dtype, self.count = np.dtype(dtype), 0
         self._path = path
-        self._file: BinaryIO | None = path.open("wb")
+        path.touch()
 
     def add(self, numbers: NDArray[Any]) -> None:
         """More of them."""
-        assert self._file is not None, "it was read already"
-        self._file.write(np.ascontiguousarray(numbers, self.dtype).data)
+        with self._path.open("ab") as file:
+            file.write(np.ascontiguousarray(numbers, self.dtype).data)
         self.count += numbers.size
 
     def add_zeros(self, count: int) -> None:
         """So many zeros, which take no room in the file."""
-        assert self._file is not None, "it was read already"
         self.count += count
-        self._file.flush()
-        self._file.truncate(self.count * self.dtype.itemsize)
-        self._file.seek(0, 2)
+        os.truncate(self._path, self.count * self.dtype.itemsize)
 
     def pieces(self, size: int = _PIECE) -> Iterator[NDArray[Any]]:
         """All of them, so many at a time."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        with self._path.open("rb") as stream:
-            while data := stream.read(size * self.dtype.itemsize):
+        with self._path.open("rb") as file:
+            while data := file.read(size * self.dtype.itemsize):
                 yield np.frombuffer(data, self.dtype)
 
 
@@ -142,14 +137,16 @@ class LabelSpool:
             if self._classified is not None and self._classified != classified:
                 return "must be values everywhere, or probabilities everywhere"
             self._classified = classified
-        number = [self.code_of.setdefault(value, len(self.code_of) + 1) for value in column.values]
+        number = np.zeros(len(column.values) + 1, np.int32)
+        for code in np.unique(codes).tolist():  # a value that only items carried that were left out must not stay
+            number[code] = self.code_of.setdefault(column.values[code - 1], len(self.code_of) + 1)
         if classified and len(self.code_of) > MOST_LABELS:
             return f"must have at most {MOST_LABELS} labels with probabilities"
         self._several |= column.offsets is not None
         self._unknown += int(np.count_nonzero(sizes == 0))
         self.items += len(sizes)
         self._sizes.add(sizes)
-        self._codes.add(np.array([0, *number], np.int32)[codes])
+        self._codes.add(number[codes])
         self._shares.add(shares)
         return ""
 

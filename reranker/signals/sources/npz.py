@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ _PARTS = ("values", "codes", "offsets", "labels", "probabilities")
 def read_npz(path: Path, names: Names) -> Iterator[Batch]:
     """Batches of the rows of an archive. Raises `InvalidInput` when its arrays do not go together."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield from _batches(_Archive(archive, str(path)), names)
+        with zipfile.ZipFile(path) as archive, ExitStack() as streams:
+            yield from _batches(_Archive(archive, str(path), streams), names)
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         if isinstance(error, InvalidInput):
             raise
@@ -79,12 +80,12 @@ class _Array:
 class _Archive:
     """The arrays of an archive by name."""
 
-    def __init__(self, archive: zipfile.ZipFile, source: str) -> None:
-        self.source, self._archive = source, archive
+    def __init__(self, archive: zipfile.ZipFile, source: str, streams: ExitStack) -> None:
+        self.source, self._archive, self._streams = source, archive, streams
         self.names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
     def open(self, name: str) -> _Array:
-        return _Array(self._archive.open(f"{name}.npy"), name)
+        return _Array(self._streams.enter_context(self._archive.open(f"{name}.npy")), name)
 
     def find(self, *names: str) -> str | None:
         """The first of these that is there."""
