@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, Id
 from reranker.errors import InvalidInput, Violation
-from reranker.kernels.lookup import enter_numbers, enter_texts
+from reranker.kernels.enter import enter_numbers, enter_texts
 from reranker.signals.batches import Batch, BuildMistakes, Places
 from reranker.signals.folder import NAME_RULE, SUFFIX, building, is_version_name, publish
 from reranker.signals.layout import PRECISIONS, IdEntry, Manifest, TextSections

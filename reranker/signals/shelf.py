@@ -30,10 +30,16 @@ class Shelf:
         It is read and checked from end to end first, so nobody meets a damaged one and no request waits for the disk.
         Raises `BadCatalog`, and the version that served goes on.
         """
-        if current_file(self.folder) == self.catalog.path:
+        file = current_file(self.folder)
+        if file == self.catalog.path:
             return False
-        fresh = Catalog.open(self.folder)
-        fresh.check()
+        try:
+            fresh = Catalog.open(file)
+            fresh.check()
+        except BadCatalog:
+            if current_file(self.folder) != file:  # a newer one came, and this one went, while it was being read
+                return False
+            raise
         if fresh.has_numbers != self.catalog.has_numbers:
             kinds = ("text", "numbers")
             reason = (

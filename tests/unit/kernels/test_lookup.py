@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reranker.kernels.lookup import enter_numbers, enter_texts, find_numbers, find_texts
+from reranker.kernels.enter import enter_numbers, enter_texts
+from reranker.kernels.lookup import find_numbers, find_texts
 from tests.reference.naive_catalog import rows_of
 
 NASTY = [
