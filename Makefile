@@ -10,7 +10,7 @@ ADMIN ?= 127.0.0.1:9090
 MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench bench-quotas frontier figures loadtest lint format proto lock data clean
+.PHONY: help setup demo test coverage serve bench bench-quotas bench-catalog frontier figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -39,6 +39,9 @@ bench: $(READY) ## our call beside the peers', same input, one run
 
 bench-quotas: $(READY) ## what quotas add to a call, by tier
 	@$(BIN)/python -m benchmarks.quotas
+
+bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-ups, memory
+	@$(BIN)/python -m benchmarks.catalog $(ITEMS)
 
 frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
 	@$(BIN)/python -m benchmarks.frontier

@@ -16,12 +16,15 @@ _HALF_TO_SINGLE = np.float32(2.0**112)  # exponents count from -15 in one form a
 @kernel(types.void(read_only(f32, 2), read_only(i64, 1), scratch(f32, 2)))
 def gather_float32(source: NDArray[np.float32], rows: NDArray[np.int64], out: NDArray[np.float32]) -> None:
     """Write `source[rows[i]]` into `out[i]`, zeros where the row is -1. O(N D)."""
+    width = out.shape[1]
     for i in range(len(rows)):
-        row, to = rows[i], out[i]
-        if row < 0:
-            to[:] = 0.0
-            continue
-        to[:] = source[row]
+        row = rows[i]
+        if row >= 0:
+            for c in range(width):
+                out[i, c] = source[row, c]
+        else:
+            for c in range(width):
+                out[i, c] = 0.0
 
 
 @kernel(types.void(read_only(u16, 2), read_only(i64, 1), scratch(f32, 2)))
@@ -30,16 +33,17 @@ def gather_float16(source: NDArray[np.uint16], rows: NDArray[np.int64], out: NDA
 
     Only finite numbers come out right: a catalog holds no others. O(N D).
     """
+    width = out.shape[1]
     for i in range(len(rows)):
-        row, to = rows[i], out[i]
-        if row < 0:
-            to[:] = 0.0
-            continue
-        line = source[row]
-        for c in range(len(to)):
-            half = np.int32(line[c])
-            bits = np.int32(((half & 0x7FFF) << 13) | (-(half >> 15) << 31))
-            to[c] = bits.view(np.float32) * _HALF_TO_SINGLE  # numbers too small to be normal come out right too
+        row = rows[i]
+        if row >= 0:
+            for c in range(width):
+                half = np.int32(source[row, c])
+                bits = np.int32(((half & 0x7FFF) << 13) | (-(half >> 15) << 31))
+                out[i, c] = bits.view(np.float32) * _HALF_TO_SINGLE  # right for those too small to be normal too
+        else:
+            for c in range(width):
+                out[i, c] = 0.0
 
 
 @kernel(types.void(read_only(i8, 2), read_only(f32, 1), read_only(i64, 1), scratch(f32, 2)))
@@ -47,14 +51,16 @@ def gather_int8(
     source: NDArray[np.int8], scales: NDArray[np.float32], rows: NDArray[np.int64], out: NDArray[np.float32]
 ) -> None:
     """Write `source[rows[i]] * scales[rows[i]]` into `out[i]`, zeros where the row is -1. O(N D)."""
+    width = out.shape[1]
     for i in range(len(rows)):
-        row, to = rows[i], out[i]
-        if row < 0:
-            to[:] = 0.0
-            continue
-        line, scale = source[row], scales[row]
-        for c in range(len(to)):
-            to[c] = np.float32(line[c]) * scale
+        row = rows[i]
+        if row >= 0:
+            scale = scales[row]
+            for c in range(width):
+                out[i, c] = np.float32(source[row, c]) * scale
+        else:
+            for c in range(width):
+                out[i, c] = 0.0
 
 
 @kernel(i64(scratch(i32, 1), scratch(i32, 1), scratch(i32, 1)))

@@ -26,8 +26,8 @@ _DAMAGED = "copy it again, or build it again with `reranker catalog build`"
 class Catalog:
     """Embeddings and attributes of items, by id. Safe to use from many threads; what it gives out are copies.
 
-    `open` costs no more than the description of the columns, whatever the size. The file stays mapped for as long as
-    anybody holds the catalog, even when it is deleted meanwhile; it must never be written to.
+    `open` costs no more than the description of the columns and their smaller dictionaries, whatever the size. The file
+    stays mapped for as long as anybody holds the catalog, even when it is deleted meanwhile; nobody may write to it.
     """
 
     def __init__(self, path: Path, data: mmap.mmap, manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_from_standard_input(folder: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "3 items" in done.stdout
+
+
+def test_the_three_lines_of_the_docs(tmp_path: Path) -> None:
+    """All but the last, which serves: that one is tested below with a port of its own."""
+    text = (ROOT / "docs" / "catalog.md").read_text()
+    block = text.split("## In three lines")[1].split("```")[1].strip().splitlines()
+    assert len(block) == 3
+    script = "\n".join(block[:2]).replace("reranker ", f"{sys.executable} -m reranker.cli ")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 items" in done.stdout
+    assert "--catalog catalog" in block[2]
 
 
 def test_keys_by_flag(items: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
