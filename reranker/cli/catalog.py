@@ -114,7 +114,7 @@ def _build(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from reranker.signals import Catalog
 
-    catalog = Catalog.open(options.path)
+    catalog = Catalog.open(options.path, check=False)
     terminal.show([json.dumps(as_json(catalog))] if options.json else as_text(catalog))
     return 0
 
@@ -122,10 +122,9 @@ def _inspect(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from reranker.signals import Catalog
 
-    catalog = Catalog.open(options.path)
-    asked = [] if options.absent is None else _ids_like(catalog, options.absent)
     with terminal.announcing_compilation("catalog"):
-        catalog.check()
+        catalog = Catalog.open(options.path)
+        asked = [] if options.absent is None else _ids_like(catalog, options.absent)
         rows = catalog.find(asked)
     summary = f"{catalog.path}: sound, {len(catalog)} items, version {catalog.version}"
     if options.absent is None:

@@ -42,16 +42,25 @@ class Catalog:
         self._labels = {entry.name: Labels.of(entry, items, self._view) for entry in manifest.attributes}
 
     @classmethod
-    def open(cls, path: str | Path) -> Catalog:
+    def open(cls, path: str | Path, *, check: bool = True) -> Catalog:
         """The catalog in a file, or the current one of a folder that `reranker catalog build` fills.
 
-        Raises `BadCatalog` when it is missing, foreign, cut off, or of another format. What is inside the columns is
-        looked at by `check` alone.
+        Raises `BadCatalog` when it is missing, foreign, cut off, of another format or damaged. With `check` every byte
+        is read; without, opening takes milliseconds, and nothing may be looked up before `check()` has been called.
         """
         path = Path(path)
         file = current_file(path) if path.is_dir() else path
         data = _mapped(file)
-        return cls(file, data, read_manifest(file, memoryview(data)))
+        manifest = read_manifest(file, memoryview(data))
+        if check:
+            _check_sums(file, data, manifest)
+        try:
+            catalog = cls(file, data, manifest)
+        except (ValueError, IndexError):  # a dictionary that is none: without `check` this is the first look at it
+            raise BadCatalog(file, f"was damaged: a dictionary cannot be read; {_DAMAGED}") from None
+        if check:
+            catalog._check_soundness()
+        return catalog
 
     @property
     def version(self) -> str:
@@ -151,9 +160,10 @@ class Catalog:
 
         Also brings the whole file into the page cache, so that the requests to come wait for no disk.
         """
-        for what, section in self.manifest.sections.items():
-            if self._crc(section) != section.crc:
-                raise BadCatalog(self.path, f"was damaged: {what} do not agree with their checksum; {_DAMAGED}")
+        _check_sums(self.path, self._data, self.manifest)
+        self._check_soundness()
+
+    def _check_soundness(self) -> None:
         for what, sound in self._soundness():
             if not sound:
                 raise BadCatalog(self.path, f"was built wrongly: {what}; {_DAMAGED}")
@@ -171,12 +181,6 @@ class Catalog:
             yield f"embedding {name!r} has numbers that are not finite", vectors.are_finite()
         for name, labels in self._labels.items():
             yield f"attribute {name!r} has codes or probabilities that cannot be", labels.are_sound()
-
-    def _crc(self, section: Section) -> int:
-        crc, data = 0, memoryview(self._data)
-        for at in range(section.at, section.at + section.size, _STRETCH):
-            crc = zlib.crc32(data[at : min(at + _STRETCH, section.at + section.size)], crc)
-        return crc
 
     def _view(self, section: Section) -> NDArray[Any]:
         dtype = np.dtype(section.dtype)
@@ -198,6 +202,16 @@ class Catalog:
         asked = np.frombuffer(data, np.uint8)
         find_texts(asked, separator, self._table, self._texts.offsets, self._texts.data, rows)
         return rows
+
+
+def _check_sums(path: Path, mapped: mmap.mmap, manifest: Manifest) -> None:
+    data = memoryview(mapped)
+    for what, section in manifest.sections.items():
+        crc, end = 0, section.at + section.size
+        for at in range(section.at, end, _STRETCH):
+            crc = zlib.crc32(data[at : min(at + _STRETCH, end)], crc)
+        if crc != section.crc:
+            raise BadCatalog(path, f"was damaged: {what} do not agree with their checksum; {_DAMAGED}")
 
 
 def _mapped(path: Path) -> mmap.mmap:

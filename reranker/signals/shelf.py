@@ -18,10 +18,10 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.catalog = Catalog.open(folder)
+        self.catalog = Catalog.open(folder, check=False)
 
     def check(self) -> None:
-        """Read all of the current version; raises `BadCatalog`."""
+        """Read all of the version that the shelf began with, before anything is looked up; raises `BadCatalog`."""
         self.catalog.check()
 
     def refresh(self) -> bool:
@@ -35,7 +35,6 @@ class Shelf:
             return False
         try:
             fresh = Catalog.open(file)
-            fresh.check()
         except BadCatalog:
             if current_file(self.folder) != file:  # a newer one came, and this one went, while it was being read
                 return False

@@ -139,6 +139,10 @@ def flip(at: int) -> Callable[[bytearray], None]:
     return change
 
 
+def cut(length: int) -> Callable[[bytearray], bytearray]:
+    return lambda data: data[:length]
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -188,8 +192,82 @@ def test_every_damaged_section_is_found_and_named(tmp_path: Path) -> None:
             assert section.size, what
             copy = spoilt(catalog.path, flip(section.at + section.size // 2))
             with pytest.raises(BadCatalog) as raised:
-                Catalog.open(copy).check()
+                Catalog.open(copy)
             assert f"was damaged: {what} do not agree" in str(raised.value)
+
+
+def test_no_byte_can_change_and_no_end_can_be_missing(tmp_path: Path) -> None:
+    """Flipped bits are refused, or lie in the padding between sections and change nothing."""
+    rows = some_rows(4, 12)
+    path = build_rows(tmp_path, rows).path
+    sections = Catalog.open(path).manifest.sections.values()
+    covered = {at for section in sections for at in range(section.at, section.at + section.size)}
+    rng = np.random.default_rng(0)
+    size = path.stat().st_size
+    for at in rng.integers(0, size, 400).tolist():
+        copy = spoilt(path, flip(at))
+        try:
+            Catalog.open(copy)
+        except BadCatalog:
+            continue
+        assert at not in covered
+    for length in rng.integers(0, size, 100).tolist():
+        with pytest.raises(BadCatalog):
+            Catalog.open(spoilt(path, cut(length)))
+
+
+def test_without_a_check_a_damaged_dictionary_is_no_traceback(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path, [{"id": "a", "tone": "é"}])
+    section = catalog.manifest.attributes[0].dictionary.data
+    copy = spoilt(catalog.path, flip(section.at))
+    with pytest.raises(BadCatalog, match="was damaged: a dictionary cannot be read"):
+        Catalog.open(copy, check=False)
+    Catalog.open(spoilt(catalog.path, flip(catalog.manifest.ids.table.at)), check=False)
+
+
+def built_wrongly(tmp_path: Path, name: str, change: Callable[[Any], Any]) -> Path:
+    """A file whose checksums agree with what does not make sense."""
+    import zlib
+
+    from reranker.signals.layout import description_of, header
+
+    catalog = catalog_of(tmp_path, ROWS)
+    manifest, data = catalog.manifest, bytearray(catalog.path.read_bytes())
+    section = next(each for what, each in manifest.sections.items() if what == name)
+    array = np.frombuffer(data, section.dtype, section.size // np.dtype(section.dtype).itemsize, section.at).copy()
+    changed = change(array)
+    data[section.at : section.at + section.size] = (array if changed is None else changed).tobytes()
+    object.__setattr__(section, "crc", zlib.crc32(bytes(data[section.at : section.at + section.size])))
+    description = description_of(manifest)
+    body = bytes(data[: int.from_bytes(data[24:32], "little")])
+    whole = bytearray(body + description)
+    whole[:HEADER_BYTES] = header(len(whole), description)
+    path = tmp_path / "wrong.catalog"
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "words"),
+    [
+        ("the table of ids", lambda table: table + 1, "is full or names rows beyond the last"),
+        ("the table of ids", lambda table: table * 0, "are not found where they are"),
+        ("offsets of the ids", lambda offsets: offsets[::-1], "ids run into each other"),
+        ("embedding ''", lambda numbers: numbers * np.float32(np.inf), "numbers that are not finite"),
+        ("codes of attribute 'tone'", lambda codes: codes + 9, "codes or probabilities that cannot be"),
+        ("codes of attribute 'genre'", lambda codes: codes * 0, "codes or probabilities that cannot be"),
+        ("offsets of attribute 'genre'", lambda offsets: offsets[::-1], "codes or probabilities that cannot be"),
+        ("probabilities of attribute 'gender'", lambda shares: shares + 1, "codes or probabilities that cannot be"),
+    ],
+)
+def test_what_checksums_cannot_show_is_found_too(
+    tmp_path: Path, section: str, change: Callable[[Any], Any], words: str
+) -> None:
+    with np.errstate(invalid="ignore"):
+        path = built_wrongly(tmp_path, section, change)
+    with pytest.raises(BadCatalog, match=words) as raised:
+        Catalog.open(path)
+    assert "was built wrongly" in str(raised.value)
 
 
 def test_a_file_that_is_missing_or_no_file(tmp_path: Path) -> None:
