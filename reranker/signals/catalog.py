@@ -98,7 +98,8 @@ class Catalog:
         if not len(ids):
             return np.zeros(0, np.int64)
         kind, word = (int, "integers") if self.has_numbers else (str, "text")
-        if not all(issubclass(each, kind) for each in set(map(type, ids))):
+        kinds = set(map(type, ids))
+        if kinds != {kind} and not all(issubclass(each, kind) for each in kinds):
             raise InvalidInput([Violation("ids", f"must be {word}, as the catalog's are")])
         return self._find_any(ids) if self.has_numbers else self._find_texts(ids)
 

@@ -10,7 +10,7 @@ from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
 from reranker.errors import Violation
 from reranker.service.codec.arrays import check_texts, repeated
 from reranker.service.codec.attributes import decode_attributes
-from reranker.service.codec.catalog import Lookup
+from reranker.service.codec.catalog import Lookup, are_known
 from reranker.service.codec.embeddings import decode_embeddings
 from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
@@ -42,10 +42,13 @@ def decode_candidates(
         found.append(Violation(f"candidates.{form}", reason))
         return UNREAD
     texts = list(message.item_ids)
-    check_texts("candidates.item_ids", texts, limits.text_length, found)
     ids: Sequence[Id] = texts or list(message.item_numbers)
-    if scored:  # the same item may have been shown twice
-        list_duplicates(f"candidates.{form}", ids, found)
+    lookup = lookup or Lookup(None)
+    rows = lookup.rows(message, ids, found) if message.HasField("catalog") else None
+    if rows is None or not are_known(rows, once=scored):  # what the catalog has was checked when it was built
+        check_texts("candidates.item_ids", texts, limits.text_length, found)
+        if scored:  # else the same item may have been shown twice
+            list_duplicates(f"candidates.{form}", ids, found)
     scores = np.zeros(count)
     if scored or message.scores:
         scores = checked_scores(repeated(message.scores, np.float64), count, found)
@@ -54,4 +57,4 @@ def decode_candidates(
     candidates = Candidates.from_columns(ids, scores, embeddings, attributes)
     if not message.HasField("catalog"):
         return candidates
-    return (lookup or Lookup(None)).join(message, candidates, limits, found)
+    return lookup.join(message, candidates, rows, limits, found)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reranker.candidates import Candidates
+from reranker.candidates import Candidates, Id
 from reranker.errors import Violation
 from reranker.service.codec.arrays import check_texts, repeated
 from reranker.service.limits import Limits
@@ -31,28 +32,41 @@ class Lookup:
         self.version = ""
         self.notes: list[str] = []
 
-    def join(
-        self, message: candidates_pb2.CandidateList, candidates: Candidates, limits: Limits, found: list[Violation]
-    ) -> Candidates:
-        """The candidates with the columns that the list refers to; what is wrong with that is added to `found`.
-
-        Nothing is looked up for a list with mistakes. O(candidates (dimensions + attributes)).
-        """
-        started = perf_counter()
-        self._check_names(message, limits, found)
-        catalog = self._catalog
+    def rows(
+        self, message: candidates_pb2.CandidateList, ids: Sequence[Id], found: list[Violation]
+    ) -> NDArray[np.int64] | None:
+        """The rows of a list's ids, -1 where one is unknown; None, with a violation, where none can be looked up."""
+        catalog, started = self._catalog, perf_counter()
         if catalog is None:
-            reason = "this server has no item catalog (--catalog): send the columns inline"
-            found.append(Violation(_PATH, reason))
-        elif len(candidates) and bool(message.item_numbers) != catalog.has_numbers:
+            found.append(Violation(_PATH, "this server has no item catalog (--catalog): send the columns inline"))
+            return None
+        if len(ids) and bool(message.item_numbers) != catalog.has_numbers:
             given, wanted = ("item_numbers", "item_ids") if message.item_numbers else ("item_ids", "item_numbers")
             found.append(Violation(f"candidates.{given}", f"must be given as {wanted}, as the catalog's ids are"))
-        if found or catalog is None:
-            return candidates
+            return None
         if message.item_numbers:
             rows = catalog.find_numbers(repeated(message.item_numbers, np.uint64))
         else:
-            rows = catalog.find(candidates.ids)
+            rows = catalog.find(ids)
+        self.seconds += perf_counter() - started
+        return rows
+
+    def join(
+        self,
+        message: candidates_pb2.CandidateList,
+        candidates: Candidates,
+        rows: NDArray[np.int64] | None,
+        limits: Limits,
+        found: list[Violation],
+    ) -> Candidates:
+        """The candidates with the columns that the list refers to; what is wrong with that is added to `found`.
+
+        `rows` are those of its ids. Nothing is joined to a list with mistakes. O(candidates (dimensions + attributes)).
+        """
+        catalog, started = self._catalog, perf_counter()
+        self._check_names(message, limits, found)
+        if found or rows is None or catalog is None:
+            return candidates
         asked = message.catalog
         named = bool(asked.embeddings or asked.attributes)
         joined = catalog.join(candidates, rows, *((asked.embeddings, asked.attributes) if named else (None, None)))
@@ -72,6 +86,12 @@ class Lookup:
         _check(f"{_PATH}.attributes", asked.attributes, limits.attributes, limits, inline, found)
         if "" in asked.attributes:
             check_texts(f"{_PATH}.attributes", asked.attributes, limits.text_length, found)
+
+
+def are_known(rows: NDArray[np.int64], *, once: bool) -> bool:
+    """Whether the catalog has every id, and `once`: no two of them are the same."""
+    ordered = np.sort(rows)
+    return bool(not len(rows) or (ordered[0] >= 0 and not (once and (ordered[1:] == ordered[:-1]).any())))
 
 
 def _check(
