@@ -212,7 +212,9 @@ def test_a_server_without_a_catalog_says_so(channel: grpc.Channel) -> None:
     assert set(refusal(channel, request)[2]) == {"context.recent.catalog"}
 
 
-@pytest.mark.parametrize("ids", [["item-1", "item-2", "item-1"], ["item-1", "nobody", "nobody"], ["x" * 1025, "item-1"]])
+@pytest.mark.parametrize(
+    "ids", [["item-1", "item-2", "item-1"], ["item-1", "nobody", "nobody"], ["x" * 1025, "item-1"]]
+)
 def test_ids_are_held_to_the_same_rules(referring: grpc.Channel, ids: list[str]) -> None:
     request = messages.RerankRequest(slate_size=2)
     request.candidates.item_ids.extend(ids)
