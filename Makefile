@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	frontier figures loadtest lint format proto lock data clean
+	bench-catalog frontier figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -54,6 +54,9 @@ bench-memory: $(READY) ## resident size over 100,000 calls, page faults and allo
 
 bench-quotas: $(READY) ## what quotas add to a call, by tier
 	@$(BIN)/python -m benchmarks.quotas
+
+bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-ups, memory
+	@$(BIN)/python -m benchmarks.catalog $(ITEMS)
 
 frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
 	@$(BIN)/python -m benchmarks.frontier

@@ -62,12 +62,14 @@ class Candidates:
     nothing else can be checked. Complexity O(N (D + attributes)).
     """
 
-    __slots__ = ("attributes", "embeddings", "ids", "scores")
+    __slots__ = ("attributes", "embeddings", "ids", "scores", "unknown")
 
     ids: Sequence[Id]
     scores: NDArray[np.float64]
     embeddings: Mapping[str, EmbeddingColumn]
     attributes: Mapping[str, AttributeColumn]
+    unknown: NDArray[np.bool_] | None
+    """Whom the item catalog does not know: bool (N,); None where nothing was looked up in one."""
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Candidates:
         self.scores = checked_scores(scores, count, found)
         self.embeddings = _embedding_columns(embeddings, count, found)
         self.attributes = _attribute_columns(attributes, count, found)
+        self.unknown = None
         if found:
             raise InvalidInput(found)
 
@@ -96,10 +99,12 @@ class Candidates:
         scores: NDArray[np.float64],
         embeddings: Mapping[str, EmbeddingColumn],
         attributes: Mapping[str, AttributeColumn],
+        unknown: NDArray[np.bool_] | None = None,
     ) -> Candidates:
         """Columns that the caller has checked already and leaves alone from here on, as the wire's codec does."""
         self = cls.__new__(cls)
         self.ids, self.scores, self.embeddings, self.attributes = ids, scores, embeddings, attributes
+        self.unknown = unknown
         return self
 
     def take(self, rows: NDArray[np.integer]) -> Candidates:
@@ -109,6 +114,7 @@ class Candidates:
             self.scores[rows],
             {name: EmbeddingColumn(own.matrix[rows], own.norms[rows]) for name, own in self.embeddings.items()},
             {name: column.take(rows) for name, column in self.attributes.items()},
+            None if self.unknown is None else self.unknown[rows],
         )
 
     def __len__(self) -> int:

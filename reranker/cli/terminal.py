@@ -23,6 +23,12 @@ def show(lines: Iterable[str]) -> None:
         print(escaped(line))
 
 
+def note(lines: Iterable[str]) -> None:
+    """`show` on standard error: what is said beside a result that programs read."""
+    for line in lines:
+        print(escaped(line), file=sys.stderr)
+
+
 def refuse(command: str, error: Exception) -> None:
     """Say on standard error why a command does nothing."""
     for line in f"reranker {command}: {error}".split("\n"):  # errors escape what they quote: the breaks are their own

@@ -11,6 +11,7 @@ from reranker.engine.checks import fixed_candidates, guard_passes
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
+from reranker.engine.unknown import places_of, stand_still
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
 from reranker.quotas.fetch import for_a_full_slate
@@ -85,7 +86,12 @@ def bind(rules: CompiledPolicy, listing: Listing, history: History | None) -> Bo
     passes = guard_passes(rules, columns, candidates.scores[order])
     slots = rules.slots - (history.earlier.shown if history is not None else 0)
     fixed = fixed_candidates(candidates, context, order, slots) if context.fixed else {}
-    pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None)
+    still, kept = stand_still(rules, candidates, order), {}
+    if still is not None:
+        passes &= ~still
+        kept = places_of(still, fixed, 0 if history is not None and history.earlier.shown else rules.keep_top, slots)
+        fixed = dict(sorted({**fixed, **kept}.items()))
+    pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None, frozenset(kept))
     active = active_blocks(rules, pool, context.targets, listing.refined)
     unit, earlier = _unit_rows(rules, listing, history)
     soft = build_tables(rules, pool, active.soft) if active.soft else ()

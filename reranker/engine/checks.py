@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,9 +31,14 @@ def check_types(candidates: object, policy: object, context: object) -> None:
         raise InvalidInput(found)
 
 
-def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int) -> None:
-    """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size."""
-    found: list[Violation] = []
+def check_request(
+    rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int, others: Iterable[Violation] = ()
+) -> None:
+    """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size.
+
+    `others` are violations that are known already.
+    """
+    found = list(others)
     if context.fixed:
         found += _fixed_violations(candidates, context, asked)
     for attribute, rule in rules.label_rules.items():

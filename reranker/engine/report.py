@@ -90,7 +90,8 @@ def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCount
         else:
             unknown[name] = _unknown(column.hard(rules.label_rule(name).threshold))
     missing = embedding.missing if embedding is not None else len(candidates)
-    return SignalCounts(missing_embeddings=missing, absent_attributes=tuple(absent), unknown_values=unknown)
+    ids = 0 if candidates.unknown is None else int(np.count_nonzero(candidates.unknown))
+    return SignalCounts(missing, ids, tuple(absent), unknown)
 
 
 def _unknown(column: AttributeColumn) -> int:

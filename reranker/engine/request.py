@@ -20,6 +20,7 @@ from reranker.engine.page import Filled, next_cursor, read_page
 from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
 from reranker.engine.seal import PROCESS, Seals
+from reranker.engine.unknown import unknown_violations
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.measures.relevance import above_zero, relevance_retained
 from reranker.policy import Policy
@@ -76,7 +77,7 @@ def rerank_traced(
     page = read_page(context.cursor, policy.revision, seals)
     listing = list_candidates(policy, candidates, context, page)
     rules = compiled(policy, page.shown + min(asked, len(listing)))
-    check_request(rules, listing.candidates, listing.context, asked)
+    check_request(rules, listing.candidates, listing.context, asked, unknown_violations(rules, candidates))
     history, notes = history_of(rules, candidates, context, page)
     clock.lap("policy")
 

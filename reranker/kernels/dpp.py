@@ -16,108 +16,18 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from reranker.kernels.cholesky import exact_residual, extend_exact, extend_scan, scan_step
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
 from reranker.kernels.pick import BLOCK, MOST, first_guess, gather, may_stand, most_relevant, resolve, runner_up
 from reranker.kernels.rows import begin_row
-from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, whole
 
 CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart by relevance alone
 SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/property/test_dpp_precision.py finds
-SCAN_PIVOT = 0.05  # a pick with a smaller residual would amplify float32 noise beyond that bound
-EXACT_PIVOT = 1e-12  # float64 noise: such a pick is a copy of earlier ones and conditions nothing further
 TINY = 1e-290  # below it a worth has too few digits left to bound anything from below
 HIGHEST = 660.0  # exp of it still has room below infinity for the factors of a bound
 HIDDEN = 4e-9  # how far apart two utilities may be that `resolve` puts on one point of its grid, with room to spare
 ROUNDING = 1e-15  # of the largest relevance: what float64 sums may be off by
-
-
-@inner
-def scan_step(
-    i: int,
-    chain: int,
-    dimension: int,
-    rows: NDArray[np.float32],
-    pivots: NDArray[np.float32],
-    residual: NDArray[np.float32],
-    seen: NDArray[np.int32],
-) -> None:
-    """Apply the next scan pivots to candidate i, up to four: so many load its row once.
-
-    A row's Cholesky entries are zero until they are written, so products may run over whole registers, and so are
-    three pivots beyond the chain.
-    """
-    column = seen[i]
-    at = dimension + column
-    width = dimension + whole(column)
-    if column + 1 < chain:
-        a, b, c, d = dot_four(rows, i, pivots, column, width)
-        b += a * pivots[column + 1, at]
-        c += a * pivots[column + 2, at] + b * pivots[column + 2, at + 1]
-        d += a * pivots[column + 3, at] + b * pivots[column + 3, at + 1] + c * pivots[column + 3, at + 2]
-        rows[i, at] = a
-        rows[i, at + 1] = b
-        rows[i, at + 2] = c
-        rows[i, at + 3] = d
-        residual[i] = max(residual[i] - (a * a + b * b + c * c + d * d), np.float32(0.0))
-        seen[i] = min(column + 4, chain)
-    else:
-        a = dot(rows, i, pivots, column, width)
-        rows[i, at] = a
-        residual[i] = max(residual[i] - a * a, np.float32(0.0))
-        seen[i] = column + 1
-
-
-@inner
-def exact_residual(
-    i: int,
-    slot: int,
-    dimension: int,
-    matrix: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    order: NDArray[np.int32],
-    shifted: bool,
-    own: NDArray[np.float64],
-    exact: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    done: NDArray[np.int32],
-) -> float:
-    """Float64 residual of candidate i given the first `slot` picks; continues from what was done before."""
-    begin_row(i, matrix, norms, order, shifted, own, done)
-    t = done[i]
-    while t < slot:
-        at = dimension + t
-        width = dimension + whole(t)
-        if t + 4 <= slot:
-            a, b, c, d = exact_dot_four(own, i, exact, t, width)
-            b += a * exact[t + 1, at]
-            c += a * exact[t + 2, at] + b * exact[t + 2, at + 1]
-            d += a * exact[t + 3, at] + b * exact[t + 3, at + 1] + c * exact[t + 3, at + 2]
-            own[i, at] = a
-            own[i, at + 1] = b
-            own[i, at + 2] = c
-            own[i, at + 3] = d
-            variance[i] = max(variance[i] - (a * a + b * b + c * c + d * d), 0.0)
-            t += 4
-        else:
-            a = exact_dot(own, i, exact, t, width)
-            own[i, at] = a
-            variance[i] = max(variance[i] - a * a, 0.0)
-            t += 1
-    done[i] = max(done[i], slot)
-    return float(variance[i])
-
-
-@inner
-def extend_exact(
-    pick: int, slot: int, dimension: int, variance: float, own: NDArray[np.float64], exact: NDArray[np.float64]
-) -> None:
-    """Write the pick of `slot`, which is up to date, over its residual's root to `exact`; zeros for a copy."""
-    scale = 1.0 / np.sqrt(variance) if variance > EXACT_PIVOT else 0.0
-    for c in range(dimension):
-        exact[slot, c] = own[pick, c] * scale
-    for c in range(dimension, own.shape[1]):
-        exact[slot, c] = -own[pick, c] * scale
 
 
 @inner
@@ -157,8 +67,7 @@ def weigh(
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
 ) -> tuple[float, float]:
-    """Write `worth` = exp((relevance - top) / diversity), what it makes of every upper `bound`, and the largest of
-    those by block, `crest`; O(N).
+    """Write `worth` = exp((relevance - top) / diversity), and upper bounds by candidate and by block; O(N).
 
     Returns `top`, the largest relevance still free, and `grow`, the factor by which the grid of utilities and float64
     rounding may make two of the compared exponentials look alike. Any residual, scan or exact, that was right once
@@ -179,35 +88,6 @@ def weigh(
         bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
         crest[i // BLOCK] = max(crest[i // BLOCK], bound[i])
     return top, grow
-
-
-@kernel(
-    types.void(
-        scratch(f32, 1),
-        scratch(i32, 1),
-        scratch(f64, 1),
-        scratch(i32, 1),
-        scratch(f64, 1),
-        scratch(i32, 1),
-    ),
-    borrows=True,
-)
-def begin_dpp(
-    residual: NDArray[np.float32],
-    seen: NDArray[np.int32],
-    variance: NDArray[np.float64],
-    done: NDArray[np.int32],
-    bound: NDArray[np.float64],
-    chain: NDArray[np.int32],
-) -> None:
-    """Both chains before the first pick: all of everybody's variance is left, nobody has a row; O(N)."""
-    residual[:] = 1.0
-    seen[:] = -1
-    variance[:] = 1.0
-    done[:] = -1
-    bound[:] = -1.0
-    chain[0] = 0
-    chain[1] = -1
 
 
 @kernel(
@@ -283,9 +163,10 @@ def select_dpp(
     its loop takes no logarithms; `weigh` gives `top`, `grow`, `worth` and the first `bound`, an upper bound of that by
     candidate, and `crest`, one by block. Scan chain: `rows` (N, dimension + slots, both in whole registers), each
     written when its candidate is first looked at (`seen` -1), `pivots` (slots + 3, likewise), `residual`, `seen` by
-    candidate, `chain[0]` its length and `chain[1]` the runner-up of the slot before. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
-    their rows, and in float64 `own` as `rows`, `exact` as `pivots`, `variance`, `done` by candidate.
-    `contenders` is room for N and a batch. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
+    candidate, `chain[0]` its length and `chain[1]` the runner-up of the slot before. Exact chain: `matrix`, `norms` as
+    they came in, `order` from upstream rank to their rows, and in float64 `own` as `rows`, `exact` as `pivots`,
+    `variance`, `done` by candidate. `contenders` is room for N and a batch.
+    Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
     batch = contenders[count:]
@@ -375,34 +256,7 @@ def select_dpp(
             counts[kind[pick]] += 1
         extend_exact(pick, slot, dimension, d2, own, exact)
         begin_row(pick, matrix, norms, order, shifted, rows, seen)
-        _extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
-
-
-@inner
-def _extend_scan(
-    pick: int,
-    dimension: int,
-    rows: NDArray[np.float32],
-    pivots: NDArray[np.float32],
-    residual: NDArray[np.float32],
-    seen: NDArray[np.int32],
-    chain: NDArray[np.int32],
-) -> None:
-    """Add the pick to the scan chain, unless its residual is too small for float32."""
-    length = chain[0]
-    while seen[pick] < length:
-        scan_step(pick, length, dimension, rows, pivots, residual, seen)
-    if residual[pick] < SCAN_PIVOT:
-        return
-    scale = np.float32(1.0) / np.sqrt(residual[pick])
-    for c in range(dimension):
-        pivots[length, c] = rows[pick, c] * scale
-    for c in range(dimension, rows.shape[1]):
-        pivots[length, c] = -rows[pick, c] * scale
-    for t in range(length + 1, length + 4):
-        for c in range(rows.shape[1]):
-            pivots[t, c] = 0.0
-    chain[0] = length + 1
+        extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
 
 
 @kernel(

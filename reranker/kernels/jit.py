@@ -116,8 +116,10 @@ def kernel(signature: object, *, borrows: bool = False) -> Callable[[Callable[P,
 
 
 def _compiler(borrows: bool, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    compiler: Any = numba.njit(fastmath=set(FASTMATH), nogil=True, _nrt=not borrows, **options)
-    return cast("Callable[[Callable[..., Any]], Any]", compiler)
+    njit: Any = numba.njit  # its stub knows no `_nrt`, the run-time that counts references
+    return cast(
+        "Callable[[Callable[..., Any]], Any]", njit(fastmath=set(FASTMATH), nogil=True, _nrt=not borrows, **options)
+    )
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:

@@ -287,26 +287,26 @@ def select_mmr(
     types.void(
         i64,
         boolean,
+        scratch(f64, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
         scratch(f64, 2),
         scratch(f64, 2),
         scratch(i32, 1),
-        scratch(f64, 1),
     ),
     borrows=True,
 )
 def nearest_similarities(
     slot: int,
     shifted: bool,
+    nearest: NDArray[np.float64],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
     own: NDArray[np.float64],
     exact: NDArray[np.float64],
     done: NDArray[np.int32],
-    nearest: NDArray[np.float64],
 ) -> None:
     """Bring every candidate's exact largest similarity up to date with the first `slot` picks; for explanations."""
     for i in range(len(order)):

@@ -20,7 +20,7 @@ from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four
 
 
 @inner
-def _within(similarity: float) -> float:
+def _within(similarity: float | np.floating) -> float:
     """A similarity clipped to 0..1."""
     return min(max(np.float64(similarity), 0.0), 1.0)
 
@@ -238,13 +238,13 @@ def select_msd(
         i64,
         boolean,
         scratch(f64, 1),
+        scratch(f64, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
         scratch(f64, 2),
         scratch(f64, 2),
         scratch(i32, 1),
-        scratch(f64, 1),
     ),
     borrows=True,
 )
@@ -252,13 +252,13 @@ def mean_distances(
     slot: int,
     shifted: bool,
     mean: NDArray[np.float64],
+    total: NDArray[np.float64],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
     own: NDArray[np.float64],
     exact: NDArray[np.float64],
     done: NDArray[np.int32],
-    total: NDArray[np.float64],
 ) -> None:
     """Write every candidate's exact mean distance to the first `slot` picks; for explanations."""
     for i in range(len(order)):

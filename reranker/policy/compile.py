@@ -76,6 +76,8 @@ class CompiledPolicy:
     mode: str
     calibration: Calibration | None
     aspect_attributes: tuple[str, ...]
+    unknown_id: str = "neutral"
+    """What an id that the catalog does not know means: "neutral", "keep_in_place" or "reject"."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
@@ -233,6 +235,7 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
         calibration=compile_calibration(message),
         aspect_attributes=aspect_attributes(message),
+        unknown_id=_word(pb.MissingSignal.Name(defaults.get(message.signals, "unknown_id")), "MISSING_SIGNAL_"),
     )
 
 

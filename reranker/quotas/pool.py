@@ -32,6 +32,8 @@ class Pool:
     forced: NDArray[np.int32]
     fixed: Mapping[int, int]
     earlier: Earlier | None = None
+    kept: frozenset[int] = frozenset()
+    """The slots of `fixed` that the policy settled, not the request."""
 
     def __len__(self) -> int:
         return len(self.passes)
@@ -43,6 +45,7 @@ def build_pool(
     passes: NDArray[np.bool_],
     fixed: Mapping[int, int],
     earlier: Earlier | None = None,
+    kept: frozenset[int] = frozenset(),
 ) -> Pool:
     """The pool of one request; `passes` and the candidates of `fixed` are in upstream order."""
     before = 0 if earlier is None else earlier.shown
@@ -54,7 +57,7 @@ def build_pool(
         forced[forced == candidate] = -1
         forced[slot] = candidate
     release = first_slots(passes, forced, rules.max_fall, bool(fixed))
-    return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier)
+    return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier, kept)
 
 
 def grouped(column: AttributeColumn) -> AttributeColumn:

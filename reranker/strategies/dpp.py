@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, TINY, begin_dpp, residual_variances, select_dpp, weigh
+from reranker.kernels.cholesky import SCAN_PIVOT, begin_chains
+from reranker.kernels.dpp import CLAMP, TINY, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
 from reranker.kernels.pick import BLOCK, MOST
 from reranker.kernels.vectors import padded
@@ -57,7 +58,7 @@ class DppStrategy(Strategy):
         self._contenders = scratch.numbers("contenders", count + MOST + BLOCK)
         _, residual, seen, bound, _, chain = self._scan
         _, _, variance, done = self._exact
-        begin_dpp(residual, seen, variance, done, bound, chain)
+        begin_chains(residual, seen, variance, done, bound, chain)
         self._weigh()
 
     def retract(self, slot: int) -> None:
@@ -91,7 +92,8 @@ class DppStrategy(Strategy):
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
-        residual_variances(slot, self._dimension, *self._inputs, self.problem.shifted, *self._exact)
+        chain = (*self._inputs, self.problem.shifted, *self._exact)
+        residual_variances(slot, self._dimension, *chain)
         variance: NDArray[np.float64] = self._exact[2]
         return self._relevance, self.problem.diversity * np.log(np.maximum(variance, CLAMP))
 

@@ -50,5 +50,5 @@ class MmrStrategy(ComparedStrategy):
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         shifted, _, _, _, *inputs = self._compared
-        nearest_similarities(slot, shifted, *inputs, self._exactly)
+        nearest_similarities(slot, shifted, self._exactly, *inputs)
         return self._relevance, -self.problem.diversity * np.minimum(self._exactly, 1.0)

@@ -42,5 +42,5 @@ class MsdStrategy(ComparedStrategy):
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         shifted, _, _, _, *inputs = self._compared
         mean = np.empty(len(self._relevance))
-        mean_distances(slot, shifted, mean, *inputs, self._exactly)
+        mean_distances(slot, shifted, mean, self._exactly, *inputs)
         return self._relevance, self.problem.diversity * mean

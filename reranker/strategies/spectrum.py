@@ -62,7 +62,16 @@ class SpectrumStrategy(Strategy):
         count, diversity = len(self._place), self.problem.diversity
         worth, bound, whole = np.empty(count), np.empty(count), np.ones(count)
         with np.errstate(over="ignore", under="ignore"):  # far below the top nothing is left of a worth
-            top, grow = weigh(self._adjusted, self.gate.taken, diversity, whole.astype(np.float32), whole, worth, bound, np.empty(count))
+            top, grow = weigh(
+                self._adjusted,
+                self.gate.taken,
+                diversity,
+                whole.astype(np.float32),
+                whole,
+                worth,
+                bound,
+                np.empty(count),
+            )
         self._weights = (worth, top, diversity, grow)
 
     def _state(self) -> tuple[Any, ...]:

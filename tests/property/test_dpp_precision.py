@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.engine import rerank
-from reranker.kernels.dpp import CLAMP, SCAN_ERROR, scan_step
+from reranker.kernels.cholesky import scan_step
+from reranker.kernels.dpp import CLAMP, SCAN_ERROR
 from reranker.kernels.rows import begin_row
 from reranker.policy import Policy
 from reranker.quotas.budget import Budget

@@ -6,6 +6,7 @@ from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
 from reranker.service.codec.arrays import check_texts
+from reranker.service.codec.catalog import Lookup
 from reranker.service.codec.fixed import decode_fixed
 from reranker.service.codec.recent import decode_recent
 from reranker.service.limits import Limits
@@ -15,7 +16,11 @@ _TEXTS = ("surface", "language", "country", "intent", "unit")
 
 
 def decode_context(
-    message: reranker_service_pb2.RerankRequest, candidates: Candidates | None, limits: Limits, found: list[Violation]
+    message: reranker_service_pb2.RerankRequest,
+    candidates: Candidates | None,
+    limits: Limits,
+    found: list[Violation],
+    lookup: Lookup,
 ) -> Context:
     """The request's context with the overriding seed, if any.
 
@@ -38,7 +43,7 @@ def decode_context(
             country=sent.country,
             intent=sent.intent,
             unit=sent.unit,
-            recent=decode_recent(message, candidates, limits, found) if sent.HasField("recent") else (),
+            recent=decode_recent(message, candidates, limits, found, lookup) if sent.HasField("recent") else (),
             cursor=_cursor(sent, limits, found),
             refinement=_refinement(sent, limits, found),
             fixed=decode_fixed(message, ids, limits, found) if sent.fixed else {},
