@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reranker.cli import catalog, inputs, terminal
+from reranker.cli import catalog, inputs, terminal, warm
 from reranker.errors import InvalidInput, RerankerError
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     describe.set_defaults(run=_describe)
 
     catalog.add_commands(commands, _CODES)
+    warm.add_command(commands, _CODES)
     return parser
 
 

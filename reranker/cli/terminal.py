@@ -37,10 +37,10 @@ def refuse(command: str, error: Exception) -> None:
 
 def announcing_compilation(command: str) -> AbstractContextManager[None]:
     """Say on standard error that kernels compile, if they do: it takes long enough to look like a hang."""
-    from reranker.kernels import jit
+    from reranker.kernels import cache, jit
 
     def say() -> None:
-        again = "once; later runs find them in the cache" if jit.is_cached() else "as no cache folder can be written"
+        again = "once; later runs find them in the cache" if cache.is_cached() else "as no cache folder can be written"
         print(f"reranker {command}: compiling kernels, {again} …", file=sys.stderr, flush=True)
 
     return jit.on_first_compilation(say)
