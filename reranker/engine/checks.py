@@ -13,6 +13,7 @@ from reranker.measures.relevance import above_zero
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import carries
+from reranker.quotas.same import ALL
 
 
 def check_types(candidates: object, policy: object, context: object) -> None:
@@ -84,10 +85,10 @@ def guard_passes(
     rules: CompiledPolicy, columns: dict[str, AttributeColumn], scores: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Who may be lifted above the upstream rank (rule 3): bool (N,), upstream order. Unknown values fail `where`."""
-    passes = np.ones(len(scores), bool)
     guard = rules.guard
     if guard is None or not len(scores):
-        return passes
+        return ALL(len(scores))
+    passes = ALL(len(scores)).copy()
     if guard.min_score is not None:
         passes &= scores >= guard.min_score
     if guard.min_share_of_best is not None:

@@ -22,7 +22,7 @@ _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only 
 def build_report(
     rules: CompiledPolicy,
     listing: Listing,
-    picks: NDArray[np.int32],
+    positions: NDArray[np.int32],
     passes: NDArray[np.bool_],
     *,
     status: SlateStatus,
@@ -32,14 +32,14 @@ def build_report(
     floor: RelevanceFloor | None,
     compared: bool,
 ) -> Report:
-    """The report of one slate of the candidates that take part; `picks` and `passes` (the guard) are by their rank.
+    """The report of one slate: `positions` among the candidates that take part, `passes` (the guard) by their rank.
 
     `compared`: there was something to compare candidates by.
     """
     candidates, context = listing.candidates, listing.context
-    order, positions = listing.upstream, listing.order[picks]
+    order = listing.upstream
     zero = rules.score_zero if rules.score_zero_given else None
-    retained = relevance_retained(candidates.scores, positions, order[: len(positions)], zero)
+    retained = relevance_retained(candidates.scores, positions, order, zero)
     signals = _signal_counts(rules, candidates)
 
     def measure() -> SlateMeasures:
@@ -109,12 +109,13 @@ def _notes(
         what = "any of the similarity's signals" if rules.signals else "an embedding"
         notes.append(f"no candidate has {what}: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
-    if count:
+    if count and rules.signals:
         notes += [
             f"no candidate carries the embedding {escaped(name)} that the policy names"
             for name in absent_embeddings(rules, candidates)
         ]
-    notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
+    if absent:
+        notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
     if rules.sample and compares and context.seed is None:
         notes.append("the request has no seed: the slate is drawn with seed 0")
     if context.without_profiling:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -101,10 +100,11 @@ def rerank_traced(
         outcomes = _with_reasons(bounded.outcomes(attempt.picks, asked), of=outcomes)
     picks, gains = attempt.picks, attempt.gains
     outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
+    own = listing.order[picks]
     report = build_report(
         rules,
         listing,
-        picks,
+        own,
         bounded.pool.passes,
         status=status,
         tier=plan.tier,
@@ -113,11 +113,15 @@ def rerank_traced(
         floor=_floor_report(floored, listing, rules),
         compared=problem.embedding is not None,
     )
-    positions = listing.positions(picks)
-    positions.flags.writeable = gains.flags.writeable = False
-    tables = bounded.hard + bounded.soft
-    filled = Filled(rules, listing.candidates, listing.order, bounded.pool, tables, picks, listing.refined)
-    cursor = partial(next_cursor, page, filled)
+    positions = listing.in_request(own)
+    positions.setflags(write=False)
+    gains.setflags(write=False)
+
+    def cursor() -> bytes:
+        tables = bounded.hard + bounded.soft
+        filled = Filled(rules, listing.candidates, listing.order, bounded.pool, tables, picks, listing.refined)
+        return next_cursor(page, filled)
+
     slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
     clock.lap("report")
     return slate, Trace(clock.stages, bool(listing.refined))
@@ -137,6 +141,8 @@ class _Clock:
 
 
 def _checked_size(slate_size: int) -> int:
+    if type(slate_size) is int and slate_size >= 0:
+        return slate_size
     if isinstance(slate_size, bool) or not isinstance(slate_size, int | np.integer) or slate_size < 0:
         raise InvalidInput([Violation("slate_size", "must be an integer of at least 0")])
     return int(slate_size)

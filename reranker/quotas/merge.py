@@ -23,7 +23,7 @@ def build_tables(policy: CompiledPolicy, pool: Pool, blocks: Sequence[Block]) ->
 
     A slate without slots has no prefix that could break anything.
     """
-    if pool.slots == 0:
+    if not blocks or pool.slots == 0:
         return ()
     by_subject: dict[str, list[Block]] = {}
     for block in blocks:

@@ -22,6 +22,8 @@ def outcomes_of(
     tables: Sequence[AttributeTable], pool: Pool, picks: NDArray[np.int32], asked: int, max_fall: int
 ) -> tuple[QuotaOutcome, ...]:
     """One outcome for each bounded value and each bound on every value; `asked` is the request's slate size."""
+    if not tables:
+        return ()
     return tuple(
         outcome for table in tables for outcome in _table_outcomes(table, Reasons(table, pool, asked, max_fall), picks)
     )
@@ -29,6 +31,8 @@ def outcomes_of(
 
 def status_of(outcomes: Sequence[QuotaOutcome], minimal: bool) -> SlateStatus:
     """The slate's status from its outcomes (design, section 3); `minimal`: no slate has a lesser deficit, proven."""
+    if not outcomes:
+        return SlateStatus.SATISFIED
     broken = [outcome for outcome in outcomes if outcome.status == OutcomeStatus.BROKEN]
     if not broken:
         return SlateStatus.SATISFIED

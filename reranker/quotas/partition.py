@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from reranker.kernels.gate import Gate, open_kinds_now, plan_bounds
 from reranker.quotas.budget import Budget
 from reranker.quotas.pool import Pool
+from reranker.quotas.same import ALL
 from reranker.quotas.tables import AttributeTable
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class PartitionPlan:
     """What the bounds come down to on this list.
 
@@ -47,7 +48,7 @@ def affordable(table: AttributeTable, pool: Pool, budget: Budget, relaxed: bool 
     """
     rows, prefixes = (int(size) for size in table.lower.shape)
     floors = int(np.count_nonzero(table.lower[:, -1]))
-    grows = table.bounds.has_caps or not pool.passes.all()
+    grows = table.bounds.has_caps or not (ALL.lent(pool.passes) or pool.passes.all())
     if relaxed and floors:
         return rows * prefixes * prefixes <= budget.additions
     return max(rows * prefixes, floors * prefixes * (prefixes if grows else 1)) <= budget.additions

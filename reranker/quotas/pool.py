@@ -12,9 +12,10 @@ from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.earlier import Earlier
 from reranker.quotas.placement import first_slots
+from reranker.quotas.same import MINUS_ONES
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Pool:
     """The candidates in upstream order.
 
@@ -48,8 +49,9 @@ def build_pool(
     before = 0 if earlier is None else earlier.shown
     slots = rules.slots - before
     keep_top = 0 if before else rules.keep_top  # the first items of all pages are on the first
-    forced = np.full(slots, -1, np.int32)
-    forced[:keep_top] = np.arange(keep_top)
+    forced = MINUS_ONES(slots).copy()
+    if keep_top:
+        forced[:keep_top] = np.arange(keep_top)
     for slot, candidate in fixed.items():
         forced[forced == candidate] = -1
         forced[slot] = candidate
@@ -96,7 +98,7 @@ def hard_columns(
 ) -> dict[str, AttributeColumn]:
     """The attributes that the policy names or spaces, as hard labels in upstream order."""
     columns = {}
-    for name in dict.fromkeys((*policy.named_attributes, *policy.soft_attributes)):
+    for name in policy.counted_attributes:
         column = candidates.attributes.get(name)
         if column is not None:
             columns[name] = column.hard(policy.label_rule(name).threshold).take(order)
