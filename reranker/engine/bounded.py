@@ -59,6 +59,8 @@ class Bounded:
 
     def outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
         """What became of the hard bounds."""
+        if not self.hard and self.unit is None:
+            return ()
         found = outcomes_of(self.hard, self.pool, picks, asked, self.rules.max_fall)
         if len(self.pool) < asked:
             found = for_a_full_slate(found, self.active.hard, self.pool, asked)

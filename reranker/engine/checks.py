@@ -40,7 +40,8 @@ def check_request(rules: CompiledPolicy, candidates: Candidates, context: Contex
         if rule.domain is not None and column is not None and not set(rule.domain).issuperset(column.values):
             reason = "has values outside the domain that the policy declares in labels"
             found.append(Violation(f"candidates.attributes[{attribute!r}]", reason))
-    found += signal_violations(rules, candidates)
+    if rules.signals:
+        found += signal_violations(rules, candidates)
     if rules.guard is not None and rules.guard.min_share_of_best is not None:
         found += _zero_violations(rules, candidates, "guard.min_share_of_best")
     if rules.relevance_floor is not None:

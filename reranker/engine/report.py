@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.candidates import AttributeColumn, Candidates
+from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.aspects import looks_at_aspects
 from reranker.engine.listing import Listing
@@ -88,15 +88,9 @@ def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCount
         if column is None:
             absent.append(name)
         else:
-            unknown[name] = _unknown(column.hard(rules.label_rule(name).threshold))
+            unknown[name] = column.hard(rules.label_rule(name).threshold).unknown
     missing = embedding.missing if embedding is not None else len(candidates)
-    return SignalCounts(missing_embeddings=missing, absent_attributes=tuple(absent), unknown_values=unknown)
-
-
-def _unknown(column: AttributeColumn) -> int:
-    if column.offsets is None:
-        return int(np.count_nonzero(column.codes == 0))
-    return int(np.count_nonzero(np.diff(column.offsets) == 0))
+    return SignalCounts(missing, absent_attributes=tuple(absent), unknown_values=unknown)
 
 
 def _notes(

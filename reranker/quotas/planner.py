@@ -122,7 +122,7 @@ def _partition_plan(
         driver = _Around(driver, slot_of)
     tier = QuotaTier.PARTITION_EXACT if tables[index].bounds.has_caps else QuotaTier.LOWER_EXACT
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
-    infeasible = least.proven if least is not None else bool(plan.shortfall.any())
+    infeasible = least.proven if least is not None else plan.lacking
     return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=infeasible, least=least)
 
 
@@ -196,7 +196,7 @@ def upstream_gate(pool: Pool) -> Gate:
     return gate
 
 
-_UNBOUNDED = np.zeros((1, 0), np.int32)
+_UNBOUNDED, _OPEN = np.zeros((1, 0), np.int32), np.ones(1, bool)
 
 
 def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
@@ -213,7 +213,7 @@ def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
         lower=unbounded,
         upper=unbounded,
         counts=np.zeros(kinds, np.int32),
-        is_open=ALL(kinds).copy(),
+        is_open=_OPEN.copy() if kinds == 1 else ALL(kinds).copy(),
         taken=taken,
         picks=MINUS_ONES(slots).copy(),
         gains=np.zeros(slots),

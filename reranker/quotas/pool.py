@@ -79,7 +79,7 @@ UNKNOWN = "unknown"
 
 def is_labelled(column: AttributeColumn) -> NDArray[np.bool_]:
     """Which candidates have a known value: bool (N,)."""
-    return column.codes > 0 if column.offsets is None else np.diff(column.offsets) > 0
+    return column.is_known
 
 
 def carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:
