@@ -127,7 +127,7 @@ def _tallies(page: Page, filled: Filled) -> Iterable[CursorTally]:
         by_slot = column.take(filled.picks).listed()
         earlier = known.get(subject) or Tally(0, {}, {}, 0)
         counts, fixed = Counter(earlier.counts), Counter(earlier.fixed)
-        keys = {value: page.seal.value(value) for item in by_slot for value in item}
+        keys = {value: page.seal.value(value) for value in {value for item in by_slot for value in item}}
         counts.update(keys[value] for item in by_slot for value in item)
         fixed.update(keys[value] for slot in fixed_slots for value in by_slot[slot])
         yield CursorTally(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import boolean, f32, f64, i64, inner, kernel, read_only, scratch
+from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch
 
 
 @kernel(boolean(read_only(f64, 1)), borrows=True)
@@ -15,6 +16,25 @@ def are_finite(numbers: NDArray[np.float64]) -> bool:
     for i in range(len(numbers)):
         finite = finite & (abs(numbers[i]) < np.inf)
     return finite
+
+
+@kernel(i64(read_only(types.uint32, 1), scratch(i32, 1), scratch(boolean, 1)), borrows=True)
+def copy_codes(codes: NDArray[np.uint32], copy: NDArray[np.int32], used: NDArray[np.bool_]) -> int:
+    """Copy codes below `len(used)` and mark in `used`, all False before, which of them occur beside 0. O(N).
+
+    Returns how many do; -1 when any code is not below, and then what is written means nothing.
+    """
+    for i in range(len(codes)):
+        code = np.int64(codes[i])
+        if code >= len(used):
+            return -1
+        copy[i] = code
+        used[code] = True
+    used[0] = True
+    found = -1
+    for value in range(len(used)):
+        found += used[value]
+    return found
 
 
 @inner

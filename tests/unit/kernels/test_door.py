@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reranker.kernels.door import are_finite, copy_rows, measure_rows
+from reranker.kernels.door import are_finite, copy_codes, copy_rows, measure_rows
 
-for kernel in (are_finite, copy_rows, measure_rows):
+for kernel in (are_finite, copy_codes, copy_rows, measure_rows):
     kernel.compile()
 
 NASTY = [0.0, -0.0, 1.0, -2.5, 1e-45, 3.4e38, -3.4e38, math.inf, -math.inf, math.nan]
@@ -51,3 +51,15 @@ def test_long_rows_have_the_same_length_whether_copied_or_not(width: int) -> Non
     assert copy_rows(matrix, copy, norms) == measure_rows(matrix, again) == 0
     assert np.array_equal(norms, again)
     assert norms == pytest.approx(np.linalg.norm(matrix.astype(np.float64), axis=1), rel=1e-14)
+
+
+@given(st.lists(st.integers(0, 6) | st.sampled_from([2**31, 2**32 - 1]), max_size=40), st.integers(1, 6))
+def test_codes(codes: list[int], size: int) -> None:
+    own, used = np.full(len(codes), -7, np.int32), np.zeros(size, bool)
+    carried = copy_codes(np.array(codes, np.uint32), own, used)
+    if any(code >= size for code in codes):
+        assert carried == -1
+        return
+    assert own.tolist() == codes
+    assert np.flatnonzero(used).tolist() == sorted({0, *codes})
+    assert carried == len({*codes} - {0})
