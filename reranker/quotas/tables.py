@@ -134,13 +134,15 @@ class AttributeTable:
         slots = self.lower.shape[1] - 1
         return tuple(window for window in self.windows if 0 < window.window < slots)
 
-    @cached_property
+    @property
     def kinds(self) -> NDArray[np.int32]:
         """Row of each candidate when the attribute is a partition."""
-        if self.code_offsets is None:
-            return self.codes
+        return self.codes if self.code_offsets is None else self._kinds_of_lists
+
+    @cached_property
+    def _kinds_of_lists(self) -> NDArray[np.int32]:
         kinds = np.zeros(len(self.labelled), np.int32)
-        kinds[np.diff(self.code_offsets) > 0] = self.codes
+        kinds[self._sizes > 0] = self.codes
         return kinds
 
     @cached_property
