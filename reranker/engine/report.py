@@ -13,6 +13,7 @@ from reranker.engine.mix import absent_embeddings
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
+from reranker.quotas.pool import Pool
 from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
 from reranker.texts import escaped
 
@@ -23,7 +24,7 @@ def build_report(
     rules: CompiledPolicy,
     listing: Listing,
     positions: NDArray[np.int32],
-    passes: NDArray[np.bool_],
+    pool: Pool,
     *,
     status: SlateStatus,
     tier: QuotaTier,
@@ -32,7 +33,7 @@ def build_report(
     floor: RelevanceFloor | None,
     compared: bool,
 ) -> Report:
-    """The report of one slate: `positions` among the candidates that take part, `passes` (the guard) by their rank.
+    """The report of one slate: `positions` among the candidates that take part, `pool` those in upstream order.
 
     `compared`: there was something to compare candidates by.
     """
@@ -40,11 +41,11 @@ def build_report(
     order = listing.upstream
     zero = rules.score_zero if rules.score_zero_given else None
     retained = relevance_retained(candidates.scores, positions, order, zero)
-    signals = _signal_counts(rules, candidates)
+    signals = _signal_counts(rules, candidates, pool)
 
     def measure() -> SlateMeasures:
-        guarded = np.empty(len(passes), bool)
-        guarded[listing.order] = passes
+        guarded = np.empty(len(pool), bool)
+        guarded[listing.order] = pool.passes
         return measure_slate(
             candidates,
             positions,
@@ -80,15 +81,16 @@ def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
     ]
 
 
-def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:
+def _signal_counts(rules: CompiledPolicy, candidates: Candidates, pool: Pool) -> SignalCounts:
     embedding = next(iter(candidates.embeddings.values()), None)
     unknown, absent = {}, []
     for name in rules.read_attributes:
-        column = candidates.attributes.get(name)
-        if column is None:
-            absent.append(name)
+        if name in pool.columns:
+            unknown[name] = pool.columns[name].unknown
+        elif name in candidates.attributes:
+            unknown[name] = candidates.attributes[name].hard(rules.label_rule(name).threshold).unknown
         else:
-            unknown[name] = column.hard(rules.label_rule(name).threshold).unknown
+            absent.append(name)
     missing = embedding.missing if embedding is not None else len(candidates)
     return SignalCounts(missing, absent_attributes=tuple(absent), unknown_values=unknown)
 

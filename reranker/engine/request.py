@@ -106,7 +106,7 @@ def rerank_traced(
         rules,
         listing,
         own,
-        bounded.pool.passes,
+        bounded.pool,
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
