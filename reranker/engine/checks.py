@@ -15,6 +15,7 @@ from reranker.measures.relevance import above_zero
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import carries
+from reranker.quotas.same import ALL
 
 
 def check_types(candidates: object, policy: object, context: object) -> None:
@@ -46,7 +47,8 @@ def check_request(
         if rule.domain is not None and column is not None and not set(rule.domain).issuperset(column.values):
             reason = "has values outside the domain that the policy declares in labels"
             found.append(Violation(f"candidates.attributes[{attribute!r}]", reason))
-    found += signal_violations(rules, candidates)
+    if rules.signals:
+        found += signal_violations(rules, candidates)
     if rules.guard is not None and rules.guard.min_share_of_best is not None:
         found += _zero_violations(rules, candidates, "guard.min_share_of_best")
     if rules.relevance_floor is not None:
@@ -91,10 +93,10 @@ def guard_passes(
     rules: CompiledPolicy, columns: dict[str, AttributeColumn], scores: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Who may be lifted above the upstream rank (rule 3): bool (N,), upstream order. Unknown values fail `where`."""
-    passes = np.ones(len(scores), bool)
     guard = rules.guard
     if guard is None or not len(scores):
-        return passes
+        return ALL(len(scores))
+    passes = ALL(len(scores)).copy()
     if guard.min_score is not None:
         passes &= scores >= guard.min_score
     if guard.min_share_of_best is not None:

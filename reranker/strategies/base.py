@@ -18,7 +18,7 @@ from reranker.strategies.aspects import Aspects
 from reranker.strategies.scratch import Scratch, borrow, give_back
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Problem:
     """What is maximised over candidates in upstream order.
 

@@ -29,25 +29,21 @@ def decode_context(
     """
     sent = message.context
     ids = None if candidates is None else candidates.ids
-    too_long = f"must have at most {limits.text_length} characters"
-    found += [
-        Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
-    ]
+    texts = {word: getattr(sent, word) for word in _TEXTS}  # read once: every look at a text makes it anew
+    if max(map(len, texts.values())) > limits.text_length:
+        too_long = f"must have at most {limits.text_length} characters"
+        found += [Violation(f"context.{word}", too_long) for word in _TEXTS if len(texts[word]) > limits.text_length]
     seed = sent.seed if sent.HasField("seed") else None
     if message.overrides.HasField("seed"):
         seed = message.overrides.seed
     try:
         return Context(
-            surface=sent.surface,
-            language=sent.language,
-            country=sent.country,
-            intent=sent.intent,
-            unit=sent.unit,
+            **texts,
             recent=decode_recent(message, candidates, limits, found, lookup) if sent.HasField("recent") else (),
             cursor=_cursor(sent, limits, found),
-            refinement=_refinement(sent, limits, found),
+            refinement=_refinement(sent, limits, found) if sent.refinement else {},
             fixed=decode_fixed(message, ids, limits, found) if sent.fixed else {},
-            targets=_targets(sent, limits, found),
+            targets=_targets(sent, limits, found) if sent.targets else {},
             without_profiling=sent.without_profiling,
             seed=seed,
         )
