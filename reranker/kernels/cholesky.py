@@ -7,10 +7,9 @@ root of its residual. The next entry of a candidate is then one product of two r
 from __future__ import annotations
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import f32, f64, i32, inner, kernel, scratch
+from reranker.kernels.jit import inner
 from reranker.kernels.rows import begin_row
 from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, whole
 
@@ -94,11 +93,15 @@ def exact_residual(
     exact: NDArray[np.float64],
     variance: NDArray[np.float64],
     done: NDArray[np.int32],
+    enough: float = -1.0,
 ) -> float:
-    """Float64 residual of candidate i given the first `slot` picks; continues from what was done before."""
+    """Float64 residual of candidate i given the first `slot` picks; continues from what was done before.
+
+    Stops where it is at most `enough`: it only falls.
+    """
     begin_row(i, matrix, norms, order, shifted, own, done)
     t = done[i]
-    while t < slot:
+    while t < slot and variance[i] > enough:
         at = dimension + t
         width = dimension + whole(t)
         if t + 4 <= slot:
@@ -117,7 +120,7 @@ def exact_residual(
             own[i, at] = a
             variance[i] = max(variance[i] - a * a, 0.0)
             t += 1
-    done[i] = max(done[i], slot)
+    done[i] = max(done[i], t)
     return float(variance[i])
 
 
@@ -133,23 +136,12 @@ def extend_exact(
         exact[slot, c] = -own[pick, c] * scale
 
 
-@kernel(
-    types.void(
-        scratch(f32, 1),
-        scratch(i32, 1),
-        scratch(f64, 1),
-        scratch(i32, 1),
-        scratch(f64, 1),
-        scratch(i32, 1),
-    ),
-    borrows=True,
-)
+@inner
 def begin_chains(
     residual: NDArray[np.float32],
     seen: NDArray[np.int32],
     variance: NDArray[np.float64],
     done: NDArray[np.int32],
-    bound: NDArray[np.float64],
     chain: NDArray[np.int32],
 ) -> None:
     """Both chains before the first pick: all of everybody's variance is left, nobody has a row; O(N)."""
@@ -157,6 +149,5 @@ def begin_chains(
     seen[:] = -1
     variance[:] = 1.0
     done[:] = -1
-    bound[:] = -1.0
     chain[0] = 0
     chain[1] = -1

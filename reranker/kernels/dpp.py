@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.cholesky import exact_residual, extend_exact, extend_scan, scan_step
+from reranker.kernels.cholesky import begin_chains, exact_residual, extend_exact, extend_scan, scan_step
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
 from reranker.kernels.pick import BLOCK, MOST, first_guess, gather, may_stand, most_relevant, resolve, runner_up
@@ -44,20 +44,8 @@ def least(residual: float, worth: float, grow: float) -> float:
     return max(residual, CLAMP) * worth / grow
 
 
-@kernel(
-    tuple_of(f64, f64)(
-        read_only(f64, 1),
-        read_only(boolean, 1),
-        f64,
-        read_only(f32, 1),
-        read_only(f64, 1),
-        scratch(f64, 1),
-        scratch(f64, 1),
-        scratch(f64, 1),
-    ),
-    borrows=True,
-)
-def weigh(
+@inner
+def _weigh(
     relevance: NDArray[np.float64],
     taken: NDArray[np.bool_],
     diversity: float,
@@ -88,6 +76,68 @@ def weigh(
         bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
         crest[i // BLOCK] = max(crest[i // BLOCK], bound[i])
     return top, grow
+
+
+@kernel(
+    tuple_of(f64, f64)(
+        read_only(f64, 1),
+        read_only(boolean, 1),
+        f64,
+        read_only(f32, 1),
+        read_only(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+    ),
+    borrows=True,
+)
+def weigh(
+    relevance: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    diversity: float,
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
+) -> tuple[float, float]:
+    """`_weigh`, whenever relevance has changed."""
+    return _weigh(relevance, taken, diversity, residual, variance, worth, bound, crest)
+
+
+@kernel(
+    tuple_of(f64, f64)(
+        read_only(f64, 1),
+        read_only(boolean, 1),
+        f64,
+        scratch(f32, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+        scratch(i32, 1),
+        scratch(i32, 1),
+    ),
+    borrows=True,
+)
+def begin_dpp(
+    relevance: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    diversity: float,
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
+    seen: NDArray[np.int32],
+    done: NDArray[np.int32],
+    chain: NDArray[np.int32],
+) -> tuple[float, float]:
+    """`weigh`, before the first pick; O(N)."""
+    begin_chains(residual, seen, variance, done, chain)
+    bound[:] = -1.0
+    return _weigh(relevance, taken, diversity, residual, variance, worth, bound, crest)
 
 
 @kernel(
@@ -229,7 +279,9 @@ def select_dpp(
                     i = contenders[c]
                     if bound[i] < low:
                         continue
-                    d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                    d2 = exact_residual(
+                        i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                    )
                     utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
                     key = np.exp((utility - top) / diversity)
                     bound[i] = min(bound[i], max(key, TINY) * grow)
@@ -241,7 +293,9 @@ def select_dpp(
                 i = contenders[c]
                 if bound[i] < low:
                     continue
-                d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                d2 = exact_residual(
+                    i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                )
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
                 if utility > best or (utility == best and i < pick):
                     best = utility

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.cholesky import SCAN_PIVOT, begin_chains
-from reranker.kernels.dpp import CLAMP, TINY, residual_variances, select_dpp, weigh
+from reranker.kernels.cholesky import SCAN_PIVOT
+from reranker.kernels.dpp import CLAMP, TINY, begin_dpp, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
 from reranker.kernels.pick import BLOCK, MOST
 from reranker.kernels.vectors import padded
@@ -56,10 +56,12 @@ class DppStrategy(Strategy):
         )
         self._worth = scratch.doubles("worth", count)
         self._contenders = scratch.numbers("contenders", count + MOST + BLOCK)
-        _, residual, seen, bound, _, chain = self._scan
+        _, residual, seen, bound, crest, chain = self._scan
         _, _, variance, done = self._exact
-        begin_chains(residual, seen, variance, done, bound, chain)
-        self._weigh()
+        self._top, self._grow = begin_dpp(
+            self._adjusted, gate.taken, problem.diversity, residual, variance, self._worth, bound, crest, seen, done,
+            chain,
+        )  # fmt: skip
 
     def retract(self, slot: int) -> None:
         """Undo the pick of `slot`; no residual has seen it yet, as only later slots condition on it."""
