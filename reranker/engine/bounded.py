@@ -91,7 +91,7 @@ def bind(rules: CompiledPolicy, listing: Listing, history: History | None) -> Bo
     fixed = fixed_candidates(candidates, context, order, slots) if context.fixed else {}
     still, kept = stand_still(rules, candidates, order), {}
     if still is not None:
-        passes &= ~still
+        passes = passes & ~still
         kept = places_of(still, fixed, 0 if history is not None and history.earlier.shown else rules.keep_top, slots)
         fixed = dict(sorted({**fixed, **kept}.items()))
     pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None, frozenset(kept))
