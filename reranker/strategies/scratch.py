@@ -32,6 +32,10 @@ class Scratch:
         """Uninitialised float64 (count, width)."""
         return self._bytes(name, 8 * count * width).view(np.float64).reshape(count, width)
 
+    def shorts(self, name: str, count: int, width: int) -> NDArray[np.uint16]:
+        """Uninitialised numbers of 16 bits (count, width)."""
+        return self._bytes(name, 2 * count * width).view(np.uint16).reshape(count, width)
+
     @property
     def size(self) -> int:
         """Bytes that are kept."""
