@@ -16,110 +16,18 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from reranker.kernels.cholesky import begin_chains, exact_residual, extend_exact, extend_scan, scan_step
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
-from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve
-from reranker.kernels.rows import write_unit_row
-from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four, first_bit, survey, whole
+from reranker.kernels.pick import BLOCK, MOST, first_guess, gather, may_stand, most_relevant, resolve, runner_up
+from reranker.kernels.rows import begin_row
 
 CLAMP = 1e-5  # rule 1: below this share of its variance an item is told apart by relevance alone
 SCAN_ERROR = 1e-4  # three times the float32 error of scan residuals that tests/property/test_dpp_precision.py finds
-SCAN_PIVOT = 0.05  # a pick with a smaller residual would amplify float32 noise beyond that bound
-EXACT_PIVOT = 1e-12  # float64 noise: such a pick is a copy of earlier ones and conditions nothing further
 TINY = 1e-290  # below it a worth has too few digits left to bound anything from below
 HIGHEST = 660.0  # exp of it still has room below infinity for the factors of a bound
 HIDDEN = 4e-9  # how far apart two utilities may be that `resolve` puts on one point of its grid, with room to spare
 ROUNDING = 1e-15  # of the largest relevance: what float64 sums may be off by
-
-
-@inner
-def scan_step(
-    i: int,
-    chain: int,
-    dimension: int,
-    rows: NDArray[np.float32],
-    pivots: NDArray[np.float32],
-    residual: NDArray[np.float32],
-    seen: NDArray[np.int32],
-) -> None:
-    """Apply the next scan pivots to candidate i, up to four: so many load its row once.
-
-    A row's Cholesky entries are zero until they are written, so products may run over whole registers, and so are the
-    three pivots beyond the chain.
-    """
-    column = seen[i]
-    at = dimension + column
-    width = dimension + whole(column)
-    if column + 1 < chain:
-        a, b, c, d = dot_four(rows, i, pivots, column, width)
-        b += a * pivots[column + 1, at]
-        c += a * pivots[column + 2, at] + b * pivots[column + 2, at + 1]
-        d += a * pivots[column + 3, at] + b * pivots[column + 3, at + 1] + c * pivots[column + 3, at + 2]
-        rows[i, at] = a
-        rows[i, at + 1] = b
-        rows[i, at + 2] = c
-        rows[i, at + 3] = d
-        residual[i] = max(residual[i] - (a * a + b * b + c * c + d * d), np.float32(0.0))
-        seen[i] = min(column + 4, chain)
-    else:
-        a = dot(rows, i, pivots, column, width)
-        rows[i, at] = a
-        residual[i] = max(residual[i] - a * a, np.float32(0.0))
-        seen[i] = column + 1
-
-
-@inner
-def exact_residual(
-    i: int,
-    slot: int,
-    dimension: int,
-    matrix: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    order: NDArray[np.int32],
-    shifted: bool,
-    own: NDArray[np.float64],
-    exact: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    done: NDArray[np.int32],
-) -> float:
-    """Float64 residual of candidate i given the first `slot` picks; continues from what was done before."""
-    if done[i] < 0:
-        write_unit_row(i, order[i], matrix, norms, shifted, own)
-        done[i] = 0
-    t = done[i]
-    while t < slot:
-        at = dimension + t
-        width = dimension + whole(t)
-        if t + 4 <= slot:
-            a, b, c, d = exact_dot_four(own, i, exact, t, width)
-            b += a * exact[t + 1, at]
-            c += a * exact[t + 2, at] + b * exact[t + 2, at + 1]
-            d += a * exact[t + 3, at] + b * exact[t + 3, at + 1] + c * exact[t + 3, at + 2]
-            own[i, at] = a
-            own[i, at + 1] = b
-            own[i, at + 2] = c
-            own[i, at + 3] = d
-            variance[i] = max(variance[i] - (a * a + b * b + c * c + d * d), 0.0)
-            t += 4
-        else:
-            a = exact_dot(own, i, exact, t, width)
-            own[i, at] = a
-            variance[i] = max(variance[i] - a * a, 0.0)
-            t += 1
-    done[i] = max(done[i], slot)
-    return float(variance[i])
-
-
-@inner
-def extend_exact(
-    pick: int, slot: int, dimension: int, variance: float, own: NDArray[np.float64], exact: NDArray[np.float64]
-) -> None:
-    """Write the pick of `slot`, which is up to date, over its residual's root to `exact`; zeros for a copy."""
-    scale = 1.0 / np.sqrt(variance) if variance > EXACT_PIVOT else 0.0
-    for c in range(dimension):
-        exact[slot, c] = own[pick, c] * scale
-    for c in range(dimension, own.shape[1]):
-        exact[slot, c] = -own[pick, c] * scale
 
 
 @inner
@@ -134,6 +42,40 @@ def least(residual: float, worth: float, grow: float) -> float:
     if worth < TINY:
         return 0.0
     return max(residual, CLAMP) * worth / grow
+
+
+@inner
+def _weigh(
+    relevance: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    diversity: float,
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Write `worth` = exp((relevance - top) / diversity), and upper bounds by candidate and by block; O(N).
+
+    Returns `top`, the largest relevance still free, and `grow`, the factor by which the grid of utilities and float64
+    rounding may make two of the compared exponentials look alike. Any residual, scan or exact, that was right once
+    is an upper bound for good.
+    """
+    top, largest = -np.inf, 0.0
+    for i in range(len(relevance)):
+        largest = max(largest, abs(relevance[i]))
+        if not taken[i]:
+            top = max(top, relevance[i])
+    if top == -np.inf:
+        top = 0.0
+    crest[:] = 0.0
+    grow = np.exp(min((HIDDEN + ROUNDING * largest) / diversity, HIGHEST)) * (1.0 + 1e-12)
+    for i in range(len(relevance)):
+        # Above the top stands only what is taken, and of that only the last pick can come back.
+        worth[i] = np.exp(min((relevance[i] - top) / diversity, HIGHEST))
+        bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
+        crest[i // BLOCK] = max(crest[i // BLOCK], bound[i])
+    return top, grow
 
 
 @kernel(
@@ -159,43 +101,43 @@ def weigh(
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
 ) -> tuple[float, float]:
-    """Write `worth` = exp((relevance - top) / diversity), what it makes of every upper `bound`, and the largest of
-    those by block, `crest`; O(N).
-
-    Returns `top`, the largest relevance still free, and `grow`, the factor by which the grid of utilities and float64
-    rounding may make two of the compared exponentials look alike. Any residual, scan or exact, that was right once
-    is an upper bound for good.
-    """
-    top, largest = -np.inf, 0.0
-    for i in range(len(relevance)):
-        largest = max(largest, abs(relevance[i]))
-        if not taken[i]:
-            top = max(top, relevance[i])
-    if top == -np.inf:
-        top = 0.0
-    crest[:] = 0.0
-    grow = np.exp(min((HIDDEN + ROUNDING * largest) / diversity, HIGHEST)) * (1.0 + 1e-12)
-    for i in range(len(relevance)):
-        # Above the top stands only what is taken, and of that only the last pick can come back.
-        worth[i] = np.exp(min((relevance[i] - top) / diversity, HIGHEST))
-        bound[i] = most(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), worth[i], grow)
-        crest[i // BLOCK] = max(crest[i // BLOCK], bound[i])
-    return top, grow
+    """`_weigh`, whenever relevance has changed."""
+    return _weigh(relevance, taken, diversity, residual, variance, worth, bound, crest)
 
 
-@inner
-def _begin(
-    i: int,
-    matrix: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    order: NDArray[np.int32],
-    shifted: bool,
-    rows: NDArray[np.float32],
+@kernel(
+    tuple_of(f64, f64)(
+        read_only(f64, 1),
+        read_only(boolean, 1),
+        f64,
+        scratch(f32, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(f64, 1),
+        scratch(i32, 1),
+        scratch(i32, 1),
+        scratch(i32, 1),
+    ),
+    borrows=True,
+)
+def begin_dpp(
+    relevance: NDArray[np.float64],
+    taken: NDArray[np.bool_],
+    diversity: float,
+    residual: NDArray[np.float32],
+    variance: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    crest: NDArray[np.float64],
     seen: NDArray[np.int32],
-) -> None:
-    """Write candidate i's row; those that relevance rules out have none."""
-    write_unit_row(i, order[i], matrix, norms, shifted, rows)
-    seen[i] = 0
+    done: NDArray[np.int32],
+    chain: NDArray[np.int32],
+) -> tuple[float, float]:
+    """`weigh`, before the first pick; O(N)."""
+    begin_chains(residual, seen, variance, done, chain)
+    bound[:] = -1.0
+    return _weigh(relevance, taken, diversity, residual, variance, worth, bound, crest)
 
 
 @kernel(
@@ -216,7 +158,7 @@ def _begin(
         scratch(i32, 1),
         scratch(f64, 1),
         scratch(f64, 1),
-        scratch(i64, 1),
+        scratch(i32, 1),
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
@@ -255,7 +197,7 @@ def select_dpp(
     seen: NDArray[np.int32],
     bound: NDArray[np.float64],
     crest: NDArray[np.float64],
-    chain: NDArray[np.int64],
+    chain: NDArray[np.int32],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
@@ -270,10 +212,11 @@ def select_dpp(
     `relevance` is weighted and adjusted already. The scan compares exp(utility / diversity) = d2_i * `worth`_i, so that
     its loop takes no logarithms; `weigh` gives `top`, `grow`, `worth` and the first `bound`, an upper bound of that by
     candidate, and `crest`, one by block. Scan chain: `rows` (N, dimension + slots, both in whole registers), each
-    written when its candidate is first looked at (`seen` -1), `pivots` (slots, likewise), `residual`, `seen` by
-    candidate, `chain[0]` its length. Exact chain: `matrix`, `norms` as they came in, `order` from upstream rank to
-    their rows, and in float64 `own` as `rows`, `exact` as `pivots`, `variance`, `done` by candidate.
-    `contenders` is room for N + 2 BLOCK numbers. Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
+    written when its candidate is first looked at (`seen` -1), `pivots` (slots + 3, likewise), `residual`, `seen` by
+    candidate, `chain[0]` its length and `chain[1]` the runner-up of the slot before. Exact chain: `matrix`, `norms` as
+    they came in, `order` from upstream rank to their rows, and in float64 `own` as `rows`, `exact` as `pivots`,
+    `variance`, `done` by candidate. `contenders` is room for N and a batch.
+    Time O(U (D + k)) for U refreshed entries of the scan, at most N a slot.
     """
     count = len(relevance)
     batch = contenders[count:]
@@ -282,17 +225,22 @@ def select_dpp(
         if pick < 0:
             if bounded:
                 open_kinds(slot, lower, upper, counts, is_open)
-            pick = first_guess(slot, kind, release, is_open, taken, bound, crest)
+            if slot == 0:
+                pick = most_relevant(slot, kind, release, is_open, taken, relevance)
+            else:
+                pick = chain[1]
+            if pick < 0 or not may_stand(slot, taken[pick], is_open[kind[pick]], release[pick]):
+                pick = first_guess(slot, kind, release, is_open, taken, bound, crest)
             if pick < 0:
                 picks[slot] = -1
                 return
             # Only a chain with every pick in it bounds utilities from below as well; otherwise each contender is
             # decided at once, and the best so far is the bound.
-            complete = chain[0] == slot
-            if seen[pick] < 0:
-                _begin(pick, matrix, norms, order, shifted, rows, seen)
-            while seen[pick] < chain[0]:
-                scan_step(pick, chain[0], dimension, rows, pivots, residual, seen)
+            length = chain[0]
+            complete = length == slot
+            begin_row(pick, matrix, norms, order, shifted, rows, seen)
+            while seen[pick] < length:
+                scan_step(pick, length, dimension, rows, pivots, residual, seen)
             bound[pick] = most(np.float64(residual[pick]) + SCAN_ERROR, worth[pick], grow)
             low = least(np.float64(residual[pick]) - SCAN_ERROR, worth[pick], grow)
             best = -np.inf
@@ -301,45 +249,39 @@ def select_dpp(
                 best = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
                 low = np.exp((best - top) / diversity) / grow
             found = 0
-            b = 0
-            while b < len(crest):
-                alive = 0
-                while b < len(crest) and alive < BLOCK:
-                    if crest[b] >= low:
-                        able, crest[b] = survey(bound, b * BLOCK, low)
-                        while able != 0:
-                            i = b * BLOCK + first_bit(able)
-                            able &= able - 1
-                            batch[alive] = i
-                            alive += int(may_stand(slot, taken[i], is_open[kind[i]], release[i]))
-                    b += 1
-                lagging = alive
-                while lagging > 0:  # a step for all of them before the next look: steps of different rows overlap
-                    for c in range(alive):
+            block, room = (0 if slot > 0 else len(crest)), BLOCK
+            while block < len(crest):
+                fresh = found
+                block, lagging, found = gather(
+                    slot, length, low, room, block, found, kind, release, is_open, taken, seen, bound, crest, batch,
+                    contenders,
+                )  # fmt: skip
+                room = min(2 * room, MOST)  # small first, to have a high bar early
+                while lagging > 0:  # a step for each before the next look, as steps of different rows overlap
+                    for c in range(lagging):
                         i = batch[c]
-                        if seen[i] < chain[0]:
-                            if seen[i] < 0:
-                                _begin(i, matrix, norms, order, shifted, rows, seen)
-                            scan_step(i, chain[0], dimension, rows, pivots, residual, seen)
-                    kept = lagging = 0
-                    for c in range(alive):
+                        begin_row(i, matrix, norms, order, shifted, rows, seen)
+                        scan_step(i, length, dimension, rows, pivots, residual, seen)
+                    kept = 0
+                    for c in range(lagging):
                         i = batch[c]
-                        bound[i] = min(bound[i], most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow))
-                        batch[kept] = i
-                        keeps = int(bound[i] >= low)
-                        kept += keeps
-                        lagging += keeps & int(seen[i] < chain[0])
-                    alive = kept
-                for c in range(alive):
-                    i = batch[c]
-                    if complete:
-                        contenders[found] = i
-                        found += 1
-                        low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
-                        continue
+                        bound[i] = most(np.float64(residual[i]) + SCAN_ERROR, worth[i], grow)
+                        able = int(bound[i] >= low)
+                        behind = int(seen[i] < length)
+                        batch[kept] = contenders[found] = i
+                        kept += able & behind
+                        found += able & (1 - behind)
+                    lagging = kept
+                for c in range(fresh, found if complete else fresh):
+                    i = contenders[c]
+                    low = max(low, least(np.float64(residual[i]) - SCAN_ERROR, worth[i], grow))
+                for c in range(fresh, fresh if complete else found):
+                    i = contenders[c]
                     if bound[i] < low:
                         continue
-                    d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                    d2 = exact_residual(
+                        i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                    )
                     utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
                     key = np.exp((utility - top) / diversity)
                     bound[i] = min(bound[i], max(key, TINY) * grow)
@@ -347,15 +289,18 @@ def select_dpp(
                         best = utility
                         low = key / grow
                         pick = i
-            for c in range(found):
+            for c in range(found if complete else 0):
                 i = contenders[c]
                 if bound[i] < low:
                     continue
-                d2 = exact_residual(i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
+                d2 = exact_residual(
+                    i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                )
                 utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
-                if utility > best:
+                if utility > best or (utility == best and i < pick):
                     best = utility
                     pick = i
+            chain[1] = runner_up(pick, found, contenders, bound)
         d2 = exact_residual(pick, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done)
         gains[slot] = resolve(relevance[pick] + diversity * np.log(max(d2, CLAMP)))
         picks[slot] = pick
@@ -364,33 +309,8 @@ def select_dpp(
         if bounded:
             counts[kind[pick]] += 1
         extend_exact(pick, slot, dimension, d2, own, exact)
-        if seen[pick] < 0:
-            _begin(pick, matrix, norms, order, shifted, rows, seen)
-        _extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
-
-
-@inner
-def _extend_scan(
-    pick: int,
-    dimension: int,
-    rows: NDArray[np.float32],
-    pivots: NDArray[np.float32],
-    residual: NDArray[np.float32],
-    seen: NDArray[np.int32],
-    chain: NDArray[np.int64],
-) -> None:
-    """Add the pick to the scan chain, unless its residual is too small for float32."""
-    length = chain[0]
-    while seen[pick] < length:
-        scan_step(pick, length, dimension, rows, pivots, residual, seen)
-    if residual[pick] < SCAN_PIVOT:
-        return
-    scale = np.float32(1.0) / np.sqrt(residual[pick])
-    for c in range(dimension):
-        pivots[length, c] = rows[pick, c] * scale
-    for c in range(dimension, rows.shape[1]):
-        pivots[length, c] = -rows[pick, c] * scale
-    chain[0] = length + 1
+        begin_row(pick, matrix, norms, order, shifted, rows, seen)
+        extend_scan(pick, dimension, rows, pivots, residual, seen, chain)
 
 
 @kernel(

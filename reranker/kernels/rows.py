@@ -41,9 +41,7 @@ def write_unit_row(
     norm = norms[source]
     filled = 0
     if norm > 0.0:
-        scale = 1.0 / norm
-        if shifted:
-            scale *= np.sqrt(0.5)
+        scale = np.sqrt(0.5) / norm if shifted else 1.0 / norm
         for c in range(width):
             rows[i, c] = matrix[source, c] * scale
         filled = width
@@ -54,7 +52,23 @@ def write_unit_row(
         rows[i, c] = 0.0
 
 
-@kernel(types.void(read_only(f32, 2), read_only(f64, 1), read_only(i32, 1), boolean, scratch(f32, 2)))
+@inner
+def begin_row(
+    i: int,
+    matrix: NDArray[np.float32],
+    norms: NDArray[np.float64],
+    order: NDArray[np.int32],
+    shifted: bool,
+    rows: NDArray[np.floating],
+    seen: NDArray[np.int32],
+) -> None:
+    """Write candidate i's row unless that was done (`seen` -1): those whom relevance rules out have none."""
+    if seen[i] < 0:
+        write_unit_row(i, order[i], matrix, norms, shifted, rows)
+        seen[i] = 0
+
+
+@kernel(types.void(read_only(f32, 2), read_only(f64, 1), read_only(i32, 1), boolean, scratch(f32, 2)), borrows=True)
 def unit_rows(
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import config, types
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from reranker.kernels.vectors import LANES, Rows, _load, _pointer, _shuffled, _sum, _totals
+from reranker.kernels.vectors import LANES, Rows, _load, _pointer, _shuffled, _sum, _totals, cgutils, intrinsic
 
 TALL = 6  # with two registers' width it is what the shorter registers just hold, with four what the longer ones do
 PANEL = 4 * LANES

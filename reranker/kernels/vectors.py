@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
-from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba.core import cgutils as _untyped_cgutils
+from numba.core import config, types
+from numba.extending import intrinsic as _untyped_intrinsic
+from numba.np.arrayobj import make_array as _untyped_make_array
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import inner
@@ -24,6 +25,10 @@ LANES = 16
 _FAST = ("reassoc", "contract", "nsz", "arcp")
 _INT = ir.IntType(64)
 _CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
+cgutils: Any = _untyped_cgutils
+intrinsic: Any = _untyped_intrinsic
+make_array: Any = _untyped_make_array
+tuples: Any = types
 
 Rows = NDArray[np.float32]
 Exact = NDArray[np.float64]
@@ -81,10 +86,8 @@ def _totals(builder: Any, sums: list[Any]) -> list[Any]:
     return [builder.extract_element(total, ir.Constant(ir.IntType(32), group * one)) for one in range(len(sums))]
 
 
-def _accumulate(
-    builder: Any, vector: Any, left: list[Any], right: list[Any], width: Any, depth: int
-) -> list[Any]:
-    """Products of each of `left` with each of `right` (pointers), `depth` sums in flight for each; a list of vectors."""
+def _accumulate(builder: Any, vector: Any, left: list[Any], right: list[Any], width: Any, depth: int) -> list[Any]:
+    """Products of each of `left` with each of `right` (pointers), `depth` sums in flight for each: vectors."""
     lanes = vector.count
     zero = ir.Constant(vector, None)
     pairs = [(a, b) for a in range(len(left)) for b in range(len(right))]
@@ -126,7 +129,7 @@ def _products(many: int, depth: int, single: bool) -> Callable[..., Any]:
     vector = ir.VectorType(ir.FloatType(), LANES) if single else ir.VectorType(ir.DoubleType(), LANES // 2)
 
     def typed(_: Any, a: Any, i: Any, b: Any, j: Any, width: Any) -> Any:
-        result = number if many == 1 else types.UniTuple(number, many)
+        result = number if many == 1 else tuples.UniTuple(number, many)
         signature = result(a, types.intp, b, types.intp, types.intp)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -140,11 +143,12 @@ def _products(many: int, depth: int, single: bool) -> Callable[..., Any]:
 
         return signature, generate
 
-    return intrinsic(typed)  # type: ignore[no-any-return]
+    compiled: Callable[..., Any] = intrinsic(typed)
+    return compiled
 
 
 def _typed_survey(_: Any, values: Any, start: Any, low: Any) -> Any:
-    signature = types.Tuple((types.int64, types.float64))(values, types.intp, types.float64)
+    signature = tuples.Tuple((types.int64, types.float64))(values, types.intp, types.float64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, start, low = arguments

@@ -18,7 +18,7 @@ from reranker.strategies.aspects import Aspects
 from reranker.strategies.scratch import Scratch, borrow, give_back
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Problem:
     """What is maximised over candidates in upstream order.
 
@@ -51,7 +51,8 @@ class Problem:
     def dimension(self) -> int:
         """Columns of a candidate's unit row."""
         assert self.embedding is not None
-        return self.embedding.matrix.shape[1] + (1 if self.shifted else 0)
+        columns: int = self.embedding.matrix.shape[1]
+        return columns + int(self.shifted)
 
 
 class Strategy(ABC):
@@ -61,7 +62,7 @@ class Strategy(ABC):
     """
 
     kernel: ClassVar[Kernel[..., None]]
-    _scratch: Scratch | None = None
+    _scratch: Scratch
     drawn: bool = False
     """True when picks are drawn at random, with the problem's seed."""
 
@@ -115,8 +116,9 @@ class Strategy(ABC):
         self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
 
     def __del__(self) -> None:
-        if self._scratch is not None:
-            give_back(self._scratch)
+        borrowed = self.__dict__.get("_scratch")  # a strategy around another one has none
+        if borrowed is not None:
+            give_back(borrowed)
 
     def unit_rows(self, multiple: int = 1, beyond: int = 0) -> NDArray[np.float32]:
         """Rows whose dot products are similarities, upstream order, padded with zeros to whole registers.
@@ -128,7 +130,7 @@ class Strategy(ABC):
         embedding, order = self.problem.embedding, self.problem.order
         assert embedding is not None
         count = len(order)
-        rows = self._scratch.rows("rows", count + -count % multiple + beyond, padded(self.problem.dimension))
+        rows = self._scratch.singles("rows", count + -count % multiple + beyond, padded(self.problem.dimension))
         rows[count:] = 0.0
         unit_rows(embedding.matrix, embedding.norms, order, self.problem.shifted, rows)
         return rows

@@ -75,17 +75,17 @@ class CoverStrategy(Strategy):
             size = count + -count % PANEL
             choices = bool((self.gate.forced < 0).any())
             kept = choices and count <= KEPT
-            similarities = self._scratch.rows("similarities", parts * (len(rows) if kept else 1), span)
+            similarities = self._scratch.singles("similarities", parts * (len(rows) if kept else 1), span)
             self._shorts = self._scratch.shorts("shorts", *(similarities.shape if kept else (1, 1)))
-            self._bounds = self._scratch.sums("bounds", parts + 1, count)
+            self._bounds = self._scratch.doubles("bounds", parts + 1, count)
             self._rough = np.full((3, size), TINY, np.float32)
             if choices:
-                panels = self._scratch.rows("panels", size // PANEL * rows.shape[1], PANEL)
+                panels = self._scratch.singles("panels", size // PANEL * rows.shape[1], PANEL)
                 if kept:
                     all_beside_all(seen, span, similarities, panels, *self._rows)
                     bounds_from_all(self._rough, similarities, self._shorts, self._bounds)
                 else:
-                    lines = self._scratch.rows("lines", TALL, PANEL)
+                    lines = self._scratch.singles("lines", TALL, PANEL)
                     bounds_by_the_way(seen, span, lines, panels, self._bounds, rows)
             self._coverage = (seen, kept, similarities, np.zeros(size), np.array([0, -1]))
         return self._coverage

@@ -7,6 +7,9 @@ strategy may look into it.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,30 +19,41 @@ _ALIGNMENT = 64
 
 
 class Scratch:
-    """Named buffers that grow with the largest request so far."""
+    """Named arrays, each in a buffer that grows with the largest request so far."""
 
-    __slots__ = ("_buffers",)
+    __slots__ = ("_arrays", "_buffers")
 
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray[np.uint8]] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
-    def rows(self, name: str, count: int, width: int) -> NDArray[np.float32]:
-        """Uninitialised float32 (count, width), rows on the borders of cache lines where the width allows it."""
-        size = 4 * count * width
-        return self._bytes(name, size).view(np.float32).reshape(count, width)
+    def singles(self, name: str, *shape: int) -> NDArray[np.float32]:
+        """Uninitialised float32, on the border of a cache line."""
+        return self._array(name, np.float32, shape)
 
-    def sums(self, name: str, count: int, width: int) -> NDArray[np.float64]:
-        """Uninitialised float64 (count, width)."""
-        return self._bytes(name, 8 * count * width).view(np.float64).reshape(count, width)
+    def doubles(self, name: str, *shape: int) -> NDArray[np.float64]:
+        """Uninitialised float64, likewise."""
+        return self._array(name, np.float64, shape)
 
-    def shorts(self, name: str, count: int, width: int) -> NDArray[np.uint16]:
-        """Uninitialised numbers of 16 bits (count, width)."""
-        return self._bytes(name, 2 * count * width).view(np.uint16).reshape(count, width)
+    def numbers(self, name: str, *shape: int) -> NDArray[np.int32]:
+        """Uninitialised int32, likewise."""
+        return self._array(name, np.int32, shape)
+
+    def shorts(self, name: str, *shape: int) -> NDArray[np.uint16]:
+        """Uninitialised uint16, likewise."""
+        return self._array(name, np.uint16, shape)
 
     @property
     def size(self) -> int:
         """Bytes that are kept."""
         return sum(map(len, self._buffers.values()))
+
+    def _array(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        known = self._arrays.get(name)
+        if known is None or known.shape != shape:
+            flat = self._bytes(name, math.prod(shape) * np.dtype(dtype).itemsize)
+            known = self._arrays[name] = flat.view(dtype).reshape(shape)
+        return known
 
     def _bytes(self, name: str, size: int) -> NDArray[np.uint8]:
         known = self._buffers.get(name)

@@ -30,14 +30,14 @@ class SsdStrategy(SpectrumStrategy):
         self._most = max(1, min(problem.window or problem.slots, problem.slots))
         super().__init__(problem, gate, self._most)
         size, dimension = self._blocks * BLOCK, self._inputs[0]
-        rounded = self._scratch.rows("rounded", problem.slots + 3, dimension)
+        rounded = self._scratch.singles("rounded", problem.slots + 3, dimension)
         rounded[:] = 0.0
         self._ring: tuple[Any, ...] = (
             np.empty(self._most),
             np.zeros((1, 1)),
             rounded,
-            self._scratch.rows("rows", size, dimension),
-            self._scratch.rows("products", self._most + 3, size),
+            self._scratch.singles("rows", size, dimension),
+            self._scratch.singles("products", self._most + 3, size),
             np.empty(size, np.float32),
             np.full(size, -1, np.int32),
             np.array([0, 0, 0, -1, 0]),

@@ -114,6 +114,11 @@ def test_the_arrival_times_have_their_licence_and_are_small() -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 60_000
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_holds_two_sides_of_a_merge(text: Path) -> None:
+    assert not re.findall(r"^(?:<{7}|={7}$|>{7})", text.read_text(), re.MULTILINE)
+
+
 def test_no_file_is_longer_than_400_lines() -> None:
     own = [
         path
