@@ -28,6 +28,7 @@ f32 = types.float32
 f64 = types.float64
 i32 = types.int32
 i64 = types.int64
+u16 = types.uint16
 boolean = types.boolean
 
 

@@ -120,16 +120,17 @@ class Strategy(ABC):
         if borrowed is not None:
             give_back(borrowed)
 
-    def unit_rows(self, multiple: int = 1) -> NDArray[np.float32]:
+    def unit_rows(self, multiple: int = 1, beyond: int = 0) -> NDArray[np.float32]:
         """Rows whose dot products are similarities, upstream order, padded with zeros to whole registers.
 
         A row may be shorter than 1: the rest of it is the candidate's own direction, which adds to its similarity with
-        itself, always 1, and to no other. Rows of zeros follow until there is a `multiple` of so many.
+        itself, always 1, and to no other. Rows of zeros follow until there is a `multiple` of so many, and `beyond`
+        more.
         """
         embedding, order = self.problem.embedding, self.problem.order
         assert embedding is not None
         count = len(order)
-        rows = self._scratch.singles("rows", count + -count % multiple, padded(self.problem.dimension))
+        rows = self._scratch.singles("rows", count + -count % multiple + beyond, padded(self.problem.dimension))
         rows[count:] = 0.0
         unit_rows(embedding.matrix, embedding.norms, order, self.problem.shifted, rows)
         return rows

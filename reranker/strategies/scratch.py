@@ -39,6 +39,10 @@ class Scratch:
         """Uninitialised int32, likewise."""
         return self._array(name, np.int32, shape)
 
+    def shorts(self, name: str, *shape: int) -> NDArray[np.uint16]:
+        """Uninitialised uint16, likewise."""
+        return self._array(name, np.uint16, shape)
+
     @property
     def size(self) -> int:
         """Bytes that are kept."""
