@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch
 from reranker.kernels.rows import exact_similarity
 from reranker.kernels.tiles import PANEL, TALL, panel, transpose
-from reranker.kernels.vectors import LANES, dot, dot_four
+from reranker.kernels.vectors import LANES, dot_four
 
 PRODUCT_ERROR = 8e-6  # bound on the float32 error of a dot product of unit rows, as in `mmr.py`
 DOUBTFUL = np.float32(1e-5)  # products below it, in size, are made anew
@@ -49,7 +49,7 @@ def _shares_terms(i: int, c: int, rows: NDArray[np.float32]) -> bool:
     size = np.float32(0.0)
     for k in range(rows.shape[1]):
         size += abs(rows[i, k] * rows[c, k])
-    return size > 0.0
+    return bool(size > 0.0)
 
 
 @linked_borrowing

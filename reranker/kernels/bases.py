@@ -91,10 +91,10 @@ def left_over(
     own = 0.0
     if bases.shape[1] > dimension:
         own = max(0.0, 1.0 - exact_dot(row, 0, row, 0, dimension))
-    for r in range(length):
-        along = exact_dot(row, 0, bases, r, dimension)
-        for c in range(dimension):
-            row[0, c] -= along * bases[r, c]
+    for t in range(length):
+        along = exact_dot(row, 0, bases, t, dimension)
+        for k in range(dimension):
+            row[0, k] -= along * bases[t, k]
     return min(own + exact_dot(row, 0, row, 0, dimension), 1.0)
 
 

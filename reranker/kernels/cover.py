@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reranker.kernels.alike import PRODUCT_ERROR, ROWS, one_beside, pack
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch, u16
-from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve
+from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve, runner_up
 from reranker.kernels.tiles import PANEL, SHARE, TALL, TINY, fetch, panel, roots, shorten
 from reranker.kernels.vectors import first_bit, survey
 
@@ -249,10 +249,11 @@ def select_cover(
 
     `relevance` is weighted and adjusted already. `part` (parts + 1, N) holds parts of gains that were right once, and
     in its last row their sums; `bound` what they make of the utility, `crest` the largest by block (both made anew in
-    every call); `turn_of` (N,) the part that comes next: the stalest has fallen the most. `wrong` is what a sum of float32 roots may be off by, as a share;
-    `rough` (3, list) TINY, and room for the coverage in float32, plain and times SHARE; `before` (parts,) and `contenders` (N + 2 BLOCK) are
-    room. A pick enters the coverage when the next slot begins. O(N) for each gain worked out, O(N D) where similarities
-    are not kept.
+    every call); `turn_of` (N,) the part that comes next: the stalest has fallen the most. `wrong` is what a sum of
+    float32 roots may be off by, as a share; `rough` (3, list) TINY, and room for the coverage in float32, plain and
+    times SHARE; `before` (parts,) and `contenders` (N + 2 BLOCK) are room. `shorts` are `similarities` in 16 bits. A
+    pick enters the coverage when the next slot begins. O(N) for each gain worked out, O(N D) where similarities are
+    not kept.
     """
     count, parts, span = len(relevance), len(part) - 1, similarities.shape[1]
     stride, size = len(similarities) // parts, len(coverage)
@@ -284,8 +285,9 @@ def select_cover(
             low = -np.inf
             found = 0
             other = absorbed[1]
-            if other >= 0 and (other == guess or not may_stand(slot, taken[other], is_open[kind[other]], release[other])):
-                other = -1
+            if other >= 0:
+                stands = may_stand(slot, taken[other], is_open[kind[other]], release[other])
+                other = other if stands and other != guess else -1
             b = -1  # before the blocks: two that should do well, as a good bar spares many others
             while b < len(crest):
                 alive = 0
@@ -350,12 +352,7 @@ def select_cover(
                 if utility > best or (utility == best and i < pick):
                     best = utility
                     pick = i
-            other = -1
-            for c in range(found):
-                i = contenders[c]
-                if i != pick and (other < 0 or bound[i] > bound[other]):
-                    other = i
-            absorbed[1] = other
+            absorbed[1] = runner_up(pick, found, contenders, bound)
         else:
             after = _roots_after(pick, seen, rows, matrix, norms, order, shifted, kept, similarities, coverage)
             best = resolve(relevance[pick] + diversity * (after - covered))

@@ -207,11 +207,11 @@ def _absorb(
         state[COPIES] += int(not adds and norms[order[pick]] > 0.0)
         latest = products[at]
         for place in range(0, lives, 4):  # four rows at a time load the base once
-            p, q, r, t = dot_four(rounded, at, rows, place, dimension)
-            latest[place] = p
-            latest[place + 1] = q
-            latest[place + 2] = r
-            latest[place + 3] = t
+            a, b, c, d = dot_four(rounded, at, rows, place, dimension)
+            latest[place] = a
+            latest[place + 1] = b
+            latest[place + 2] = c
+            latest[place + 3] = d
         for place in range(lives):
             residual[place] -= latest[place] * latest[place]
         state[LENGTH] = at + 1
@@ -335,8 +335,8 @@ def select_spectrum(
                     if bound[i] >= low and may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                         contenders[found] = i
                         found += 1
-                        left = np.float64(residual[where[b] * BLOCK + lane])
-                        low = max(low, least(left - SCAN_ERROR, worth[i], grow))
+                        rest = np.float64(residual[where[b] * BLOCK + lane])
+                        low = max(low, least(rest - SCAN_ERROR, worth[i], grow))
             for c in range(found):
                 i = contenders[c]
                 if bound[i] < low:

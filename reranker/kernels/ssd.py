@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reranker.kernels.bases import INPUTS, REFRESH, extend, left_over
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch
-from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve
+from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve, runner_up
 from reranker.kernels.rows import write_unit_row
 from reranker.kernels.vectors import dot_four, first_bit, survey
 
@@ -217,8 +217,9 @@ def select_ssd(
                 picks[slot] = -1
                 return
             other = state[SECOND]
-            if other >= 0 and (other == guess or not may_stand(slot, taken[other], is_open[kind[other]], release[other])):
-                other = -1
+            if other >= 0:
+                stands = may_stand(slot, taken[other], is_open[kind[other]], release[other])
+                other = other if stands and other != guess else -1
             b = -1  # before the blocks: two that should do well, as a good bar spares many others
             while b < len(crest):
                 alive = 0
@@ -272,12 +273,7 @@ def select_ssd(
                 if utility > best or (utility == best and i < pick):
                     best = utility
                     pick = i
-            other = -1
-            for c in range(found):
-                i = contenders[c]
-                if i != pick and (other < 0 or bound[i] > bound[other]):
-                    other = i
-            state[SECOND] = other
+            state[SECOND] = runner_up(pick, found, contenders, bound)
             reach, eager = state[REACH], state[EAGER]
             if reach * dimension <= _CACHED and (steps * _OFTEN > reach or 0 < eager < reach):
                 _begin(eager, reach, matrix, norms, order, shifted, rows, products, left, seen, state)

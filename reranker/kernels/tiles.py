@@ -144,7 +144,9 @@ def _typed_transpose(_: Any, source: Any, i: Any, j: Any, target: Any, p: Any, q
         lines = []
         for one in range(LANES):
             row = builder.add(i, _constant(one))
-            lines.append(_load(builder, _pointer(context, builder, signature.args[0], source, row, j), _constant(0), _VECTOR))
+            lines.append(
+                _load(builder, _pointer(context, builder, signature.args[0], source, row, j), _constant(0), _VECTOR)
+            )
         half = LANES // 2
         low = [lane // 2 + LANES * (lane % 2) for lane in range(LANES)]
         high = [lane + half for lane in low]
