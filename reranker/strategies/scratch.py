@@ -8,7 +8,7 @@ strategy may look into it.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ _KEPT_BYTES = 64 * 2**20  # of one scratch; what one huge request took is given 
 _KEPT = 16  # scratches, as many as there may be selections at once in a busy process
 _ALIGNMENT = 64
 
+_Key: TypeAlias = tuple[str, type[np.generic]]
+
 
 class Scratch:
     """Named arrays, each in a buffer that grows with the largest request so far."""
@@ -24,8 +26,8 @@ class Scratch:
     __slots__ = ("_arrays", "_buffers")
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[np.uint8]] = {}
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._buffers: dict[_Key, NDArray[np.uint8]] = {}
+        self._arrays: dict[_Key, NDArray[Any]] = {}
 
     def singles(self, name: str, *shape: int) -> NDArray[np.float32]:
         """Uninitialised float32, on the border of a cache line."""
@@ -49,18 +51,18 @@ class Scratch:
         return sum(map(len, self._buffers.values()))
 
     def _array(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-        known = self._arrays.get(name)
+        known = self._arrays.get((name, dtype))
         if known is None or known.shape != shape:
-            flat = self._bytes(name, math.prod(shape) * np.dtype(dtype).itemsize)
-            known = self._arrays[name] = flat.view(dtype).reshape(shape)
+            flat = self._bytes((name, dtype), math.prod(shape) * np.dtype(dtype).itemsize)
+            known = self._arrays[name, dtype] = flat.view(dtype).reshape(shape)
         return known
 
-    def _bytes(self, name: str, size: int) -> NDArray[np.uint8]:
-        known = self._buffers.get(name)
+    def _bytes(self, key: _Key, size: int) -> NDArray[np.uint8]:
+        known = self._buffers.get(key)
         if known is None or len(known) < size:
             raw = np.empty(size + _ALIGNMENT, np.uint8)
             start = -raw.ctypes.data % _ALIGNMENT
-            known = self._buffers[name] = raw[start : start + size]
+            known = self._buffers[key] = raw[start : start + size]
         return known[:size]
 
 
