@@ -15,9 +15,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch
+from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch, u16
 from reranker.kernels.rows import exact_similarity
-from reranker.kernels.tiles import PANEL, TALL, panel, transpose
+from reranker.kernels.tiles import PANEL, SHARE, TALL, clip, mirror, panel, transpose
 from reranker.kernels.vectors import LANES, dot_four
 
 PRODUCT_ERROR = 8e-6  # bound on the float32 error of a dot product of unit rows, as in `mmr.py`
@@ -118,41 +118,41 @@ def pack(rows: NDArray[np.float32], panels: NDArray[np.float32]) -> None:
                 transpose(rows, p * PANEL + r, c, panels, p * width + c, r)
 
 
-@kernel(types.void(i64, i64, scratch(f32, 2), scratch(f32, 2), *ROWS), borrows=True)
+@kernel(types.void(i64, scratch(f32, 2), scratch(u16, 2), scratch(f32, 2), scratch(f32, 2), *ROWS), borrows=True)
 def all_beside_all(
     seen: int,
-    span: int,
     table: NDArray[np.float32],
+    shorts: NDArray[np.uint16],
     panels: NDArray[np.float32],
+    lines: NDArray[np.float32],
     rows: NDArray[np.float32],
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
     shifted: bool,
 ) -> None:
-    """Write all similarities to `table`, each pair once; O(N^2 D / 2).
+    """Write all similarities to `table`, and rounded up to 16 bits to `shorts`, each pair once; O(N^2 D / 2).
 
-    `panels` is room for (panels x D, PANEL). A multiple of PANEL rows is written, and up to TALL more; those without a
-    candidate are zero.
+    `panels` (panels x D, PANEL) and `lines` (TALL, PANEL) are room. A multiple of PANEL rows is written, and up to TALL
+    more; those without a candidate are zero.
     """
-    width, count = rows.shape[1], len(order)
+    width, count, span = rows.shape[1], len(order), table.shape[1]
     stride = len(table) // -(-(len(panels) // width * PANEL) // span)
     pack(rows, panels)
     for p in range(len(panels) // width):
         start = p * PANEL
         first, at = start // span * stride, start % span
         for i in range(0, min(start + PANEL, count), TALL):
-            if panel(rows, i, panels, p * width, width, table, first + i, at) < DOUBTFUL:
-                mend(i, TALL, start, start + PANEL, rows, matrix, norms, order, shifted, table, first + i, at)
-            for r in range(first + i, first + i + TALL):
-                line = table[r, at : at + PANEL]
-                for c in range(len(line)):
-                    line[c] = min(max(line[c], np.float32(0.0)), np.float32(1.0))
+            if panel(rows, i, panels, p * width, width, lines, 0, 0) < DOUBTFUL:
+                mend(i, TALL, start, start + PANEL, rows, matrix, norms, order, shifted, lines, 0, 0)
+            clip(lines, table, shorts, first + i, at)
         for i in range(start, min(start + PANEL, count)):
             table[first + i, at + i - start] = np.float32(1.0)
+            shorts[first + i, at + i - start] = np.uint16(SHARE)
         for i in range(0, start, LANES):
             for c in range(0, PANEL, LANES):
-                transpose(table, first + i, at + c, table, i // span * stride + start + c, i % span)
+                mirror(table, first + i, at + c, shorts, i // span * stride + start + c, i % span)
     for c in range(seen):
         for i in range(count):
             table[c // span * stride + i, c % span] = np.float32(0.0)
+            shorts[c // span * stride + i, c % span] = np.uint16(0)

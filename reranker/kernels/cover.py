@@ -15,10 +15,11 @@ from reranker.kernels.alike import PRODUCT_ERROR, ROWS, one_beside, pack
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, linked_borrowing, read_only, scratch, u16
 from reranker.kernels.pick import BLOCK, first_guess, may_stand, resolve, runner_up
-from reranker.kernels.tiles import PANEL, SHARE, TALL, TINY, fetch, panel, roots, shorten
+from reranker.kernels.tiles import PANEL, SHARE, TALL, TINY, fetch, panel, roots
 from reranker.kernels.vectors import first_bit, survey
 
 _SLACK = 1e-9
+ROOM = 2 * BLOCK  # candidates of one batch, and a block more
 _FROM_SHARE = SHARE**-0.5
 
 # What coverage is kept in. The list is padded with candidates that are alike to nobody to whole panels.
@@ -123,22 +124,16 @@ def _roots_after(
     return total
 
 
-@kernel(types.void(scratch(f32, 2), scratch(f32, 2), scratch(u16, 2), scratch(f64, 2)), borrows=True)
-def bounds_from_all(
-    rough: NDArray[np.float32], table: NDArray[np.float32], shorts: NDArray[np.uint16], part: NDArray[np.float64]
-) -> None:
-    """Write the parts of every gain before the first pick, from all similarities, and those to `shorts`; O(N^2).
-
-    The last row of `part` are the sums.
-    """
-    parts, span = len(part) - 1, table.shape[1]
-    stride = len(table) // parts
+@kernel(types.void(scratch(f32, 2), scratch(u16, 2), scratch(f64, 2)), borrows=True)
+def bounds_from_all(rough: NDArray[np.float32], shorts: NDArray[np.uint16], part: NDArray[np.float64]) -> None:
+    """Write the parts of every gain before the first pick, from all similarities; the last row are the sums. O(N^2)."""
+    parts, span = len(part) - 1, shorts.shape[1]
+    stride = len(shorts) // parts
     part[parts] = 0.0
     for b in range(parts):
         width = _width(b, span, rough.shape[1])
         for i in range(part.shape[1]):
-            part[b, i] = roots(rough, 0, 0, table, b * stride + i, width)
-            shorten(table, b * stride + i, width, shorts)
+            part[b, i] = roots(rough, 0, 0, shorts, b * stride + i, width) * _FROM_SHARE
             part[parts, i] += part[b, i]
 
 
@@ -251,7 +246,7 @@ def select_cover(
     in its last row their sums; `bound` what they make of the utility, `crest` the largest by block (both made anew in
     every call); `turn_of` (N,) the part that comes next: the stalest has fallen the most. `wrong` is what a sum of
     float32 roots may be off by, as a share; `rough` (3, list) TINY, and room for the coverage in float32, plain and
-    times SHARE; `before` (parts,) and `contenders` (N + 2 BLOCK) are room. `shorts` are `similarities` in 16 bits. A
+    times SHARE; `before` (parts,) and `contenders` (N + ROOM + BLOCK) are room. `shorts` are `similarities` in 16 bits. A
     pick enters the coverage when the next slot begins. O(N) for each gain worked out, O(N D) where similarities are
     not kept.
     """
@@ -297,7 +292,7 @@ def select_cover(
                     alive = 1 + int(other >= 0)
                     b = 0
                 else:
-                    while b < len(crest) and alive < BLOCK:
+                    while b < len(crest) and alive < ROOM:
                         if crest[b] + margin >= low:
                             able, crest[b] = survey(bound, b * BLOCK, low - margin)
                             while able != 0:

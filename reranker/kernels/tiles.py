@@ -135,31 +135,91 @@ def _panel_in_numpy(rows: Rows, i: int, panels: Rows, p: int, width: int, out: R
     return np.float32(np.abs(sums).min())
 
 
+def _transposed(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: Any) -> list[Any]:
+    """`LANES` vectors, the columns of a block from [i, j] on."""
+    lines = []
+    for one in range(LANES):
+        row = builder.add(i, _constant(one))
+        lines.append(_load(builder, _pointer(context, builder, kind, array, row, j), _constant(0), _VECTOR))
+    low = [lane // 2 + LANES * (lane % 2) for lane in range(LANES)]
+    high = [lane + LANES // 2 for lane in low]
+    for _ in range(4):  # each time every line is interleaved with the one half the lines further on
+        pairs = zip(lines[: LANES // 2], lines[LANES // 2 :], strict=True)
+        lines = [_shuffled(builder, a, b, lanes) for a, b in pairs for lanes in (low, high)]
+    return lines
+
+
+def _store_short(builder: Any, value: Any, pointer: Any) -> None:
+    """Store similarities as the next larger multiples of 1 / SHARE."""
+    above = _call(builder, "llvm.ceil.v16f32", builder.fmul(value, _all(SHARE)))
+    shorts = builder.trunc(builder.fptosi(above, _WHOLE), _SHORTS)
+    builder.store(shorts, builder.bitcast(pointer, _SHORTS.as_pointer()), align=2)
+
+
 def _typed_transpose(_: Any, source: Any, i: Any, j: Any, target: Any, p: Any, q: Any) -> Any:
     place = types.intp
     signature = types.void(source, place, place, target, place, place)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, i, j, target, p, q = arguments
-        lines = []
-        for one in range(LANES):
-            row = builder.add(i, _constant(one))
-            lines.append(
-                _load(builder, _pointer(context, builder, signature.args[0], source, row, j), _constant(0), _VECTOR)
-            )
-        half = LANES // 2
-        low = [lane // 2 + LANES * (lane % 2) for lane in range(LANES)]
-        high = [lane + half for lane in low]
-        while half:  # four times: each interleaves every line with the one half the lines further on
-            pairs = zip(lines[: LANES // 2], lines[LANES // 2 :], strict=True)
-            lines = [_shuffled(builder, a, b, order) for a, b in pairs for order in (low, high)]
-            half //= 2
-        for one, line in enumerate(lines):
+        for one, line in enumerate(_transposed(context, builder, signature.args[0], source, i, j)):
             row = builder.add(p, _constant(one))
             _store(builder, line, _pointer(context, builder, signature.args[3], target, row, q), _constant(0))
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _typed_mirror(_: Any, table: Any, i: Any, j: Any, shorts: Any, p: Any, q: Any) -> Any:
+    place = types.intp
+    signature = types.void(table, place, place, shorts, place, place)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        table, i, j, shorts, p, q = arguments
+        whole, short = signature.args[0], signature.args[3]
+        for one, line in enumerate(_transposed(context, builder, whole, table, i, j)):
+            row = builder.add(p, _constant(one))
+            _store(builder, line, _pointer(context, builder, whole, table, row, q), _constant(0))
+            _store_short(builder, line, _pointer(context, builder, short, shorts, row, q))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _mirror_in_numpy(table: Rows, i: int, j: int, shorts: NDArray[np.uint16], p: int, q: int) -> None:
+    """The same without a compiler."""
+    _transpose_in_numpy(table, i, j, table, p, q)
+    block = slice(p, p + LANES), slice(q, q + LANES)
+    shorts[block] = np.ceil(table[block] * np.float32(SHARE))
+
+
+def _typed_clip(_: Any, lines: Any, table: Any, shorts: Any, p: Any, q: Any) -> Any:
+    signature = types.void(lines, table, shorts, types.intp, types.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lines, table, shorts, p, q = arguments
+        zero = _constant(0)
+        for one in range(TALL):
+            row = builder.add(p, _constant(one))
+            source = _pointer(context, builder, signature.args[0], lines, _constant(one), zero)
+            target = _pointer(context, builder, signature.args[1], table, row, q)
+            short = _pointer(context, builder, signature.args[2], shorts, row, q)
+            for at in range(0, PANEL, LANES):
+                value = _load(builder, source, _constant(at), _VECTOR)
+                value = builder.select(builder.fcmp_ordered(">", value, _all(0.0)), value, _all(0.0))
+                value = builder.select(builder.fcmp_ordered("<", value, _all(1.0)), value, _all(1.0))
+                _store(builder, value, target, _constant(at))
+                _store_short(builder, value, builder.gep(short, [_constant(at)]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _clip_in_numpy(lines: Rows, table: Rows, shorts: NDArray[np.uint16], p: int, q: int) -> None:
+    """The same without a compiler."""
+    block = slice(p, p + TALL), slice(q, q + PANEL)
+    table[block] = np.clip(lines, 0.0, 1.0)
+    shorts[block] = np.ceil(table[block] * np.float32(SHARE))
 
 
 def _transpose_in_numpy(source: Rows, i: int, j: int, target: Rows, p: int, q: int) -> None:
@@ -223,28 +283,6 @@ def _roots_in_numpy(base: Rows, t: int, at: int, table: Rows, i: int, width: int
     return float(np.sqrt(base[t, at : at + width] + table[i, :width]).sum(dtype=np.float32))
 
 
-def _typed_shorten(_: Any, table: Any, i: Any, width: Any, shorts: Any) -> Any:
-    signature = types.void(table, types.intp, types.intp, shorts)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        table, i, width, shorts = arguments
-        source = _pointer(context, builder, signature.args[0], table, i, _constant(0))
-        target = _pointer(context, builder, signature.args[3], shorts, i, _constant(0))
-        with cgutils.for_range_slice(builder, _constant(0), width, _constant(LANES), _INT) as (c, _):
-            large = builder.fmul(_load(builder, source, c, _VECTOR), _all(SHARE))
-            whole = builder.fptosi(_call(builder, "llvm.ceil.v16f32", large), _WHOLE)
-            place = builder.bitcast(builder.gep(target, [c]), _SHORTS.as_pointer())
-            builder.store(builder.trunc(whole, _SHORTS), place, align=2)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _shorten_in_numpy(table: Rows, i: int, width: int, shorts: NDArray[np.uint16]) -> None:
-    """The same without a compiler."""
-    shorts[i, :width] = np.ceil(table[i, :width] * np.float32(SHARE))
-
-
 def _typed_fetch(_: Any, table: Any, i: Any, width: Any) -> Any:
     signature = types.void(table, types.intp, types.intp)
 
@@ -287,14 +325,16 @@ roots: Callable[[Rows, int, int, Any, int, int], float] = _made(_typed_roots, _r
 `table` is float32, or whole numbers in 16 bits.
 """
 
-shorten: Callable[[Rows, int, int, NDArray[np.uint16]], None] = _made(_typed_shorten, _shorten_in_numpy)
-"""Write row i of the table, `width` shares of 1, to row i of `shorts` as the next larger multiples of 1 / SHARE."""
+clip: Callable[[Rows, Rows, NDArray[np.uint16], int, int], None] = _made(_typed_clip, _clip_in_numpy)
+"""Write (TALL, PANEL) products, clipped to 0..1, from [p, q] on to the table, and rounded up to `shorts`."""
+
+mirror: Callable[[Rows, int, int, NDArray[np.uint16], int, int], None] = _made(_typed_mirror, _mirror_in_numpy)
+"""`transpose` within a table, and what it wrote to `shorts` too."""
+
+fetch: Callable[[Any, int, int], None] = _made(_typed_fetch, _fetch_nothing)
+"""Have the first `width` entries of row i brought to the cache, for a look at them a little later."""
 
 
 def roots_error(width: int) -> float:
     """What `roots` may be off by, as a share: of a root and of what is under it, and of a sum of so many."""
     return 1.5e-7 + 6e-8 * (width / PANEL + 8)
-
-
-fetch: Callable[[Any, int, int], None] = _made(_typed_fetch, _fetch_nothing)
-"""Have the first `width` entries of row i brought to the cache, for a look at them a little later."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.alike import all_beside_all
-from reranker.kernels.cover import bounds_by_the_way, bounds_from_all, coverage_gains, select_cover
+from reranker.kernels.cover import ROOM, bounds_by_the_way, bounds_from_all, coverage_gains, select_cover
 from reranker.kernels.gate import Gate
 from reranker.kernels.pick import BLOCK
 from reranker.kernels.tiles import PANEL, TALL, TINY, roots_error
@@ -64,7 +64,7 @@ class CoverStrategy(Strategy):
         return (
             self.problem.diversity, roots_error(self._span), self._bounds, np.full(blocks * BLOCK, -np.inf),
             np.empty(blocks), np.zeros(count, np.int32), self._rough, np.empty(self._parts),
-            np.empty(count + 2 * BLOCK, np.int32), self._shorts, *self._rows, *coverage,
+            np.empty(count + ROOM + BLOCK, np.int32), self._shorts, *self._rows, *coverage,
         )  # fmt: skip
 
     def _prepared(self) -> tuple[Any, ...]:
@@ -81,11 +81,11 @@ class CoverStrategy(Strategy):
             self._rough = np.full((3, size), TINY, np.float32)
             if choices:
                 panels = self._scratch.singles("panels", size // PANEL * rows.shape[1], PANEL)
+                lines = self._scratch.singles("lines", TALL, PANEL)
                 if kept:
-                    all_beside_all(seen, span, similarities, panels, *self._rows)
-                    bounds_from_all(self._rough, similarities, self._shorts, self._bounds)
+                    all_beside_all(seen, similarities, self._shorts, panels, lines, *self._rows)
+                    bounds_from_all(self._rough, self._shorts, self._bounds)
                 else:
-                    lines = self._scratch.singles("lines", TALL, PANEL)
                     bounds_by_the_way(seen, span, lines, panels, self._bounds, rows)
             self._coverage = (seen, kept, similarities, np.zeros(size), np.array([0, -1]))
         return self._coverage
