@@ -5,16 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.stamp
 PROTO_READY := .venv-proto/.stamp
+PEERS_READY := $(VENV)/.stamp-peers
+DRAWING_READY := $(VENV)/.stamp-figures
 LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
 MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench bench-quotas frontier figures loadtest lint format proto lock data clean
+.PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
+	bench-catalog frontier figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv from the pinned list, if missing or stale
 	@echo "$(VENV) is ready"
@@ -34,17 +37,31 @@ coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
 serve: $(READY) ## the server in the foreground, LISTEN=127.0.0.1:50051 ADMIN=127.0.0.1:9090
 	@exec $(BIN)/python server.py --listen $(LISTEN) --admin $(ADMIN) --policies policies
 
-bench: $(READY) ## our call beside the peers', same input, one run
-	@$(BIN)/python -m benchmarks.run
+bench: $(READY) $(PEERS_READY) ## our call beside every peer's, same input, one run, and the goals; minutes
+	@$(BIN)/python -m benchmarks.run $(ARGUMENTS)
+
+bench-grid: $(READY) ## are we slower than a peer anywhere? N x D x k, goes on where it was stopped; half an hour
+	@$(BIN)/python -m benchmarks.grid $(ARGUMENTS)
+
+bench-growth: $(READY) $(DRAWING_READY) ## how time grows with N, D and k: exponents and docs/figures/growth.svg; minutes
+	@$(BIN)/python -m benchmarks.growth $(ARGUMENTS)
+
+bench-limits: $(READY) ## what this machine can do at most, and the share of it that each kernel reaches
+	@$(BIN)/python -m benchmarks.limits $(ARGUMENTS)
+
+bench-memory: $(READY) ## resident size over 100,000 calls, page faults and allocations a call
+	@$(BIN)/python -m benchmarks.memory $(ARGUMENTS)
 
 bench-quotas: $(READY) ## what quotas add to a call, by tier
 	@$(BIN)/python -m benchmarks.quotas
 
+bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-ups, memory
+	@$(BIN)/python -m benchmarks.catalog $(ITEMS)
+
 frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
 	@$(BIN)/python -m benchmarks.frontier
 
-figures: $(READY) ## draw docs/figures from what `make frontier` measured
-	@$(BIN)/python -c "import matplotlib" 2>/dev/null || $(BIN)/python -m pip install --quiet -r requirements/figures.txt
+figures: $(READY) $(DRAWING_READY) ## draw docs/figures from what `make frontier` and `make bench-growth` measured
 	@$(BIN)/python -m benchmarks.figures
 
 loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=
@@ -80,6 +97,13 @@ clean: ## remove what the commands above wrote, environments included
 
 $(READY): requirements/dev.txt pyproject.toml tools/environment.py
 	@$(PYTHON) tools/environment.py $(VENV) requirements/dev.txt --project
+
+# A peer that cannot be installed does not stop the others: the run says who is missing.
+$(PEERS_READY): requirements/bench.txt $(READY)
+	-@$(BIN)/python -m pip install --quiet -r requirements/bench.txt && touch $@
+
+$(DRAWING_READY): requirements/figures.txt $(READY)
+	@$(BIN)/python -m pip install --quiet -r requirements/figures.txt && touch $@
 
 $(PROTO_READY): requirements/proto.txt tools/environment.py
 	@$(PYTHON) tools/environment.py .venv-proto requirements/proto.txt

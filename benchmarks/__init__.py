@@ -1,4 +1,4 @@
-"""Benchmarks: our call beside a peer's, and what quotas cost."""
+"""Benchmarks: our call beside its peers, how time grows, what the machine allows, and what variety and quotas cost."""
 
 import os
 

@@ -1,4 +1,6 @@
-"""One figure a family of strategies, from what `benchmarks.frontier` measured on real lists: `make figures`.
+"""The figures of the texts, from what was measured: `make figures`.
+
+One a family of strategies, from `benchmarks.frontier`'s real lists; growth, where `benchmarks.growth` was run.
 
 Needs matplotlib, which is the extra `figures`.
 """
@@ -20,13 +22,30 @@ FAMILIES = {
     "coverage": ("cover",),
     "aspects": ("xquad", "pm2", "calibrated", "dum", "round_robin"),
 }
-COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7d4e9f", "#b8860b")
+COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7d4e9f", "#b8860b", "#4a4a4a")
 LISTS = {"books": "home pages of books", "shades": "searches for foundation shades"}
 ASPECTS = {"books": "genres on the slate", "shades": "skin tones on the slate"}
 
 
 def main() -> int:
     """Write docs/figures/*.svg."""
+    from benchmarks import growth_figure
+
+    measured = json.loads(SOURCE.read_text())
+    TARGET.mkdir(exist_ok=True)
+    for family, strategies in FAMILIES.items():
+        draw(family, [name for name in strategies if name in measured["books"]], measured)
+        print(TARGET / f"{family}.svg")
+    growth = SOURCE.with_name("growth.json")
+    if growth.exists():
+        print(growth_figure.write(json.loads(growth.read_text()), TARGET))
+    else:
+        print("growth is not drawn: `make bench-growth` measures it")
+    return 0
+
+
+def pyplot() -> Any:
+    """Matplotlib's pyplot, set so that the same figures give the same bytes. Raises `MissingExtra`."""
     try:
         import matplotlib
     except ImportError:
@@ -35,19 +54,15 @@ def main() -> int:
     matplotlib.rcParams.update(
         {"svg.hashsalt": "figures", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     )
-    measured = json.loads(SOURCE.read_text())
-    TARGET.mkdir(exist_ok=True)
-    for family, strategies in FAMILIES.items():
-        draw(family, [name for name in strategies if name in measured["books"]], measured)
-        print(TARGET / f"{family}.svg")
-    return 0
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def draw(family: str, strategies: list[str], measured: dict[str, Any]) -> None:
     """Relevance kept across, variety up; the knob runs from the right, 0, to the left, 1."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(LISTS), figsize=(9.0, 3.6), layout="constrained")
+    drawing = pyplot()
+    figure, axes = drawing.subplots(1, len(LISTS), figsize=(9.0, 3.6), layout="constrained")
     variety = "aspects" if family == "aspects" else "distance"
     for axis, (corpus, title) in zip(axes, LISTS.items(), strict=True):
         for strategy, colour in zip(strategies, COLOURS, strict=False):
@@ -66,7 +81,7 @@ def draw(family: str, strategies: list[str], measured: dict[str, Any]) -> None:
         axis.grid(alpha=0.25)
     axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(TARGET / f"{family}.svg", metadata={"Date": None})
-    pyplot.close(figure)
+    drawing.close(figure)
 
 
 def _columns(points: list[dict[str, float]], variety: str) -> tuple[list[float], list[float]]:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyversity
 from numpy.typing import NDArray
 
+from benchmarks.inputs import Work
+from benchmarks.ours import Setting
+from benchmarks.peers.greedy import library
 from examples.catalog import Corpus
 from reranker import Candidates, Policy, rerank
 from reranker.engine import warm_up
@@ -29,10 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 KNOB = (0.0, 0.25, 0.5, 0.75, 1.0)
 FINE = tuple(i / 20 for i in range(21))
 SIZE = 10
-PEERS = {"mmr": "mmr", "msd": "msd", "dpp": "dpp", "cover": "cover", "ssd": "ssd"}
 SCORES = {"mmr": "none", "msd": "none", "dpp": "zscore", "cover": "none", "ssd": "zscore"}  # as the peer takes them
-
-
 CORPORA = (("books", "user_home", "genre", 120), ("shades", "text_search", "skin_tone", 120))
 
 
@@ -59,10 +58,7 @@ def main() -> int:
     """Print both tables and write the JSON that the figures are drawn from."""
     warm_up()
     written: dict[str, Any] = {}
-    for corpus, kind, attribute, most in (
-        ("books", "user_home", "genre", 120),
-        ("shades", "text_search", "skin_tone", 120),
-    ):
+    for corpus, kind, attribute, most in CORPORA:
         requests = list(read(corpus, kind, attribute, most))
         print(f"\n{corpus} {kind}: {len(requests)} requests, slates of {SIZE}; variety by distance and by {attribute}")
         written[corpus] = _table(requests, attribute)
@@ -95,11 +91,11 @@ def _table(requests: list[Request], attribute: str) -> dict[str, Any]:
         curve = {knob: measured(requests, ours(strategy, attribute, knob)) for knob in FINE}
         found[strategy] = {"ours": [{"knob": knob, **point.__dict__} for knob, point in curve.items()], "peer": []}
         alike: list[Point] = []
-        if strategy in PEERS:
+        if strategy in SCORES:
             alike = [measured(requests, ours(strategy, attribute, knob, SCORES[strategy])) for knob in FINE]
         for knob in KNOB:
             beside = ""
-            if strategy in PEERS:
+            if strategy in SCORES:
                 peer = measured(requests, theirs(strategy, knob))
                 gaps = _gap(list(curve.values()), peer), _gap(alike, peer)
                 found[strategy]["peer"].append({"knob": knob, **peer.__dict__, "ours_more": gaps[0]})
@@ -162,15 +158,12 @@ def ours(strategy: str, attribute: str, knob: float, scores: str = "auto") -> Ca
 
 def theirs(strategy: str, knob: float) -> Callable[[Request], list[int]]:
     """The peer's slate at the same setting."""
-    peer = pyversity.Strategy(PEERS[strategy])
+    setting = Setting(strategy, knob)
 
     def select(request: Request) -> list[int]:
-        with np.errstate(all="ignore"):
-            found = pyversity.diversify(
-                request.candidates.embeddings[""].matrix, request.candidates.scores, SIZE, peer, diversity=knob
-            )
-        picks: list[int] = found.indices.tolist()
-        return picks
+        scores = request.candidates.scores
+        work = Work("", request.candidates.embeddings[""].matrix, scores, [], SIZE)
+        return list(library(work, setting)())
 
     return select
 

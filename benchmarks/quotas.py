@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inputs import synthetic
+from benchmarks.inputs import SHAPES, Work, real, synthetic
+from benchmarks.ours import Stages, candidates_of
 from benchmarks.timing import medians
 from reranker import Candidates, Policy
 from reranker.engine import warm_up
-from reranker.engine.request import rerank_traced
 from reranker.slate import SlateStatus
 
 INSTANCES, ROUNDS = 150, 9
@@ -25,19 +25,21 @@ BOTH = {**LOWER, "max_share": {"a": 0.7, "b": 0.3}}
 def main() -> int:
     """Print all of it."""
     warm_up()
-    _on_one_attribute()
+    for work in [synthetic(shape, 1000, 128, 50) for shape in SHAPES]:
+        _on_one_attribute(work, LOWER, BOTH)
+    tones = {"attribute": "group", "min_share": dict.fromkeys(("light", "medium", "brown", "dark"), 0.1)}
+    _on_one_attribute(real(20), tones, {**tones, "max_share": {"light": 0.7, "medium": 0.5}})
     _overlapping()
     return 0
 
 
-def _on_one_attribute() -> None:
-    """DPP at 1000/128/50: lower bounds at every prefix, then both, beside none."""
-    work = synthetic("uniform", 1000, 128, 50)
-    candidates = Candidates(list(range(1000)), work.scores, work.embeddings, {"group": work.groups})
-    policies = {"none": [], "lower": [LOWER], "both": [BOTH]}
-    runs = {name: _Stages(candidates, _policy("dpp", quotas), 50) for name, quotas in policies.items()}
-    times = medians({name: run.call for name, run in runs.items()}, rounds=300, seconds=20.0)
-    print("one attribute, 4 values, DPP, N=1000 D=128 k=50, ms; beside the same call without quotas")
+def _on_one_attribute(work: Work, lower: dict[str, Any], both: dict[str, Any]) -> None:
+    """Lower bounds at every prefix, then both, beside none."""
+    candidates = candidates_of(work, groups=True)
+    policies = {"none": [], "lower": [lower], "both": [both]}
+    runs = {name: Stages(candidates, _policy("dpp", quotas), work.slate_size) for name, quotas in policies.items()}
+    times = medians(runs, rounds=300, seconds=5.0)
+    print(f"one attribute, DPP, {work.name}, ms; beside the same call without quotas")
     for name in ("lower", "both"):
         more = 1e3 * (runs[name].median("plan") - runs["none"].median("plan"))
         report = 1e3 * (runs[name].median("report") - runs["none"].median("report"))
@@ -47,24 +49,6 @@ def _on_one_attribute() -> None:
             f" selection {select:5.2f}x; planning {more:6.0f} µs more; report {report:6.0f} µs more"
         )
         print(f"        {runs[name].tier}, {runs[name].status}")
-
-
-class _Stages:
-    """A call whose stages are kept."""
-
-    def __init__(self, candidates: Candidates, policy: Policy, slate_size: int) -> None:
-        self._request = (candidates, policy, slate_size)
-        self._taken: list[dict[str, float]] = []
-        self.tier = self.status = ""
-
-    def call(self) -> None:
-        slate, trace = rerank_traced(*self._request)
-        self._taken.append(trace.stages)
-        self.tier, self.status = slate.report.tier.value, slate.report.status.value
-
-    def median(self, stage: str) -> float:
-        """Milliseconds."""
-        return 1e3 * float(np.median([taken[stage] for taken in self._taken]))
 
 
 def _policy(strategy: str, quotas: list[dict[str, Any]]) -> Policy:
@@ -79,9 +63,9 @@ def _overlapping() -> None:
         met = 0
         for seed in range(INSTANCES):
             candidates = _three_attributes(np.random.default_rng(seed))
-            with_quotas = _Stages(candidates, _policy(strategy, FOURTEEN), 24)
-            without = _Stages(candidates, _policy(strategy, []), 24)
-            times = medians({"with": with_quotas.call, "without": without.call}, rounds=ROUNDS)
+            with_quotas = Stages(candidates, _policy(strategy, FOURTEEN), 24)
+            without = Stages(candidates, _policy(strategy, []), 24)
+            times = medians({"with": with_quotas, "without": without}, rounds=ROUNDS)
             more["whole"].append(times["with"] - times["without"])
             for stage in ("plan", "select"):
                 more[stage].append(with_quotas.median(stage) - without.median(stage))

@@ -1,7 +1,7 @@
 """The example corpora: their catalogs, their recorded requests, and how the two join into full requests.
 
 A pipeline does the same with its own feature store: it has ids and scores, looks up embeddings and attributes, and
-sends columns. Until the server can hold a catalog itself, they travel inline.
+sends columns. A server with `--catalog` looks them up itself: `reranker catalog build` reads these archives.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class LabelProbabilities:
     probabilities: ArrayLike
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class AttributeColumn:
     """One attribute, dictionary-coded: code 0 is unknown, code c is `values[c - 1]`.
 
@@ -38,6 +38,18 @@ class AttributeColumn:
     codes: NDArray[np.int32]
     offsets: NDArray[np.int32] | None = None
     probabilities: NDArray[np.float32] | None = None
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Who has a value: bool (N,). Not for probabilities."""
+        return self.codes > 0 if self.offsets is None else np.diff(self.offsets) > 0
+
+    @property
+    def unknown(self) -> int:
+        """How many have none. Not for probabilities."""
+        if self.offsets is None:
+            return len(self.codes) - int(np.count_nonzero(self.codes))
+        return len(self.offsets) - 1 - int(np.count_nonzero(np.diff(self.offsets)))
 
     def hard(self, threshold: float) -> AttributeColumn:
         """The column with probabilities replaced by the most probable label where that reaches `threshold`."""
@@ -55,7 +67,7 @@ class AttributeColumn:
         if self.probabilities is not None:
             return AttributeColumn(self.values, self.codes, None, self.probabilities[rows])
         if self.offsets is None:
-            return AttributeColumn(self.values, self.codes[rows])
+            return AttributeColumn(self.values, self.codes.take(rows))
         sizes = np.diff(self.offsets)[rows]
         offsets = np.zeros(len(rows) + 1, np.int32)
         np.cumsum(sizes, out=offsets[1:])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import countOf
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from reranker.attributes import (
 )
 from reranker.errors import InvalidInput, Violation
 from reranker.inputs import MASKED, SHOWN, entries, is_masked, list_rows, read_numbers, spread, usual_width
-from reranker.kernels.rows import row_norms
+from reranker.kernels.door import are_finite, copy_rows, measure_rows
 from reranker.texts import TORN, are_whole, is_whole
 
 __all__ = [
@@ -39,17 +40,20 @@ Id: TypeAlias = str | int
 _ROWS = "must be rows of numbers, all of one length"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class EmbeddingColumn:
-    """One named embedding: `matrix` float32 (N, D), C-contiguous; `norms` float64 (N,), 0 where it is missing."""
+    """One named embedding: `matrix` float32 (N, D), C-contiguous; `norms` float64 (N,), 0 where it is missing.
+
+    `missing` is how many candidates have no embedding; counted when it is not given.
+    """
 
     matrix: NDArray[np.float32]
     norms: NDArray[np.float64]
+    missing: int = field(default=-1, repr=False)
 
-    @property
-    def missing(self) -> int:
-        """How many candidates have no embedding."""
-        return int(np.count_nonzero(self.norms == 0.0))
+    def __post_init__(self) -> None:
+        if self.missing < 0:
+            self.missing = int(np.count_nonzero(self.norms == 0.0))
 
 
 class Candidates:
@@ -62,12 +66,14 @@ class Candidates:
     nothing else can be checked. Complexity O(N (D + attributes)).
     """
 
-    __slots__ = ("attributes", "embeddings", "ids", "scores")
+    __slots__ = ("attributes", "embeddings", "ids", "scores", "unknown")
 
     ids: Sequence[Id]
     scores: NDArray[np.float64]
     embeddings: Mapping[str, EmbeddingColumn]
     attributes: Mapping[str, AttributeColumn]
+    unknown: NDArray[np.bool_] | None
+    """Whom the item catalog does not know: bool (N,); None where nothing was looked up in one."""
 
     def __init__(
         self,
@@ -76,16 +82,13 @@ class Candidates:
         embeddings: ArrayLike | Iterable[Any] | Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        listed = None if is_masked(ids) else entries(ids, refused=(bytes, bytearray))
-        if listed is None:
-            reason = MASKED if is_masked(ids) else "must be a list of text or of integers"
-            raise InvalidInput([Violation("candidates.ids", reason)])
         found: list[Violation] = []
-        self.ids = _checked_ids(listed, found)
+        self.ids = _own_ids(ids, found)
         count = len(self.ids)
         self.scores = checked_scores(scores, count, found)
         self.embeddings = _embedding_columns(embeddings, count, found)
         self.attributes = _attribute_columns(attributes, count, found)
+        self.unknown = None
         if found:
             raise InvalidInput(found)
 
@@ -96,10 +99,12 @@ class Candidates:
         scores: NDArray[np.float64],
         embeddings: Mapping[str, EmbeddingColumn],
         attributes: Mapping[str, AttributeColumn],
+        unknown: NDArray[np.bool_] | None = None,
     ) -> Candidates:
         """Columns that the caller has checked already and leaves alone from here on, as the wire's codec does."""
         self = cls.__new__(cls)
         self.ids, self.scores, self.embeddings, self.attributes = ids, scores, embeddings, attributes
+        self.unknown = unknown
         return self
 
     def take(self, rows: NDArray[np.integer]) -> Candidates:
@@ -109,6 +114,7 @@ class Candidates:
             self.scores[rows],
             {name: EmbeddingColumn(own.matrix[rows], own.norms[rows]) for name, own in self.embeddings.items()},
             {name: column.take(rows) for name, column in self.attributes.items()},
+            None if self.unknown is None else self.unknown[rows],
         )
 
     def __len__(self) -> int:
@@ -121,6 +127,10 @@ class Candidates:
 def checked_scores(scores: Any, count: int, found: list[Violation]) -> NDArray[np.float64]:
     """Scores as float64 of the right length and of their own memory, or violations added to `found`."""
     path = "candidates.scores"
+    if type(scores) is np.ndarray and scores.dtype in (np.float64, np.float32) and scores.shape == (count,):
+        copied = scores.astype(np.float64)  # the common case
+        if are_finite(copied):
+            return copied
     scores = spread(scores)
     array = read_numbers(path, scores, np.float64, "must be numbers", found)
     if array is None:
@@ -140,20 +150,43 @@ def embedding_column(
     path: str, matrix: NDArray[np.float32], missing: NDArray[np.bool_] | None, found: list[Violation]
 ) -> EmbeddingColumn:
     """A float32 matrix with its row lengths; rows in `missing` are ignored, rows that are not finite are violations."""
-    norms = row_norms(matrix)
+    norms = np.empty(len(matrix))
+    zeros = measure_rows(matrix, norms)
     if missing is not None:
         norms[missing] = 0.0
-    list_rows(path, ~np.isfinite(norms), "must be finite", found)
-    return EmbeddingColumn(matrix, norms)
+        zeros = -1
+    if zeros < 0:
+        list_rows(path, ~np.isfinite(norms), "must be finite", found)
+    return EmbeddingColumn(matrix, norms, zeros)
+
+
+def _own_ids(ids: Any, found: list[Violation]) -> Sequence[Id]:
+    """A list of its own. Raises `InvalidInput` where there is none: nothing else could be checked."""
+    if type(ids) is list:
+        listed: list[Any] | None = ids.copy()
+    elif type(ids) is np.ndarray and ids.ndim == 1 and ids.dtype.kind in "iuU":
+        listed = ids.tolist()
+    else:
+        listed = None
+    if listed and _are_alike(listed):  # the common case, without a look at each id from Python
+        if type(listed[0]) is str:
+            _list_torn(listed, found)
+        list_duplicates("candidates.ids", listed, found)
+        return listed
+    listed = None if is_masked(ids) else entries(ids, refused=(bytes, bytearray))
+    if listed is None:
+        reason = MASKED if is_masked(ids) else "must be a list of text or of integers"
+        raise InvalidInput([Violation("candidates.ids", reason)])
+    return _checked_ids(listed, found)
+
+
+def _are_alike(ids: list[Any]) -> bool:
+    """Whether ids are of one type exactly, text or integers."""
+    kind = type(ids[0])
+    return (kind is int or kind is str) and countOf(map(type, ids), kind) == len(ids)
 
 
 def _checked_ids(ids: list[Any], found: list[Violation]) -> Sequence[Id]:
-    kinds = set(map(type, ids))
-    if kinds <= {str} or kinds <= {int}:  # the common case, without a look at each id from Python
-        if kinds == {str}:
-            _list_torn(ids, found)
-        list_duplicates("candidates.ids", ids, found)
-        return ids
     plain = [_plain_id(item) for item in ids]
     wrong = [i for i, item in enumerate(plain) if item is None]
     found.extend(Violation(f"candidates.ids[{i}]", "must be text or an integer") for i in wrong[:SHOWN])
@@ -198,7 +231,7 @@ def list_duplicates(path: str, ids: Sequence[Id], found: list[Violation]) -> Non
 
 
 def _embedding_columns(data: Any, count: int, found: list[Violation]) -> dict[str, EmbeddingColumn]:
-    named = data if isinstance(data, Mapping) else {"": data}
+    named = {"": data} if type(data) is np.ndarray or not isinstance(data, Mapping) else data
     columns = {}
     for name, rows in named.items():
         if not isinstance(name, str):
@@ -234,7 +267,21 @@ def _attribute_columns(data: Any, count: int, found: list[Violation]) -> dict[st
     return columns
 
 
+def _copied_rows(data: Any, count: int) -> EmbeddingColumn | None:
+    """The column of a float32 matrix of `count` finite rows, copied and measured in one pass; None for all else."""
+    if type(data) is not np.ndarray or data.dtype != np.float32 or data.ndim != 2:
+        return None
+    if not count or data.shape[0] != count or not data.shape[1] or not (data.flags.c_contiguous and data.flags.aligned):
+        return None
+    matrix, norms = np.empty(data.shape, np.float32), np.empty(count)
+    zeros = copy_rows(data, matrix, norms)
+    return EmbeddingColumn(matrix, norms, zeros) if zeros >= 0 else None
+
+
 def _embedding_column(path: str, data: Any, count: int, found: list[Violation]) -> EmbeddingColumn | None:
+    copied = _copied_rows(data, count)
+    if copied is not None:
+        return copied
     rows = spread(data)
     if getattr(rows, "dtype", None) == np.dtype(object) and getattr(rows, "ndim", 0) == 1:
         rows = list(rows)  # a list of rows that was made an array

@@ -42,9 +42,12 @@ class Context:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        texts = {word: getattr(self, word) for word in _TEXTS}
-        found = [Violation(f"context.{word}", "must be text") for word in _TEXTS if not isinstance(texts[word], str)]
-        found += [Violation(f"context.{word}", TORN) for word in _TEXTS if _is_torn(texts[word])]
+        texts = (self.surface, self.language, self.country, self.intent, self.unit)
+        found: list[Violation] = []
+        if not all(type(text) is str and text.isascii() for text in texts):  # as they nearly always are
+            named = list(zip(_TEXTS, texts, strict=True))
+            found += [Violation(f"context.{word}", "must be text") for word, text in named if not isinstance(text, str)]
+            found += [Violation(f"context.{word}", TORN) for word, text in named if _is_torn(text)]
         for word, checked in _TABLES.items():
             table = getattr(self, word)
             empty = type(table) is dict and not table  # as nearly always, in the request path

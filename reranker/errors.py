@@ -5,6 +5,7 @@ RerankerError
 ├── UnknownPolicy (LookupError)   no policy of that name serves
 ├── DeadlinePassed                the deadline came before the slate was full
 ├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
+├── BadCatalog                    an item catalog is missing, foreign, cut off or damaged
 └── MissingExtra (ImportError)    an optional dependency is not installed
 """
 
@@ -105,6 +106,17 @@ class QuotasInfeasible(RerankerError):
 
     def __reduce__(self) -> tuple[type[QuotasInfeasible], tuple[object, ...]]:
         return type(self), (self.outcomes,)
+
+
+class BadCatalog(RerankerError):
+    """An item catalog cannot be used; the text names the file or folder, says why, and what to do next."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = str(path), reason
+        super().__init__(escaped(f"{self.path}: {reason}"))
+
+    def __reduce__(self) -> tuple[type[BadCatalog], tuple[object, ...]]:
+        return type(self), (self.path, self.reason)
 
 
 class MissingExtra(RerankerError, ImportError):

@@ -2,8 +2,8 @@
 
     python -m examples.data.build SOURCE
 
-SOURCE holds one folder a corpus with `items.parquet` and `requests_dev.parquet`, and `arrivals/arrivals.parquet`. The
-same tables give the same bytes.
+SOURCE holds one folder a corpus with `items.parquet`, `embeddings_384.parquet` and `requests_dev.parquet`, and
+`arrivals/arrivals.parquet`. The same tables give the same bytes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Corpus:
     intent: str
     target: tuple[str, str, tuple[str, str]] | None = None
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    untouched: str = ""  # the kind of request of which one keeps its 384-dimensional vectors too
 
 
 CORPORA = (
@@ -58,6 +59,7 @@ CORPORA = (
         surfaces={"text_search": "search", "dense_search": "search", "more_like_this": "related"},
         intent="beauty",
         orders={"skin_tone": ("light", "medium", "brown", "dark")},
+        untouched="text_search",
     ),
     Corpus(
         name="occupations",
@@ -107,6 +109,9 @@ def build(corpus: Corpus, source: Path, target: Path) -> None:
     write_catalog(corpus, [items[row] for row in needed], target / "catalog.npz")
     requestlog.write(target / "requests.rlog.gz", [record(corpus, request, items) for request in requests])
     write_words(requests, items, target / "words.json")
+    if corpus.untouched:
+        of_kind = [request for request in requests if request["kind"] == corpus.untouched]
+        write_untouched(of_kind, source / "embeddings_384.parquet", target / "embeddings_384.npz")
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{corpus.name}: {len(needed)} of {len(items)} items, {len(requests)} requests, {size / 1e6:.2f} MB")
 
@@ -183,6 +188,15 @@ def coded(data: Sequence[Any], order: Sequence[str]) -> dict[str, NDArray[Any]]:
     else:
         parts["codes"] = np.array([code[row[0]] if row else 0 for row in rows], dtype=np.uint32)
     return parts
+
+
+def write_untouched(requests: Sequence[Row], source: Path, path: Path) -> None:
+    """The sentence embeddings before their PCA, float16, of the first request of 1,000 candidates, in its order."""
+    request = next(request for request in requests if len(request["candidates"]) == 1000)
+    vectors = pyarrow.parquet.read_table(source, columns=["embedding"])["embedding"].combine_chunks()
+    matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)[list(request["candidates"])]
+    name = np.array(request["request_id"])
+    np.savez_compressed(path, allow_pickle=False, request_id=name, embeddings=matrix.astype(np.float16, copy=False))
 
 
 def texts(entry: Any) -> list[str]:

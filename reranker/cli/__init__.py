@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reranker.cli import inputs, terminal
+from reranker.cli import catalog, inputs, terminal, warm
 from reranker.errors import InvalidInput, RerankerError
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
@@ -74,13 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser("describe", help=words, description=f"{words.capitalize()}.", epilog=_CODES)
     describe.add_argument("policy", metavar="FILE", help="a policy as TOML")
     describe.set_defaults(run=_describe)
+
+    catalog.add_commands(commands, _CODES)
+    warm.add_command(commands, _CODES)
     return parser
 
 
 _PRECEDENCE = "Each flag has a variable: --worker-threads is RERANKER_WORKER_THREADS. A flag wins over its variable."
 _CODES = (
     "Exit codes: 0 done; 1 something that nobody foresaw; 2 a mistake in a setting, a flag, a policy or a list, or "
-    f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy alone, a hard bound does not hold.'
+    f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy, a hard bound does not hold, and of '
+    "catalog verify --absent, an id is still there."
 )
 _SIGNALS = "130 and 143: a second SIGINT or SIGTERM ended the server at once."
 _RERANK = f"Re-rank one list, in this process. {inputs.FORMAT}"

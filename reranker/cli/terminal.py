@@ -23,6 +23,12 @@ def show(lines: Iterable[str]) -> None:
         print(escaped(line))
 
 
+def note(lines: Iterable[str]) -> None:
+    """`show` on standard error: what is said beside a result that programs read."""
+    for line in lines:
+        print(escaped(line), file=sys.stderr)
+
+
 def refuse(command: str, error: Exception) -> None:
     """Say on standard error why a command does nothing."""
     for line in f"reranker {command}: {error}".split("\n"):  # errors escape what they quote: the breaks are their own
@@ -31,10 +37,10 @@ def refuse(command: str, error: Exception) -> None:
 
 def announcing_compilation(command: str) -> AbstractContextManager[None]:
     """Say on standard error that kernels compile, if they do: it takes long enough to look like a hang."""
-    from reranker.kernels import jit
+    from reranker.kernels import cache, jit
 
     def say() -> None:
-        again = "once; later runs find them in the cache" if jit.is_cached() else "as no cache folder can be written"
+        again = "once; later runs find them in the cache" if cache.is_cached() else "as no cache folder can be written"
         print(f"reranker {command}: compiling kernels, {again} …", file=sys.stderr, flush=True)
 
     return jit.on_first_compilation(say)

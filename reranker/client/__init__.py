@@ -7,6 +7,7 @@ from reranker.client.client import Client, OnError
 from reranker.client.columns import from_columns, recent_items
 from reranker.client.context import request_context
 from reranker.client.failures import ServerError
+from reranker.client.reference import by_reference
 from reranker.client.rows import CandidateBuilder, from_rows
 from reranker.client.slate import ClientSlate
 
@@ -16,6 +17,7 @@ __all__ = [
     "ClientSlate",
     "OnError",
     "ServerError",
+    "by_reference",
     "from_columns",
     "from_rows",
     "recent_items",

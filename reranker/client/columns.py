@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.client.reference import Reference, refer
 from reranker.client.values import as_text, is_missing, is_several, is_torn
 from reranker.errors import InvalidInput, Violation
 from reranker.texts import TORN
@@ -23,6 +24,7 @@ def from_columns(
     attributes: Mapping[str, Iterable[Any]] | None = None,
     *,
     half_precision: bool = False,
+    catalog: Reference = False,
 ) -> CandidateList:
     """The message for N candidates.
 
@@ -30,7 +32,8 @@ def from_columns(
     array, a sequence of N vectors in which None, NaN or NA means missing, or a mapping from names to either;
     `attributes` maps names to one value an item (missing: unknown), to lists of values, to mappings from labels to
     probabilities, or to an object with `labels` and `probabilities`. Embeddings travel as float32, with
-    `half_precision` as float16.
+    `half_precision` as float16. `catalog` refers to columns of the server's item catalog: True means all that are not
+    given here, `by_reference` names some; the server then looks them up by id.
     Raises `InvalidInput` naming every violation. The message's columns are copies.
     """
     found: list[Violation] = []
@@ -39,6 +42,7 @@ def from_columns(
     _fill_ids(message, id_list, found)
     _fill_scores(message, scores, len(id_list), found)
     _add_signals(message, len(id_list), embeddings, attributes, half_precision, found)
+    refer(message, catalog, found)
     if found:
         raise InvalidInput(found)
     return message
@@ -50,17 +54,19 @@ def recent_items(
     attributes: Mapping[str, Iterable[Any]] | None = None,
     *,
     half_precision: bool = False,
+    catalog: Reference = False,
 ) -> CandidateList:
     """Items that the user saw recently, oldest first, for `request_context(recent=...)`: columns without scores.
 
-    The words are those of `from_columns`. Where neither embeddings nor attributes are given, the server looks the ids
-    up among the candidates. Raises `InvalidInput` naming every violation.
+    The words are those of `from_columns`. Where neither embeddings nor attributes nor `catalog` are given, the server
+    looks the ids up among the candidates. Raises `InvalidInput` naming every violation.
     """
     found: list[Violation] = []
     message = CandidateList()
     id_list = list(ids)
     _fill_ids(message, id_list, found, unique=False)
     _add_signals(message, len(id_list), embeddings, attributes, half_precision, found)
+    refer(message, catalog, found)
     if found:
         raise InvalidInput(found)
     return message

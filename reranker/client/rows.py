@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from reranker.client.columns import from_columns, recent_items
+from reranker.client.reference import Reference
 from reranker.errors import InvalidInput, Violation
 from reranker.v1.candidates_pb2 import CandidateList
 
@@ -23,7 +24,7 @@ class CandidateBuilder:
     `embeddings` is one key (the main embedding, unnamed) or a mapping from embedding names to keys; `attributes` are
     keys, or a mapping from attribute names to keys. A missing value (None, NaN, NA, an absent key) is an unknown
     attribute or a missing embedding; a list is several values; a mapping is probabilities by label. `half_precision`
-    sends float16.
+    sends float16. `catalog` refers to columns of the server's item catalog, as for `from_columns`.
     """
 
     id_key: str = "id"
@@ -31,6 +32,7 @@ class CandidateBuilder:
     embeddings: Names = ()
     attributes: Names = ()
     half_precision: bool = False
+    catalog: Reference = False
     _embedding_keys: Mapping[str, str] = field(init=False, repr=False)
     _attribute_keys: Mapping[str, str] = field(init=False, repr=False)
 
@@ -50,6 +52,7 @@ class CandidateBuilder:
             column.values(self.score_key),
             *self._signals(column),
             half_precision=self.half_precision,
+            catalog=self.catalog,
         )
 
     def build_recent(self, rows: Any) -> CandidateList:
@@ -58,7 +61,10 @@ class CandidateBuilder:
         Takes and refuses what `build` does, except that rows need no score.
         """
         column = self._columns(rows)
-        return recent_items(column.values(self.id_key), *self._signals(column), half_precision=self.half_precision)
+        signals = self._signals(column)
+        return recent_items(
+            column.values(self.id_key), *signals, half_precision=self.half_precision, catalog=self.catalog
+        )
 
     def _columns(self, rows: Any, *more_keys: str) -> _Dicts | _Frame | _Arrow:
         """The rows' columns; refuses rows in which nobody has a key that is asked for."""
@@ -85,10 +91,16 @@ def from_rows(
     embeddings: Names = (),
     attributes: Names = (),
     half_precision: bool = False,
+    catalog: Reference = False,
 ) -> CandidateList:
     """`CandidateBuilder(...).build(rows)` in one call."""
     builder = CandidateBuilder(
-        id_key=id_key, score_key=score_key, embeddings=embeddings, attributes=attributes, half_precision=half_precision
+        id_key=id_key,
+        score_key=score_key,
+        embeddings=embeddings,
+        attributes=attributes,
+        half_precision=half_precision,
+        catalog=catalog,
     )
     return builder.build(rows)
 

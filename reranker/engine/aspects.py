@@ -16,6 +16,7 @@ from reranker.strategies import STRATEGIES
 from reranker.strategies.aspects import Aspects
 from reranker.strategies.by_aspect import AspectStrategy
 
+_BY_ASPECT = {name for name, strategy in STRATEGIES.items() if issubclass(strategy, AspectStrategy)}
 OTHER = ""  # what a target leaves open; no value of an attribute is called so
 _LEAST_REST = 1e-6  # of shares: decimals that fall short of 1 by less are meant to add up to it
 _Said = tuple[str, ...]
@@ -55,7 +56,7 @@ def find_aspects(
 
 def looks_at_aspects(rules: CompiledPolicy) -> bool:
     """Whether what the policy maximises depends on explicit aspects."""
-    return rules.diversity > 0.0 and issubclass(STRATEGIES[rules.strategy], AspectStrategy)
+    return rules.strategy in _BY_ASPECT and rules.diversity > 0.0
 
 
 def aspect_attribute(rules: CompiledPolicy, candidates: Candidates) -> tuple[str, _Said]:

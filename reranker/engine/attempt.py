@@ -20,7 +20,7 @@ from reranker.strategies import Problem, Strategy, build
 _BISECTIONS = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Attempt:
     """A filled slate: `picks` int32 (slots,) are upstream ranks from 0, `gains` float64 their utilities."""
 
@@ -39,7 +39,7 @@ class Attempt:
         return self.plan.gate.gains
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Chooser:
     """Everything about a request that does not depend on the diversity at which it is served.
 
@@ -63,7 +63,7 @@ class Chooser:
         """The slate at one diversity under a plan that nobody has used yet. Raises `DeadlinePassed`."""
         bounded, rules = self.bounded, self.bounded.rules
         strategy = self._strategy(plan, diversity)
-        wishes = bounded.wishes(strategy.problem.weighted_relevance())
+        wishes = bounded.wishes(strategy.problem.weighted_relevance()) if bounded.has_wishes else None
         selection = Selection(strategy, plan, bounded.pool, wishes, self.deadline, self.nearest, rules.candidate_window)
         return Attempt(plan, strategy, select(selection, explain))
 

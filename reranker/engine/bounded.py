@@ -11,6 +11,7 @@ from reranker.engine.checks import fixed_candidates, guard_passes
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
+from reranker.engine.unknown import places_of, stand_still
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
 from reranker.quotas.fetch import for_a_full_slate
@@ -24,7 +25,7 @@ from reranker.quotas.wishes import Wishes
 from reranker.slate import QuotaOutcome
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Bounded:
     """The bounds of one request; `unit` and `earlier` are rows of embeddings for bounds on likeness."""
 
@@ -39,13 +40,10 @@ class Bounded:
     @property
     def has_wishes(self) -> bool:
         """Whether anything soft enters the utility."""
-        rules = self.rules
-        return bool(self.soft or rules.spacings or rules.decays) or any(bound.soft for bound in rules.similarity)
+        return bool(self.soft) or self.rules.has_wishes
 
-    def wishes(self, relevance: NDArray[np.float64]) -> Wishes | None:
+    def wishes(self, relevance: NDArray[np.float64]) -> Wishes:
         """The soft part, counted from the first slot; `relevance` as utilities count it, in upstream order."""
-        if not self.has_wishes:
-            return None
         rules = self.rules
         soft = [bound for bound in rules.similarity if bound.soft]
         repeats = None
@@ -55,11 +53,15 @@ class Bounded:
 
     def likeness(self) -> Likeness | None:
         """The hard bounds on likeness, counted from the first slot."""
+        if self.unit is None:
+            return None
         hard = [bound for bound in self.rules.similarity if not bound.soft]
-        return Likeness(hard, self.unit, self.pool.slots, self.earlier) if hard and self.unit is not None else None
+        return Likeness(hard, self.unit, self.pool.slots, self.earlier) if hard else None
 
     def outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
         """What became of the hard bounds."""
+        if not self.hard and self.unit is None:
+            return ()
         found = outcomes_of(self.hard, self.pool, picks, asked, self.rules.max_fall)
         if len(self.pool) < asked:
             found = for_a_full_slate(found, self.active.hard, self.pool, asked)
@@ -67,6 +69,8 @@ class Bounded:
 
     def soft_outcomes(self, picks: NDArray[np.int32], asked: int) -> tuple[QuotaOutcome, ...]:
         """What became of the soft ones."""
+        if not self.soft and self.unit is None:
+            return ()
         found = outcomes_of(self.soft, self.pool, picks, asked, self.rules.max_fall)
         return tuple(replace(outcome, soft=True) for outcome in found + self._alike(picks, soft=True))
 
@@ -82,10 +86,15 @@ def bind(rules: CompiledPolicy, listing: Listing, history: History | None) -> Bo
     """The policy's bounds over the candidates that take part."""
     candidates, context, order = listing.candidates, listing.context, listing.order
     columns = hard_columns(rules, candidates, order)
-    passes = guard_passes(rules, columns, candidates.scores[order])
+    passes = guard_passes(rules, columns, listing.own_falling)
     slots = rules.slots - (history.earlier.shown if history is not None else 0)
     fixed = fixed_candidates(candidates, context, order, slots) if context.fixed else {}
-    pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None)
+    still, kept = stand_still(rules, candidates, order), {}
+    if still is not None:
+        passes = passes & ~still
+        kept = places_of(still, fixed, 0 if history is not None and history.earlier.shown else rules.keep_top, slots)
+        fixed = dict(sorted({**fixed, **kept}.items()))
+    pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None, frozenset(kept))
     active = active_blocks(rules, pool, context.targets, listing.refined)
     unit, earlier = _unit_rows(rules, listing, history)
     soft = build_tables(rules, pool, active.soft) if active.soft else ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from reranker.measures.relevance import above_zero
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import carries
+from reranker.quotas.same import ALL
 
 
 def check_types(candidates: object, policy: object, context: object) -> None:
@@ -29,9 +32,14 @@ def check_types(candidates: object, policy: object, context: object) -> None:
         raise InvalidInput(found)
 
 
-def check_request(rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int) -> None:
-    """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size."""
-    found: list[Violation] = []
+def check_request(
+    rules: CompiledPolicy, candidates: Candidates, context: Context, asked: int, others: Iterable[Violation] = ()
+) -> None:
+    """Raise `InvalidInput` naming everything that this policy forbids in this request; `asked` is the slate size.
+
+    `others` are violations that are known already.
+    """
+    found = list(others)
     if context.fixed:
         found += _fixed_violations(candidates, context, asked)
     for attribute, rule in rules.label_rules.items():
@@ -39,7 +47,8 @@ def check_request(rules: CompiledPolicy, candidates: Candidates, context: Contex
         if rule.domain is not None and column is not None and not set(rule.domain).issuperset(column.values):
             reason = "has values outside the domain that the policy declares in labels"
             found.append(Violation(f"candidates.attributes[{attribute!r}]", reason))
-    found += signal_violations(rules, candidates)
+    if rules.signals:
+        found += signal_violations(rules, candidates)
     if rules.guard is not None and rules.guard.min_share_of_best is not None:
         found += _zero_violations(rules, candidates, "guard.min_share_of_best")
     if rules.relevance_floor is not None:
@@ -84,10 +93,10 @@ def guard_passes(
     rules: CompiledPolicy, columns: dict[str, AttributeColumn], scores: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Who may be lifted above the upstream rank (rule 3): bool (N,), upstream order. Unknown values fail `where`."""
-    passes = np.ones(len(scores), bool)
     guard = rules.guard
     if guard is None or not len(scores):
-        return passes
+        return ALL(len(scores))
+    passes = ALL(len(scores)).copy()
     if guard.min_score is not None:
         passes &= scores >= guard.min_score
     if guard.min_share_of_best is not None:

@@ -172,7 +172,8 @@ class Explainer:
     ) -> str:
         place = f"upstream rank {pick + 1}, slot {slot + 1}"
         if pinned:
-            by = "the request fixed it there" if slot in self._pool.fixed else "kept in its place by the policy"
+            asked = slot in self._pool.fixed and slot not in self._pool.kept
+            by = "the request fixed it there" if asked else "kept in its place by the policy"
             return f"{place}: {by}"
         if influences:
             first = influences[0]

@@ -84,6 +84,8 @@ def history_of(
     `candidates` are those of the request: recently shown items that are given by id alone are looked up among them.
     Raises `InvalidInput` when embeddings of the past are of another length.
     """
+    if not page.shown and not len(context.recent):
+        return None, ()
     recent, notes = _recent(candidates, context, page)
     if not page.shown and not len(recent):
         return None, notes

@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.page import Page
+from reranker.kernels.ranking import key_scores, order_keys
 from reranker.policy import Policy, defaults
 from reranker.policy.compile import refinement_mode
 from reranker.quotas.pool import carries
 from reranker.texts import escaped
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Listing:
     """The candidates that take part, and the context as far as it concerns them.
 
     `rows` int32 (N,) are their positions in the request, None when nobody was left out. `scores` float64 (N,) decide
-    who stands where upstream: the user's choice comes first where the policy boosts it. `refined` are the attributes
-    that the user narrowed.
+    who stands where upstream: the user's choice comes first where the policy boosts it. `order` int32 (N,) are rows of
+    `candidates` in that order, `falling` their `scores`. `refined` are the attributes that the user narrowed.
     """
 
     candidates: Candidates
@@ -30,6 +31,7 @@ class Listing:
     rows: NDArray[np.int32] | None
     scores: NDArray[np.float64]
     order: NDArray[np.int32]
+    falling: NDArray[np.float64]
     refined: frozenset[str]
     notes: tuple[str, ...] = ()
 
@@ -41,23 +43,39 @@ class Listing:
         """The order by the scores as they came."""
         return self.order if self.scores is self.candidates.scores else upstream_order(self.candidates.scores)
 
-    def positions(self, picks: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Positions in the request of upstream ranks."""
-        own = self.order[picks]
-        return own if self.rows is None else self.rows[own]
+    @property
+    def own_falling(self) -> NDArray[np.float64]:
+        """The scores as they came, in `order`."""
+        return self.falling if self.scores is self.candidates.scores else self.candidates.scores[self.order]
+
+    def in_request(self, positions: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Positions in the request of positions in `candidates`."""
+        return positions if self.rows is None else self.rows[positions]
 
 
 def upstream_order(scores: NDArray[np.float64]) -> NDArray[np.int32]:
     """Candidates by score descending, ties by input position: int32 (N,)."""
-    return np.argsort(-scores, kind="stable").astype(np.int32)
+    return _ranked(scores)[0]
+
+
+def _ranked(scores: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The upstream order of finite scores, and the scores in it. O(N) where they come in it, else O(N log N)."""
+    count = len(scores)
+    order, falling, keys = np.empty(count, np.int32), np.empty(count), np.empty(count, np.int64)
+    if not key_scores(scores, scores.view(np.int64), keys, order, falling):
+        keys.sort()
+        if not order_keys(scores, keys, order, falling):
+            order = np.argsort(-scores, kind="stable").astype(np.int32)
+            falling = scores[order]
+    return order, falling
 
 
 def list_candidates(policy: Policy, candidates: Candidates, context: Context, page: Page) -> Listing:
     """Who takes part in this request (rules 12 and 13). O(N) where nothing was shown or narrowed."""
     refined = frozenset(context.refinement)
     if not refined and not page.shown:
-        order = upstream_order(candidates.scores)
-        return Listing(candidates, context, None, candidates.scores, order, refined)
+        order, falling = _ranked(candidates.scores)
+        return Listing(candidates, context, None, candidates.scores, order, falling, refined)
     mode = refinement_mode(policy) if refined else ""
     chosen = _chosen(policy, candidates, context) if mode in ("filter", "boost") else np.ones(len(candidates), bool)
     keep = chosen.copy() if mode == "filter" else np.ones(len(candidates), bool)
@@ -71,12 +89,14 @@ def list_candidates(policy: Policy, candidates: Candidates, context: Context, pa
     known = set(candidates.ids)
     dropped = sum(item in known for item in context.fixed.values()) - len(fixed)
     unknown = {slot: item for slot, item in context.fixed.items() if item not in known}  # a mistake, said later
-    scores, order = left.scores, upstream_order(left.scores)
+    scores = left.scores
+    order, falling = _ranked(scores)
     if mode == "boost":
         scores, order = _boosted(left.scores, chosen[rows])
+        falling = scores[order]
     notes = _notes(mode, dropped) + _missing(candidates, context, mode)
     here_context = replace(context, fixed={**fixed, **unknown})
-    return Listing(left, here_context, rows, scores, order, refined, notes)
+    return Listing(left, here_context, rows, scores, order, falling, refined, notes)
 
 
 def _chosen(policy: Policy, candidates: Candidates, context: Context) -> NDArray[np.bool_]:

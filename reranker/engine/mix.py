@@ -76,7 +76,7 @@ def absent_embeddings(rules: CompiledPolicy, candidates: Candidates) -> list[str
 
 
 def _if_any(column: EmbeddingColumn | None) -> EmbeddingColumn | None:
-    return column if column is not None and column.norms.any() else None
+    return column if column is not None and column.missing < len(column.norms) else None
 
 
 def _part(rules: CompiledPolicy, signal: Signal, candidates: Candidates) -> Part:

@@ -22,10 +22,11 @@ from reranker.v1.cursor_pb2 import Cursor, CursorEmbedding, CursorTally, CursorT
 _REMEMBERED = 25  # items whose values and embeddings go along, unless a window of the policy reaches further back
 _MOST_BYTES = 32_768  # of embeddings in one cursor; the oldest items go without
 _NOT_OURS = "is not one that this service made, or it was altered, or its key is no longer known: begin without it"
+_NOTHING = Cursor()  # lent to every first page, and written by none
 _OTHER_POLICY = "belongs to another revision of the policy: begin without it"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Page:
     """Where a request stands: `cursor` says what earlier pages hold, in keys of `seal`."""
 
@@ -64,7 +65,7 @@ class Page:
 
 def first_page(seals: Seals) -> Page:
     """Nothing was shown yet."""
-    return Page(Cursor(), seals.current)
+    return Page(_NOTHING, seals.current)
 
 
 def read_page(cursor: bytes, revision: str, seals: Seals) -> Page:
@@ -80,7 +81,7 @@ def read_page(cursor: bytes, revision: str, seals: Seals) -> Page:
     return Page(message, seal)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Filled:
     """A slate as the next page needs to know it: `picks` (slots,) are upstream ranks from 0 in `pool` and `tables`."""
 
@@ -126,7 +127,7 @@ def _tallies(page: Page, filled: Filled) -> Iterable[CursorTally]:
         by_slot = column.take(filled.picks).listed()
         earlier = known.get(subject) or Tally(0, {}, {}, 0)
         counts, fixed = Counter(earlier.counts), Counter(earlier.fixed)
-        keys = {value: page.seal.value(value) for item in by_slot for value in item}
+        keys = {value: page.seal.value(value) for value in {value for item in by_slot for value in item}}
         counts.update(keys[value] for item in by_slot for value in item)
         fixed.update(keys[value] for slot in fixed_slots for value in by_slot[slot])
         yield CursorTally(

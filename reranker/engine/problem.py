@@ -20,7 +20,7 @@ def build_problem(
 
     What was shown before comes first, in as many slots of its own.
     """
-    relevance = normalised(listing.scores[listing.order], rules.normalisation)
+    relevance = normalised(listing.falling, rules.normalisation)
     candidates, order, seen = listing.candidates, listing.order, 0
     slots = rules.slots - (history.earlier.shown if history is not None else 0)
     if history is not None and history.count and rules.strategy != "relevance":

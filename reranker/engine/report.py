@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.candidates import AttributeColumn, Candidates
+from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.aspects import looks_at_aspects
 from reranker.engine.listing import Listing
@@ -13,6 +13,7 @@ from reranker.engine.mix import absent_embeddings
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
+from reranker.quotas.pool import Pool
 from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
 from reranker.texts import escaped
 
@@ -22,8 +23,8 @@ _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only 
 def build_report(
     rules: CompiledPolicy,
     listing: Listing,
-    picks: NDArray[np.int32],
-    passes: NDArray[np.bool_],
+    positions: NDArray[np.int32],
+    pool: Pool,
     *,
     status: SlateStatus,
     tier: QuotaTier,
@@ -32,19 +33,19 @@ def build_report(
     floor: RelevanceFloor | None,
     compared: bool,
 ) -> Report:
-    """The report of one slate of the candidates that take part; `picks` and `passes` (the guard) are by their rank.
+    """The report of one slate: `positions` among the candidates that take part, `pool` those in upstream order.
 
     `compared`: there was something to compare candidates by.
     """
     candidates, context = listing.candidates, listing.context
-    order, positions = listing.upstream, listing.order[picks]
+    order = listing.upstream
     zero = rules.score_zero if rules.score_zero_given else None
-    retained = relevance_retained(candidates.scores, positions, order[: len(positions)], zero)
-    signals = _signal_counts(rules, candidates)
+    retained = relevance_retained(candidates.scores, positions, order, zero)
+    signals = _signal_counts(rules, candidates, pool)
 
     def measure() -> SlateMeasures:
-        guarded = np.empty(len(passes), bool)
-        guarded[listing.order] = passes
+        guarded = np.empty(len(pool), bool)
+        guarded[listing.order] = pool.passes
         return measure_slate(
             candidates,
             positions,
@@ -80,23 +81,19 @@ def _measured(rules: CompiledPolicy, candidates: Candidates) -> list[str]:
     ]
 
 
-def _signal_counts(rules: CompiledPolicy, candidates: Candidates) -> SignalCounts:
+def _signal_counts(rules: CompiledPolicy, candidates: Candidates, pool: Pool) -> SignalCounts:
     embedding = next(iter(candidates.embeddings.values()), None)
     unknown, absent = {}, []
     for name in rules.read_attributes:
-        column = candidates.attributes.get(name)
-        if column is None:
-            absent.append(name)
+        if name in pool.columns:
+            unknown[name] = pool.columns[name].unknown
+        elif name in candidates.attributes:
+            unknown[name] = candidates.attributes[name].hard(rules.label_rule(name).threshold).unknown
         else:
-            unknown[name] = _unknown(column.hard(rules.label_rule(name).threshold))
+            absent.append(name)
     missing = embedding.missing if embedding is not None else len(candidates)
-    return SignalCounts(missing_embeddings=missing, absent_attributes=tuple(absent), unknown_values=unknown)
-
-
-def _unknown(column: AttributeColumn) -> int:
-    if column.offsets is None:
-        return int(np.count_nonzero(column.codes == 0))
-    return int(np.count_nonzero(np.diff(column.offsets) == 0))
+    ids = 0 if candidates.unknown is None else int(np.count_nonzero(candidates.unknown))
+    return SignalCounts(missing, ids, tuple(absent), unknown)
 
 
 def _notes(
@@ -109,12 +106,13 @@ def _notes(
         what = "any of the similarity's signals" if rules.signals else "an embedding"
         notes.append(f"no candidate has {what}: diversity has nothing to compare, relevance decides")
     absent = signals.absent_attributes if count else ()
-    if count:
+    if count and rules.signals:
         notes += [
             f"no candidate carries the embedding {escaped(name)} that the policy names"
             for name in absent_embeddings(rules, candidates)
         ]
-    notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
+    if absent:
+        notes += [f"no candidate carries the attribute {escaped(name)} that the policy names" for name in absent]
     if rules.sample and compares and context.seed is None:
         notes.append("the request has no seed: the slate is drawn with seed 0")
     if context.without_profiling:

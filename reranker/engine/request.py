@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from reranker.engine.page import Filled, next_cursor, read_page
 from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
 from reranker.engine.seal import PROCESS, Seals
+from reranker.engine.unknown import unknown_violations
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.measures.relevance import above_zero, relevance_retained
 from reranker.policy import Policy
@@ -31,7 +31,7 @@ from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloo
 _NOTHING_KNOWN = Context()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trace:
     """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12)."""
 
@@ -69,29 +69,30 @@ def rerank_traced(
 
     When `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
     """
-    clock = _Clock()
+    stages: dict[str, float] = {}
+    began = time.perf_counter()
     check_types(candidates, policy, context)
     asked = _checked_size(slate_size)
     context = context or _NOTHING_KNOWN
     page = read_page(context.cursor, policy.revision, seals)
     listing = list_candidates(policy, candidates, context, page)
-    rules = compiled(policy, page.shown + min(asked, len(listing)))
-    check_request(rules, listing.candidates, listing.context, asked)
+    rules = compiled(policy, page.shown + min(asked, len(listing.order)))
+    check_request(rules, listing.candidates, listing.context, asked, unknown_violations(rules, candidates))
     history, notes = history_of(rules, candidates, context, page)
-    clock.lap("policy")
+    stages["policy"], began = _lap(began)
 
     bounded = bind(rules, listing, history)
     problem, said = build_problem(rules, listing, history, bounded.pool)
     chooser = Chooser(bounded, problem, main_embedding(listing.candidates), deadline)
     floored = _floored(chooser, listing, rules)
     plan = chooser.plan(explain)
-    clock.lap("plan")
+    stages["plan"], began = _lap(began)
 
     attempt = chooser.fill(plan, problem.diversity if floored is None else floored.diversity, explain)
-    clock.lap("select")
+    stages["select"], began = _lap(began)
 
     outcomes = bounded.outcomes(attempt.picks, asked)
-    status = status_of(outcomes, plan.minimal)
+    status = status_of(outcomes, plan.minimal) if outcomes else SlateStatus.SATISFIED
     notes = listing.notes + notes + _plan_notes(plan, outcomes) + _floor_notes(floored)
     if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":
@@ -101,11 +102,12 @@ def rerank_traced(
         outcomes = _with_reasons(bounded.outcomes(attempt.picks, asked), of=outcomes)
     picks, gains = attempt.picks, attempt.gains
     outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
+    own = listing.order.take(picks)
     report = build_report(
         rules,
         listing,
-        picks,
-        bounded.pool.passes,
+        own,
+        bounded.pool,
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
@@ -113,30 +115,29 @@ def rerank_traced(
         floor=_floor_report(floored, listing, rules),
         compared=problem.embedding is not None,
     )
-    positions = listing.positions(picks)
-    positions.flags.writeable = gains.flags.writeable = False
-    tables = bounded.hard + bounded.soft
-    filled = Filled(rules, listing.candidates, listing.order, bounded.pool, tables, picks, listing.refined)
-    cursor = partial(next_cursor, page, filled)
+    positions = listing.in_request(own)
+    positions.setflags(write=False)
+    gains.setflags(write=False)
+
+    def cursor() -> bytes:
+        tables = bounded.hard + bounded.soft
+        filled = Filled(rules, listing.candidates, listing.order, bounded.pool, tables, picks, listing.refined)
+        return next_cursor(page, filled)
+
     slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
-    clock.lap("report")
-    return slate, Trace(clock.stages, bool(listing.refined))
+    stages["report"], _ = _lap(began)
+    return slate, Trace(stages, bool(listing.refined))
 
 
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages[stage] = now - self._last
-        self._last = now
+def _lap(began: float) -> tuple[float, float]:
+    """Seconds since a stage began, and now, when the next one begins."""
+    now = time.perf_counter()
+    return now - began, now
 
 
 def _checked_size(slate_size: int) -> int:
+    if type(slate_size) is int and slate_size >= 0:
+        return slate_size
     if isinstance(slate_size, bool) or not isinstance(slate_size, int | np.integer) or slate_size < 0:
         raise InvalidInput([Violation("slate_size", "must be an integer of at least 0")])
     return int(slate_size)

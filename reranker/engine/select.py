@@ -20,7 +20,7 @@ _NEVER = np.iinfo(np.int32).max
 _RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Selection:
     """What one selection needs: `wishes` are all that is soft, `deadline` is on `time.perf_counter()`.
 

@@ -15,47 +15,45 @@ from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch
 from reranker.kernels.mmr import SCAN_ERROR
 from reranker.kernels.pick import may_stand, resolve
-from reranker.kernels.rows import exact_similarity
+from reranker.kernels.rows import begin_row, exact_similarity
+from reranker.kernels.vectors import dot, dot_four
 
 _SLACK = 1e-9
 _NEVER = np.int32(2**31 - 1)  # when no similarity at all leaves the window
 
 
 @inner
-def _wrapped(at: int, reach: int) -> int:
+def _wrapped(at: int, size: int) -> int:
     """A place in the ring, from one that may be a round further; a division here would cost more than the product."""
-    return at - reach if at >= reach else at
+    return at - size if at >= size else at
 
 
 @inner
 def _catch_up(
-    i: int, t: int, slot: int, at: int, picks: NDArray[np.int32], rows: NDArray[np.float32], ring: NDArray[np.float32]
-) -> float:
-    """Compare candidate i with the pick of slot t, or with four from there on; the largest similarity among them.
+    i: int,
+    t: int,
+    slot: int,
+    at: int,
+    chosen: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    ring: NDArray[np.float32],
+) -> tuple[float, int]:
+    """Compare candidate i with the picks of slots t to t + 3, as far as there are any.
 
-    The one with slot t goes to place `at` of the ring.
+    The similarity to the first goes to place `at` of the ring, which is three longer than the window. Returns the
+    largest, and how many picks they were.
     """
-    reach = ring.shape[1]
-    if t + 4 > slot:
-        p = picks[t]
-        total = np.float32(0.0)
-        for k in range(rows.shape[1]):
-            total += rows[i, k] * rows[p, k]
-        ring[i, at] = total
-        return float(total)
-    p, q, r, s = picks[t], picks[t + 1], picks[t + 2], picks[t + 3]
-    a = b = c = d = np.float32(0.0)
-    for k in range(rows.shape[1]):
-        value = rows[i, k]
-        a += value * rows[p, k]
-        b += value * rows[q, k]
-        c += value * rows[r, k]
-        d += value * rows[s, k]
+    if t + 1 == slot:
+        a = dot(rows, i, chosen, t, rows.shape[1])
+        ring[i, at] = a
+        return float(a), 1
+    size = ring.shape[1]
+    a, b, c, d = dot_four(rows, i, chosen, t, rows.shape[1])
     ring[i, at] = a
-    ring[i, _wrapped(at + 1, reach)] = b
-    ring[i, _wrapped(at + 2, reach)] = c
-    ring[i, _wrapped(at + 3, reach)] = d
-    return float(max(max(a, b), max(c, d)))
+    ring[i, _wrapped(at + 1, size)] = b
+    ring[i, _wrapped(at + 2, size)] = c
+    ring[i, _wrapped(at + 3, size)] = d
+    return float(max(max(a, b), max(c, d))), min(4, slot - t)
 
 
 @inner
@@ -84,7 +82,8 @@ def _exact_nearest(
         read_only(f64, 1),
         f64,
         boolean,
-        read_only(f32, 2),
+        scratch(f32, 2),
+        scratch(f32, 2),
         scratch(f32, 2),
         scratch(i32, 1),
         scratch(f64, 1),
@@ -92,7 +91,10 @@ def _exact_nearest(
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
-    )
+        scratch(i32, 1),
+        scratch(f64, 1),
+    ),
+    borrows=True,
 )
 def select_mmr_window(
     first: int,
@@ -112,6 +114,7 @@ def select_mmr_window(
     diversity: float,
     shifted: bool,
     rows: NDArray[np.float32],
+    chosen: NDArray[np.float32],
     ring: NDArray[np.float32],
     seen: NDArray[np.int32],
     largest: NDArray[np.float64],
@@ -119,20 +122,22 @@ def select_mmr_window(
     matrix: NDArray[np.float32],
     norms: NDArray[np.float64],
     order: NDArray[np.int32],
+    contenders: NDArray[np.int32],
+    nearest: NDArray[np.float64],
 ) -> None:
     """Fill slots first..last-1 with argmax relevance_i - diversity * clip(max_j similarity(i, j), 0, 1).
 
-    j runs over the last `ring.shape[1]` picks. `relevance` is weighted already. `rows` (N, D); `ring` (N, window - 1)
-    holds the similarities to the picks of slots before `seen` that the window still shows, `largest` (N,) the largest
-    of them (0 if none is positive) and `since` the first slot it may be of. O(U (D + window)) for U compared pairs, at
-    most N a slot.
+    j runs over the last `ring.shape[1]` - 3 picks. `relevance` is weighted already. `rows` (N, D) are written when a
+    candidate is first looked at (`seen` -1), `chosen` (slots + 3, D) those of the picks, and zeros behind. `ring`
+    (N, window - 1 + 3) holds the similarities to the picks of slots before `seen` that the window still shows,
+    `largest` (N,) the largest of them (0 if none is positive) and `since` the first slot it may be of. `contenders` and
+    `nearest` (N,) are room. O(U (D + window)) for U compared pairs, at most N a slot.
     """
-    count, reach = ring.shape
-    contenders = np.empty(count, np.int32)
-    nearest = np.empty(count, np.float64)
+    count, size = ring.shape
+    reach = size - 3
     for slot in range(first, last):
         start = max(0, slot - reach)
-        origin = start % reach  # the place of slot `start` in the ring
+        origin = start % size  # the place of slot `start` in the ring
         pick = forced[slot]
         if pick < 0:
             if bounded:
@@ -142,21 +147,22 @@ def select_mmr_window(
             for i in range(count):
                 if relevance[i] + _SLACK < low or not may_stand(slot, taken[i], is_open[kind[i]], release[i]):
                     continue
+                begin_row(i, matrix, norms, order, shifted, rows, seen)
                 known, leaves = float(largest[i]), since[i]
                 if leaves < start:  # what was the largest has left the window
                     known, leaves = 0.0, _NEVER
                     for t in range(start, seen[i]):
-                        value = float(ring[i, _wrapped(origin + t - start, reach)])
+                        value = float(ring[i, _wrapped(origin + t - start, size)])
                         if value > known:
                             known, leaves = value, t
                 at = max(start, seen[i])
                 high = relevance[i] - diversity * max(known - SCAN_ERROR, 0.0) + _SLACK
                 while high >= low and at < slot:
-                    place = _wrapped(origin + at - start, reach)
-                    value = _catch_up(i, at, slot, place, picks, rows, ring)
+                    place = _wrapped(origin + at - start, size)
+                    value, many = _catch_up(i, at, slot, place, chosen, rows, ring)
                     if value > known:
                         known, leaves = value, at  # or a little later: looked for anew too early at worst
-                    at += 4 if at + 4 <= slot else 1
+                    at += many
                     high = relevance[i] - diversity * max(known - SCAN_ERROR, 0.0) + _SLACK
                 seen[i] = at
                 largest[i] = known
@@ -185,6 +191,12 @@ def select_mmr_window(
         taken[pick] = True
         if bounded:
             counts[kind[pick]] += 1
+        begin_row(pick, matrix, norms, order, shifted, rows, seen)
+        for c in range(rows.shape[1]):
+            chosen[slot, c] = rows[pick, c]
+        for t in range(slot + 1, slot + 4):  # behind it is nobody: steps are of four
+            for c in range(rows.shape[1]):
+                chosen[t, c] = 0.0
 
 
 @kernel(
@@ -197,7 +209,8 @@ def select_mmr_window(
         read_only(f32, 2),
         read_only(f64, 1),
         read_only(i32, 1),
-    )
+    ),
+    borrows=True,
 )
 def nearest_in_window(
     start: int,

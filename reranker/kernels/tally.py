@@ -13,7 +13,8 @@ from reranker.kernels.jit import boolean, i32, i64, kernel, read_only, scratch
     types.void(
         read_only(i32, 1), read_only(i32, 1), read_only(boolean, 1), read_only(i32, 2), read_only(i32, 2), i64,
         scratch(i32, 2), scratch(i32, 2),
-    )
+    ),
+    borrows=True,
 )  # fmt: skip
 def tally(
     start: NDArray[np.int32],
@@ -32,25 +33,24 @@ def tally(
     one. O(rows x slots).
     """
     slots = len(start) - 1
-    count, earned = np.zeros(len(lower), np.int32), np.zeros(len(lower), np.int32)
-    floors[:] = 0
-    caps[:] = 0
+    for row in range(len(lower)):
+        for c in range(5):
+            floors[row, c] = caps[row, c] = 0
     for prefix in range(1, slots + 1):
         for at in range(start[prefix - 1], start[prefix]):
-            count[rows[at]] += 1
+            caps[rows[at], 4] += 1
             if not is_fixed[prefix - 1]:
-                earned[rows[at]] += 1
+                floors[rows[at], 4] += 1
         for row in range(len(lower)):
-            lacking, over = lower[row, prefix] - earned[row], count[row] - upper[row, prefix]
+            earned, count = floors[row, 4], caps[row, 4]
+            lacking, over = lower[row, prefix] - earned, count - upper[row, prefix]
             if floors[row, 1] == 0:
-                floors[row, 2], floors[row, 3] = lower[row, prefix], earned[row]
+                floors[row, 2], floors[row, 3] = lower[row, prefix], earned
                 if lacking > 0:
                     floors[row, 1] = prefix
             if caps[row, 1] == 0 and upper[row, prefix] < no_cap:
-                caps[row, 2], caps[row, 3] = upper[row, prefix], count[row]
+                caps[row, 2], caps[row, 3] = upper[row, prefix], count
                 if over > 0:
                     caps[row, 1] = prefix
             floors[row, 0] = max(floors[row, 0], lacking)
             caps[row, 0] = max(caps[row, 0], over)
-    floors[:, 4] = earned
-    caps[:, 4] = count

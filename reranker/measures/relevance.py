@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kernels.ranking import share_kept
+
 Floats = NDArray[np.float64]
 Positions = NDArray[np.integer]
 _LARGE = 1e150  # sums of as many scores as fit into memory stay finite below it
@@ -44,11 +46,9 @@ def relevance_retained(
     `upstream_order` (at least k) index into them. Without `score_zero` the zero is 0, and there is no ratio (None) when
     any score is negative; None also when the upstream top k has no relevance at all.
     """
-    gains = relevance_gains(scores, score_zero)
-    if gains is None:
-        return None
-    kept, best = gains[positions].sum(), gains[upstream_order[: len(positions)]].sum()
-    return float(kept / best) if best > 0.0 else None
+    picked, order = np.ascontiguousarray(positions, np.int32), np.ascontiguousarray(upstream_order, np.int32)
+    share = share_kept(scores, picked, order, score_zero or 0.0, score_zero is not None)
+    return None if math.isnan(share) else share
 
 
 def ndcg(

@@ -38,6 +38,7 @@ class Metrics:
         self._known_policies: frozenset[str] = frozenset()
         self._add_call_metrics()
         self._add_slate_metrics()
+        self._add_catalog_metrics()
 
     def _add_call_metrics(self) -> None:
         method = ("grpc_service", "grpc_method")
@@ -91,6 +92,21 @@ class Metrics:
         self._ready = Gauge("reranker_ready", "1 while the server takes requests.", registry=registry)
         self._warm_up = Gauge("reranker_warm_up_seconds", "How long the warm-up took.", registry=registry)
 
+    def _add_catalog_metrics(self) -> None:
+        registry = self.registry
+        self._catalog_items = Gauge(
+            "reranker_catalog_items", "Items of the catalog that serves; 0 without one.", registry=registry
+        )
+        self._catalog_built = Gauge(
+            "reranker_catalog_built_timestamp_seconds", "When it was built; 0 without one.", registry=registry
+        )
+        self._catalog_loads = Counter(
+            "reranker_catalog_loads",
+            "New versions of the catalog that were taken over, or refused.",
+            ("result",),
+            registry=registry,
+        )
+
     def call_started(self, method: str) -> None:
         """An RPC begins; `method` is one of the service's own."""
         self._started.labels(SERVICE, method).inc()
@@ -141,6 +157,15 @@ class Metrics:
         for name, revision in served:
             self._policy_info.labels(name, revision).set(1)
         self._known_policies = frozenset(name for name, _ in served)
+
+    def catalog_serves(self, items: int, built: float) -> None:
+        """A catalog of so many items, built at that time in seconds of the epoch, serves from now on."""
+        self._catalog_items.set(items)
+        self._catalog_built.set(built)
+
+    def catalog_loaded(self, result: str) -> None:
+        """A new version came: `result` is "loaded" or "refused"."""
+        self._catalog_loads.labels(result).inc()
 
     def set_ready(self, ready: bool) -> None:
         """Whether the server takes requests."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -76,6 +75,8 @@ class CompiledPolicy:
     mode: str
     calibration: Calibration | None
     aspect_attributes: tuple[str, ...]
+    unknown_id: str = "neutral"
+    """What an id that the catalog does not know means: "neutral", "keep_in_place" or "reject"."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
@@ -145,6 +146,16 @@ class CompiledPolicy:
         return tuple(dict.fromkeys(names + [decay.attribute for decay in self.decays]))
 
     @cached_property
+    def counted_attributes(self) -> tuple[str, ...]:
+        """The attributes whose hard labels bounds, guard or spacings count."""
+        return tuple(dict.fromkeys((*self.named_attributes, *self.soft_attributes)))
+
+    @cached_property
+    def has_wishes(self) -> bool:
+        """Whether anything soft beside quotas enters the utility."""
+        return bool(self.spacings or self.decays) or any(bound.soft for bound in self.similarity)
+
+    @cached_property
     def read_attributes(self) -> tuple[str, ...]:
         """All attributes that the policy looks at: those it names, those it spaces, those it compares."""
         return tuple(dict.fromkeys((*self.named_attributes, *self.soft_attributes, *self.compared_attributes)))
@@ -167,28 +178,48 @@ def refinement_mode(policy: Policy) -> str:
 
 
 class _Cache:
-    """Compiled policies, the least recently used dropped first; bounded by bytes, as some have many bounds."""
+    """Compiled policies, bounded by bytes, as some have many bounds; those that nobody asks for are dropped first.
+
+    Looking one up takes no lock: it only marks the entry as asked for. Room is made in the order in which entries came,
+    and one that was asked for since its last turn gets another.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes, self._bytes = most_bytes, 0
         self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[str, int], CompiledPolicy] = OrderedDict()
+        self._made: dict[tuple[str, int], _Entry] = {}
 
     def get(self, policy: Policy, slots: int) -> CompiledPolicy:
         key = (policy.revision, slots)
-        with self._lock:
-            known = self._made.get(key)
-            if known is not None:
-                self._made.move_to_end(key)
-                return known
+        known = self._made.get(key)
+        if known is not None:
+            known.wanted = True
+            return known.rules
         made = _compile(policy, slots)
         with self._lock:
             if key not in self._made:
-                self._made[key] = made
+                self._made[key] = _Entry(made)
                 self._bytes += made.size
             while self._bytes > self._most_bytes and len(self._made) > 1:
-                self._bytes -= self._made.popitem(last=False)[1].size
+                self._drop_one(key)
         return made
+
+    def _drop_one(self, newest: tuple[str, int]) -> None:
+        key = next(iter(self._made))
+        entry = self._made.pop(key)
+        if entry.wanted or key == newest:
+            entry.wanted = False
+            self._made[key] = entry
+        else:
+            self._bytes -= entry.rules.size
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A compiled policy, and whether it was asked for since room was last made."""
+
+    rules: CompiledPolicy
+    wanted: bool = False
 
 
 _CACHE = _Cache(64 * 2**20)
@@ -233,6 +264,7 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
         calibration=compile_calibration(message),
         aspect_attributes=aspect_attributes(message),
+        unknown_id=_word(pb.MissingSignal.Name(defaults.get(message.signals, "unknown_id")), "MISSING_SIGNAL_"),
     )
 
 

@@ -20,7 +20,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "labels.count = expected": _HARD_LABELS,
     "labels.count = confident": _HARD_LABELS,
     "labels.confidence": _HARD_LABELS,
-    "signals.unknown_id": _NEUTRAL,
     "signals.missing_embedding = keep_in_place": _NEUTRAL,
     "signals.missing_embedding = reject": _NEUTRAL,
     "exposure": "quotas within one request are available now",

@@ -18,7 +18,7 @@ _MANY = 1_000  # values of a pool target
 Targets = Mapping[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Active:
     """The blocks that apply, hard and soft, and the outcomes of those that do not."""
 

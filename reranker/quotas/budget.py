@@ -34,7 +34,10 @@ class Budget:
         A request with the whole budget is answered alike on every run; nearer deadlines may make a search give up.
         """
         if deadline is None:
-            return cls()
+            return _WHOLE
         now = time.perf_counter()
         left = max(0.0, deadline - now)
         return cls(min(_ADDITIONS, int(_SHARE * left * _A_SECOND)), now + _HURRY * left)
+
+
+_WHOLE = Budget()

@@ -48,9 +48,7 @@ def without_fixed(table: AttributeTable, pool: Pool) -> Compressed | None:
     kinds = table.kinds[candidates]
     column = AttributeColumn(table.column.values, kinds)
     return Compressed(
-        replace(
-            table, bounds=bounds, codes=kinds, code_offsets=None, column=column, labelled=table.labelled[candidates]
-        ),
+        replace(table, bounds=bounds, codes=kinds, code_offsets=None, column=column, known=table.labelled[candidates]),
         slimmer,
         slot_of,
     )

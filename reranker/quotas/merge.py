@@ -23,7 +23,7 @@ def build_tables(policy: CompiledPolicy, pool: Pool, blocks: Sequence[Block]) ->
 
     A slate without slots has no prefix that could break anything.
     """
-    if pool.slots == 0:
+    if not blocks or pool.slots == 0:
         return ()
     by_subject: dict[str, list[Block]] = {}
     for block in blocks:
@@ -45,16 +45,16 @@ def _table(policy: CompiledPolicy, pool: Pool, subject: str, blocks: list[Block]
     if pool.earlier is not None:
         past = pool.earlier.past(subject, bounds, unknown == "exclude", raw, pool.slots)
         bounds = continued(bounds, past, unknown == "exclude", raw)
-    row_of = {value: row for row, value in enumerate(bounds.values) if row}
-    row_of_code = np.array([0, *(row_of.get(value, 0) for value in column.values)], np.int32)
+    row_of = bounds.row_of
+    row_of_code = np.array([0, *[row_of.get(value, 0) for value in column.values]], np.int32)
     sizes = None if column.offsets is None else np.diff(column.offsets)
     return AttributeTable(
         attribute=subject,
         bounds=bounds,
-        codes=row_of_code[column.codes],
+        codes=row_of_code.take(column.codes),
         code_offsets=column.offsets,
         column=raw,
-        labelled=is_labelled(raw),
+        known=None,
         is_partition=sizes is None or bool((sizes <= 1).all()),
         relative=unknown == "exclude",
         is_intersection=False,
@@ -85,7 +85,7 @@ def _intersection_table(
         codes=own.codes,
         code_offsets=None,
         column=own,
-        labelled=labelled,
+        known=labelled,
         is_partition=True,
         relative=relative,
         is_intersection=True,

@@ -15,6 +15,7 @@ from reranker.quotas.reasons import Reasons
 from reranker.quotas.tables import AttributeTable, Past
 from reranker.slate import BoundKind, OutcomeReason, OutcomeStatus, QuotaOutcome, SlateStatus
 
+_LOWER, _UPPER, _MET, _BROKEN = BoundKind.LOWER, BoundKind.UPPER, OutcomeStatus.MET, OutcomeStatus.BROKEN
 _FOR_WANT_OF_CANDIDATES = {OutcomeReason.SUPPLY, OutcomeReason.GUARD, OutcomeReason.UNKNOWN_LABELS}
 
 
@@ -22,6 +23,8 @@ def outcomes_of(
     tables: Sequence[AttributeTable], pool: Pool, picks: NDArray[np.int32], asked: int, max_fall: int
 ) -> tuple[QuotaOutcome, ...]:
     """One outcome for each bounded value and each bound on every value; `asked` is the request's slate size."""
+    if not tables:
+        return ()
     return tuple(
         outcome for table in tables for outcome in _table_outcomes(table, Reasons(table, pool, asked, max_fall), picks)
     )
@@ -29,7 +32,7 @@ def outcomes_of(
 
 def status_of(outcomes: Sequence[QuotaOutcome], minimal: bool) -> SlateStatus:
     """The slate's status from its outcomes (design, section 3); `minimal`: no slate has a lesser deficit, proven."""
-    broken = [outcome for outcome in outcomes if outcome.status == OutcomeStatus.BROKEN]
+    broken = [outcome for outcome in outcomes if outcome.status == _BROKEN]
     if not broken:
         return SlateStatus.SATISFIED
     if all(outcome.reason in _FOR_WANT_OF_CANDIDATES for outcome in broken):
@@ -43,36 +46,40 @@ def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.i
         table = replace(table, past=_past_as_it_binds(table, table.past, picks))
     if len(table.values) > 1:
         floors, caps = _tallied(table, picks, reasons.pool)
-        for row in range(1, len(table.values)):
-            if table.bounds.floored[row]:
+        floored, capped = table.bounds.floored, table.bounds.capped
+        for row in range(1, len(floors)):
+            if floored[row]:
                 found.append(_lower_outcome(table, reasons, row, floors[row]))
-            if table.bounds.capped[row]:
+            if capped[row]:
                 found.append(_upper_outcome(table, reasons, row, caps[row]))
+    if not table.windows:
+        return found
     return found + [_window_outcome(table, reasons, window, picks) for window in table.windows]
 
 
 def _tallied(table: AttributeTable, picks: NDArray[np.int32], pool: Pool) -> tuple[list[list[int]], list[list[int]]]:
     """What `tally` writes of floors and caps, by row."""
     if table.is_partition:
-        start, rows = np.arange(len(picks) + 1, dtype=np.int32), table.kinds[picks]
+        start, rows = np.arange(len(picks) + 1, dtype=np.int32), table.kinds.take(picks)
     else:
         by_slot = [table.rows_of(pick) for pick in picks.tolist()]
         start = np.cumsum([0, *map(len, by_slot)], dtype=np.int32)
         rows = np.concatenate([*by_slot, np.zeros(0, np.int32)])
     is_fixed = np.zeros(len(picks), bool)
-    is_fixed[list(pool.fixed)] = True
+    if pool.fixed:
+        is_fixed[list(pool.fixed)] = True
     lower, upper = _as_they_bind(table, picks)
-    floors, caps = np.empty((2, len(table.values), 5), np.int32)
+    floors, caps = np.empty((len(table.values), 5), np.int32), np.empty((len(table.values), 5), np.int32)
     tally(start, rows, is_fixed, lower, upper, NO_CAP, floors, caps)
     return floors.tolist(), caps.tolist()
 
 
 def _lower_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: list[int]) -> QuotaOutcome:
-    units, first, *_ = tallied
+    units, first = tallied[0], tallied[1]
     if not units:
-        return _outcome(table, BoundKind.LOWER, row, tallied, None)
+        return _outcome(table, _LOWER, row, tallied, None)
     reason = reasons.lower(row, units)
-    outcome = _outcome(table, BoundKind.LOWER, row, tallied, reason)
+    outcome = _outcome(table, _LOWER, row, tallied, reason)
     if reason == OutcomeReason.SUPPLY and not reasons.lacks_candidates(row, units):
         return replace(outcome, over_fetch=0)  # a list shorter than the slate: more of them would crowd all the same
     if reason == OutcomeReason.CROWDING:
@@ -81,7 +88,7 @@ def _lower_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: l
 
 
 def _upper_outcome(table: AttributeTable, reasons: Reasons, row: int, tallied: list[int]) -> QuotaOutcome:
-    return _outcome(table, BoundKind.UPPER, row, tallied, reasons.upper(row, tallied[0]) if tallied[0] else None)
+    return _outcome(table, _UPPER, row, tallied, reasons.upper(row, tallied[0]) if tallied[0] else None)
 
 
 def _as_they_bind(table: AttributeTable, picks: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -111,17 +118,10 @@ def _outcome(
         required, achieved = _on_all_pages(table.past, bound, row, first, achieved)
         total, slots = total + int(table.past.counts[row]), slots + table.past.items
         first = first + table.past.items if first else 0
+    value = "" if table.is_intersection else table.bounds.values[row]
+    status, over_fetch = (_BROKEN, units if reason in _FOR_WANT_OF_CANDIDATES else 0) if units else (_MET, 0)
     return QuotaOutcome(
-        attribute=table.attribute,
-        value="" if table.is_intersection else table.values[row],
-        bound=bound,
-        required=required,
-        achieved=achieved,
-        share=total / slots,
-        first_failing_prefix=first,
-        status=OutcomeStatus.BROKEN if units else OutcomeStatus.MET,
-        reason=reason,
-        over_fetch=units if reason in _FOR_WANT_OF_CANDIDATES else 0,
+        table.attribute, value, bound, required, achieved, total / slots, first, status, reason, over_fetch
     )
 
 

@@ -14,26 +14,28 @@ from numpy.typing import NDArray
 from reranker.kernels.gate import Gate, open_kinds_now, plan_bounds
 from reranker.quotas.budget import Budget
 from reranker.quotas.pool import Pool
+from reranker.quotas.same import ALL
 from reranker.quotas.tables import AttributeTable
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class PartitionPlan:
     """What the bounds come down to on this list.
 
     `upper` (rows, slots + 1) is cap plus what settled items exceed, limited by `supply`; `shortfall` what each row must
-    lack in every slate. `conflicts`: what is left of the bounds cannot hold together.
+    lack in every slate, `lacking` whether any must. `conflicts`: what is left of the bounds cannot hold together.
     """
 
     lower: NDArray[np.int32]
     upper: NDArray[np.int32]
     supply: NDArray[np.int32]
     shortfall: NDArray[np.int32]
+    lacking: bool
     conflicts: bool
 
     def eased_lower(self) -> NDArray[np.int32]:
         """Lower bounds less what no slate can avoid lacking."""
-        if not self.shortfall.any():
+        if not self.lacking:
             return self.lower
         eased: NDArray[np.int32] = np.maximum(self.lower - self.shortfall[:, None], 0).astype(np.int32)
         return eased
@@ -45,9 +47,10 @@ def affordable(table: AttributeTable, pool: Pool, budget: Budget, relaxed: bool 
     A check is O(rows x slots), and O(floors x slots^2) when caps or a guard let the supply of rows with floors grow.
     The least deficit takes O(rows x slots) a slot where there are floors.
     """
-    rows, prefixes = (int(size) for size in table.lower.shape)
-    floors = int(np.count_nonzero(table.lower[:, -1]))
-    grows = table.bounds.has_caps or not pool.passes.all()
+    rows = len(table.lower)
+    prefixes: int = table.lower.shape[1]
+    floors = table.bounds.floors
+    grows = table.bounds.has_caps or not (ALL.lent(pool.passes) or pool.passes.all())
     if relaxed and floors:
         return rows * prefixes * prefixes <= budget.additions
     return max(rows * prefixes, floors * prefixes * (prefixes if grows else 1)) <= budget.additions
@@ -61,7 +64,7 @@ def plan_partition(table: AttributeTable, pool: Pool) -> PartitionPlan:
     shortfall = np.empty(shape[0], np.int32)
     inputs = (table.kinds, pool.release, pool.keep_top, table.lower, table.upper)
     unfilled, conflict, _ = plan_bounds(*inputs, excess, supply, upper, shortfall).tolist()
-    return PartitionPlan(table.lower, upper, supply, shortfall, bool(unfilled or conflict))
+    return PartitionPlan(table.lower, upper, supply, shortfall, any(shortfall.tolist()), bool(unfilled or conflict))
 
 
 def pinned_counts(kinds: NDArray[np.int32], rows: int, keep_top: int) -> NDArray[np.int32]:

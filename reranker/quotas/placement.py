@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.quotas.same import ALL, ONES
+
 
 def first_slots(
     passes: NDArray[np.bool_], forced: NDArray[np.int32], max_fall: int, has_fixed: bool
@@ -18,9 +20,9 @@ def first_slots(
 
     `forced` int32 (slots,) is the candidate that a slot is settled for, -1 when free. O(N), more with fixed items.
     """
-    release = np.ones(len(passes), np.int32)
-    if passes.all():
-        return release
+    if ALL.lent(passes) or passes.all():
+        return ONES(len(passes))
+    release = ONES(len(passes)).copy()
     release[~passes] += np.flatnonzero(~passes).astype(np.int32)
     if has_fixed:  # else whoever stands at the upstream rank fills the slot, and falls nowhere
         if max_fall:

@@ -17,6 +17,7 @@ from reranker.quotas.least import LeastGate
 from reranker.quotas.likeness import Likeness
 from reranker.quotas.partition import PartitionGate, affordable, pinned_counts, plan_partition
 from reranker.quotas.pool import Pool
+from reranker.quotas.same import ALL, MINUS_ONES, ZEROS
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.witness import WitnessGate
 from reranker.slate import QuotaTier
@@ -35,7 +36,7 @@ class Driver(Protocol):
         """Take note of the slot's pick, settled ones included."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Plan:
     """How the quotas of one request are kept: `driver` is None when the kernel needs none.
 
@@ -77,7 +78,7 @@ def plan_quotas(
     """The strongest tier for these bounds; `by_slot` asks for a driver even where the kernel could do without one."""
     binding = [index for index, table in enumerate(tables) if len(table.values) > 1]
     if not binding and likeness is None and not max_fall:
-        gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
+        gate = _gate(pool, ZEROS(len(pool)), 1)
         return Plan(QuotaTier.NONE, gate, None, tables, [[]])
     exact: Plan | None = None
     if likeness is None and not max_fall and not any(tables[index].relative for index in binding):
@@ -121,7 +122,7 @@ def _partition_plan(
         driver = _Around(driver, slot_of)
     tier = QuotaTier.PARTITION_EXACT if tables[index].bounds.has_caps else QuotaTier.LOWER_EXACT
     kind_rows = [[], *([(index, row)] for row in range(1, len(table.values)))] if by_slot else []
-    infeasible = least.proven if least is not None else bool(plan.shortfall.any())
+    infeasible = least.proven if least is not None else plan.lacking
     return Plan(tier, gate, driver, tables, kind_rows, proven_infeasible=infeasible, least=least)
 
 
@@ -187,7 +188,7 @@ def _witness_plan(
 
 def upstream_gate(pool: Pool) -> Gate:
     """A gate that settles every slot with the upstream order around fixed items."""
-    gate = _gate(pool, np.zeros(len(pool), np.int32), 1)
+    gate = _gate(pool, ZEROS(len(pool)), 1)
     fixed = set(pool.fixed.values())
     others = iter(i for i in range(len(pool)) if i not in fixed)
     forced = [pool.fixed[slot] if slot in pool.fixed else next(others) for slot in range(pool.slots)]
@@ -195,22 +196,25 @@ def upstream_gate(pool: Pool) -> Gate:
     return gate
 
 
+_UNBOUNDED, _OPEN = np.zeros((1, 0), np.int32), np.ones(1, bool)
+
+
 def _gate(pool: Pool, kind: NDArray[np.int32], kinds: int) -> Gate:
     slots = pool.slots
-    unbounded = np.zeros((kinds, 0), np.int32)
+    unbounded = _UNBOUNDED if kinds == 1 else np.zeros((kinds, 0), np.int32)
     taken = np.zeros(len(pool), bool)
     if pool.keep_top or pool.fixed:  # nobody is picked before the slot that is settled for it
         taken[pool.forced[pool.forced >= 0]] = True
     return Gate(
-        kind=np.ascontiguousarray(kind, dtype=np.int32),
+        kind=kind,
         release=pool.release,
         forced=pool.forced,
         bounded=False,
         lower=unbounded,
         upper=unbounded,
         counts=np.zeros(kinds, np.int32),
-        is_open=np.ones(kinds, bool),
+        is_open=_OPEN.copy() if kinds == 1 else ALL(kinds).copy(),
         taken=taken,
-        picks=np.full(slots, -1, np.int32),
+        picks=MINUS_ONES(slots).copy(),
         gains=np.zeros(slots),
     )

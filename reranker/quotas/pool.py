@@ -12,9 +12,10 @@ from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.earlier import Earlier
 from reranker.quotas.placement import first_slots
+from reranker.quotas.same import MINUS_ONES
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Pool:
     """The candidates in upstream order.
 
@@ -32,6 +33,8 @@ class Pool:
     forced: NDArray[np.int32]
     fixed: Mapping[int, int]
     earlier: Earlier | None = None
+    kept: frozenset[int] = frozenset()
+    """The slots of `fixed` that the policy settled, not the request."""
 
     def __len__(self) -> int:
         return len(self.passes)
@@ -43,18 +46,20 @@ def build_pool(
     passes: NDArray[np.bool_],
     fixed: Mapping[int, int],
     earlier: Earlier | None = None,
+    kept: frozenset[int] = frozenset(),
 ) -> Pool:
     """The pool of one request; `passes` and the candidates of `fixed` are in upstream order."""
     before = 0 if earlier is None else earlier.shown
     slots = rules.slots - before
     keep_top = 0 if before else rules.keep_top  # the first items of all pages are on the first
-    forced = np.full(slots, -1, np.int32)
-    forced[:keep_top] = np.arange(keep_top)
+    forced = MINUS_ONES(slots).copy()
+    if keep_top:
+        forced[:keep_top] = np.arange(keep_top)
     for slot, candidate in fixed.items():
         forced[forced == candidate] = -1
         forced[slot] = candidate
     release = first_slots(passes, forced, rules.max_fall, bool(fixed))
-    return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier)
+    return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier, kept)
 
 
 def grouped(column: AttributeColumn) -> AttributeColumn:
@@ -77,7 +82,7 @@ UNKNOWN = "unknown"
 
 def is_labelled(column: AttributeColumn) -> NDArray[np.bool_]:
     """Which candidates have a known value: bool (N,)."""
-    return column.codes > 0 if column.offsets is None else np.diff(column.offsets) > 0
+    return column.is_known
 
 
 def carries(column: AttributeColumn | None, accepted: frozenset[str], count: int) -> NDArray[np.bool_]:
@@ -96,7 +101,7 @@ def hard_columns(
 ) -> dict[str, AttributeColumn]:
     """The attributes that the policy names or spaces, as hard labels in upstream order."""
     columns = {}
-    for name in dict.fromkeys((*policy.named_attributes, *policy.soft_attributes)):
+    for name in policy.counted_attributes:
         column = candidates.attributes.get(name)
         if column is not None:
             columns[name] = column.hard(policy.label_rule(name).threshold).take(order)

@@ -21,7 +21,10 @@ class Reasons:
 
     def __init__(self, table: AttributeTable, pool: Pool, asked: int, max_fall: int) -> None:
         self._table, self.pool, self._asked, self._max_fall = table, pool, asked, max_fall
-        self._prefixes = np.arange(pool.slots + 1)
+
+    @cached_property
+    def _prefixes(self) -> NDArray[np.int64]:
+        return np.arange(self.pool.slots + 1)
 
     def lower(self, row: int, units: int) -> OutcomeReason:
         """Why a lower bound lacks `units` at its worst prefix."""

@@ -12,7 +12,7 @@ from reranker.candidates import AttributeColumn
 from reranker.policy.blocks import NO_CAP, WindowBound
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Bounds:
     """Merged bounds on one attribute. Row 0 stands for every candidate without a bounded value and has no bounds.
 
@@ -33,6 +33,16 @@ class Bounds:
     free_row: int
     due: NDArray[np.int32]
     edge: NDArray[np.int32] | None = None
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each value; row 0 has none."""
+        return {value: row for row, value in enumerate(self.values) if row}
+
+    @cached_property
+    def floors(self) -> int:
+        """How many rows have a lower bound that asks for something by the end of the slate."""
+        return int(np.count_nonzero(self.lower[:, -1]))
 
     @cached_property
     def has_caps(self) -> bool:
@@ -71,14 +81,15 @@ class Past:
     everything: list[int]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class AttributeTable:
     """The bounds on one attribute and who carries its bounded values.
 
     `codes` int32 are rows of `bounds`, 0 for unknown and unbounded: one a candidate, or with `code_offsets` (N + 1)
-    candidate i's are `codes[code_offsets[i]:code_offsets[i + 1]]`. `column` has every value, bounded or not. Prefixes
-    of a `relative` table count labelled items only. Of an intersection `attribute` is its conditions in words. `past`
-    is what was shown before, None when this slate is the first; `bounds` are then what it leaves to this one.
+    candidate i's are `codes[code_offsets[i]:code_offsets[i + 1]]`. `column` has every value, bounded or not; `known`
+    bool (N,) is who counts as labelled where that is not whoever has a value in it. Prefixes of a `relative` table
+    count labelled items only. Of an intersection `attribute` is its conditions in words. `past` is what was shown
+    before, None when this slate is the first; `bounds` are then what it leaves to this one.
     """
 
     attribute: str
@@ -86,11 +97,16 @@ class AttributeTable:
     codes: NDArray[np.int32]
     code_offsets: NDArray[np.int32] | None
     column: AttributeColumn
-    labelled: NDArray[np.bool_]
+    known: NDArray[np.bool_] | None
     is_partition: bool
     relative: bool
     is_intersection: bool
     past: Past | None = None
+
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Who has a known label: bool (N,)."""
+        return self.column.is_known if self.known is None else self.known
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -118,13 +134,15 @@ class AttributeTable:
         slots = self.lower.shape[1] - 1
         return tuple(window for window in self.windows if 0 < window.window < slots)
 
-    @cached_property
+    @property
     def kinds(self) -> NDArray[np.int32]:
         """Row of each candidate when the attribute is a partition."""
-        if self.code_offsets is None:
-            return self.codes
+        return self.codes if self.code_offsets is None else self._kinds_of_lists
+
+    @cached_property
+    def _kinds_of_lists(self) -> NDArray[np.int32]:
         kinds = np.zeros(len(self.labelled), np.int32)
-        kinds[np.diff(self.code_offsets) > 0] = self.codes
+        kinds[self._sizes > 0] = self.codes
         return kinds
 
     @cached_property

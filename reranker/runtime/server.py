@@ -20,6 +20,7 @@ from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.admin import AdminServer
+from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.keys import read_seals
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
@@ -29,6 +30,7 @@ from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import SERVICE, RerankerServicer, handlers
 from reranker.service.wire import Gate, Wire
+from reranker.signals import Shelf
 
 # Leaving takes these on top of the drain delay and the grace. Newcomers are held, so that gRPC has no call left that it
 # knows of and we do not when it closes (it would cancel those), and so that clients hear of the closing before they
@@ -49,15 +51,17 @@ class CannotListen(RerankerError):
 class Server:
     """One server in this process; construction opens both ports, with health NOT_SERVING and every call UNAVAILABLE.
 
-    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies and bad keys.
+    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies and bad keys and `BadCatalog`.
     """
 
     def __init__(self, settings: Settings) -> None:
         book = PolicyBook.load(settings.policies)
         self._seals = _seals(settings)
+        self._shelf = _shelf(settings)
         self.settings = settings
         self.state = ServerState.STARTING
         self._metrics = Metrics()
+        self._watch = None if self._shelf is None else CatalogWatch(self._shelf, self._metrics)
         self._gate = Gate()
         self._health = Health()
         self._desk = PolicyDesk(book, _limits(settings))
@@ -81,14 +85,18 @@ class Server:
         return f"{self.settings.admin.rpartition(':')[0]}:{self._admin.port}" if self._admin else ""
 
     def warm_up(self) -> None:
-        """Compile every kernel, then let requests in."""
+        """Compile every kernel, read the catalog, then let requests in. Raises `BadCatalog` when it was damaged."""
         started = perf_counter()
         self.state = ServerState.WARMING
         engine.warm_up()
+        if self._shelf is not None:
+            self._shelf.check()
         if self.state is not ServerState.WARMING:
             return  # told to stop meanwhile
         self._metrics.policies_serve((policy.name, policy.revision) for policy in self._desk.book.policies())
         self._metrics.warmed_up(perf_counter() - started)
+        if self._watch is not None:
+            self._watch.start()
         self._metrics.set_ready(True)
         self._gate.open()
         self._health.set_ready(True)
@@ -106,6 +114,8 @@ class Server:
         even then: the interpreter would wait for it for as long as that takes.
         """
         self.state = ServerState.DRAINING
+        if self._watch is not None:
+            self._watch.close()
         self._health.set_ready(False)
         self._metrics.set_ready(False)
         time.sleep(self.settings.seconds_to_drain)
@@ -141,7 +151,7 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals)
+        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals, self._shelf)
         return Admission(handlers(servicer, wire), self._workers, settings.queue_length, observer)
 
     def _grpc_server(self) -> grpc.Server:
@@ -164,15 +174,22 @@ class Server:
 
 
 def check(settings: Settings) -> tuple[str, ...]:
-    """What a start would do without opening a port: read policies and keys, warm up. Returns the policies' names."""
+    """What a start would do without opening a port: read policies, keys and catalog, warm up. Returns the policies."""
     book = PolicyBook.load(settings.policies)
     _seals(settings)
+    shelf = _shelf(settings)
     engine.warm_up()
+    if shelf is not None:
+        shelf.check()
     return book.names()
 
 
 def _seals(settings: Settings) -> Seals:
     return PROCESS if settings.cursor_key_file is None else read_seals(settings.cursor_key_file)
+
+
+def _shelf(settings: Settings) -> Shelf | None:
+    return None if settings.catalog is None else Shelf(settings.catalog)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -93,6 +93,10 @@ class Settings:
     policies: Path | None = field(
         default=None, metadata=_read(_folder, "folder of policy files; without it one built-in policy serves")
     )
+    catalog: Path | None = field(
+        default=None,
+        metadata=_read(_folder, "folder of the item catalog; without it every request carries all of its columns"),
+    )
     cursor_key_file: Path | None = field(
         default=None,
         metadata=_read(_file, "file of the keys of cursors, one a line; without it cursors hold in one process alone"),

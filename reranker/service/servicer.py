@@ -13,42 +13,56 @@ from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
 from reranker.observability import Observer
 from reranker.policy import Policy
-from reranker.service.codec import DecodedRequest, decode_request, encode_slate
+from reranker.service.codec import DecodedRequest, decode_request, encode_slate, in_words_of_the_wire
 from reranker.service.errors import Failure, message_of
 from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.wire import Call, Wire
+from reranker.signals import Shelf
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
 
 
 class RerankerServicer:
-    """Answers messages; raises what `errors.failure_of` knows. `seals` open and seal the cursors of pages."""
+    """Answers messages; raises what `errors.failure_of` knows.
 
-    def __init__(self, desk: PolicyDesk, limits: Limits, observer: Observer, seals: Seals = PROCESS) -> None:
+    `seals` open and seal the cursors of pages; `shelf` has the item catalog, None where the server has none.
+    """
+
+    def __init__(
+        self, desk: PolicyDesk, limits: Limits, observer: Observer, seals: Seals = PROCESS, shelf: Shelf | None = None
+    ) -> None:
         self._desk = desk
         self._limits = limits
         self._observer = observer
         self._seals = seals
+        self._shelf = shelf
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
         decoded, policy = self._policy_and_input(request)
-        decode_end = perf_counter()
-        slate, trace = engine.rerank_traced(
-            decoded.candidates,
-            policy,
-            decoded.slate_size,
-            explain=request.explain,
-            context=decoded.context,
-            deadline=call.deadline,
-            seals=self._seals,
-        )
+        decode_end, lookup = perf_counter(), decoded.lookup
+        try:
+            slate, trace = engine.rerank_traced(
+                decoded.candidates,
+                policy,
+                decoded.slate_size,
+                explain=request.explain,
+                context=decoded.context,
+                deadline=call.deadline,
+                seals=self._seals,
+            )
+        except InvalidInput as error:
+            raise in_words_of_the_wire(error, request) from None
         encode_start = perf_counter()
         response = encode_slate(slate, request, self._limits)
+        response.catalog_version = lookup.version
+        response.notes.extend(lookup.notes)
         end = perf_counter()
-        stages = {"decode": decode_end - call.started, **trace.stages, "encode": end - encode_start}
+        stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
+        if lookup.version:
+            stages["signals"] = lookup.seconds
         _fill_timings(response.timings, stages, end - call.started)
         self._observer.slate_made(
             policy.name, len(decoded.candidates), slate, stages, request.request_id, refined=trace.refined
@@ -92,7 +106,8 @@ class RerankerServicer:
     def _policy_and_input(self, request: messages.RerankRequest) -> tuple[DecodedRequest, Policy]:
         """Both, or every violation of both at once."""
         found: list[Violation] = []
-        decoded = decode_request(request, self._limits, found)
+        catalog = None if self._shelf is None else self._shelf.catalog  # this one until the answer is made
+        decoded = decode_request(request, self._limits, found, catalog)
         try:
             policy = self._desk.policy_of(request)
         except InvalidInput as error:

@@ -13,10 +13,12 @@ from reranker.candidates import EmbeddingColumn
 from reranker.kernels.gate import Gate
 from reranker.kernels.jit import Kernel
 from reranker.kernels.rows import unit_rows
+from reranker.kernels.vectors import padded
 from reranker.strategies.aspects import Aspects
+from reranker.strategies.scratch import Scratch, borrow, give_back
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Problem:
     """What is maximised over candidates in upstream order.
 
@@ -45,19 +47,12 @@ class Problem:
         """(1 - diversity) x relevance."""
         return (1.0 - self.diversity) * self.relevance
 
-    def unit_rows(self, extra: int = 0, multiple: int = 1) -> tuple[NDArray[np.float32], int]:
-        """Rows whose dot products are similarities, upstream order, with `extra` free columns; and their dimension.
-
-        A row may be shorter than 1: the rest of it is the candidate's own direction, which adds to its similarity with
-        itself, always 1, and to no other. Rows of zeros follow until there is a `multiple` of so many.
-        """
+    @property
+    def dimension(self) -> int:
+        """Columns of a candidate's unit row."""
         assert self.embedding is not None
-        matrix, count = self.embedding.matrix, len(self.order)
-        dimension = matrix.shape[1] + (1 if self.shifted else 0)
-        rows = np.empty((count + -count % multiple, dimension + extra), np.float32)
-        rows[count:] = 0.0
-        unit_rows(matrix, self.embedding.norms, self.order, self.shifted, rows)
-        return rows, dimension
+        columns: int = self.embedding.matrix.shape[1]
+        return columns + int(self.shifted)
 
 
 class Strategy(ABC):
@@ -67,6 +62,7 @@ class Strategy(ABC):
     """
 
     kernel: ClassVar[Kernel[..., None]]
+    _scratch: Scratch
     drawn: bool = False
     """True when picks are drawn at random, with the problem's seed."""
 
@@ -111,12 +107,33 @@ class Strategy(ABC):
         return cls
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
+        self._scratch = borrow()
         self.problem = problem
         self.gate = gate
         self.bonus: NDArray[np.float64] | None = None
         self._kernel = self.kernel
         self._relevance = self._adjusted = problem.weighted_relevance()
         self._arguments: tuple[Any, ...] | None = None  # kept from call to call: slots may be filled one at a time
+
+    def __del__(self) -> None:
+        borrowed = self.__dict__.get("_scratch")  # a strategy around another one has none
+        if borrowed is not None:
+            give_back(borrowed)
+
+    def unit_rows(self, multiple: int = 1, beyond: int = 0) -> NDArray[np.float32]:
+        """Rows whose dot products are similarities, upstream order, padded with zeros to whole registers.
+
+        A row may be shorter than 1: the rest of it is the candidate's own direction, which adds to its similarity with
+        itself, always 1, and to no other. Rows of zeros follow until there is a `multiple` of so many, and `beyond`
+        more.
+        """
+        embedding, order = self.problem.embedding, self.problem.order
+        assert embedding is not None
+        count = len(order)
+        rows = self._scratch.singles("rows", count + -count % multiple + beyond, padded(self.problem.dimension))
+        rows[count:] = 0.0
+        unit_rows(embedding.matrix, embedding.norms, order, self.problem.shifted, rows)
+        return rows
 
     @property
     def work(self) -> int:

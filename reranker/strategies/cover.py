@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.cover import coverage_gains, first_bounds, select_cover
+from reranker.kernels.alike import all_beside_all
+from reranker.kernels.cover import ROOM, bounds_by_the_way, bounds_from_all, coverage_gains, select_cover
 from reranker.kernels.gate import Gate
+from reranker.kernels.pick import BLOCK
+from reranker.kernels.tiles import PANEL, TALL, TINY, roots_error
 from reranker.strategies.base import Problem, Strategy
 
 KEPT = 2048  # up to so many candidates all similarities are kept: 16 MiB; beyond, rows are made when they are asked for
-PARTS = 4  # of a gain, at most
+PARTS = 5  # of a gain, at most
 
 
 class CoverStrategy(Strategy):
@@ -35,7 +38,10 @@ class CoverStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count = len(problem.order)
-        rows, _ = problem.unit_rows(multiple=4)
+        panels = -(-count // PANEL)
+        self._span = max(2, -(-panels // PARTS)) * PANEL
+        self._parts = -(-panels * PANEL // self._span)
+        rows = self.unit_rows(multiple=PANEL, beyond=TALL)
         self._rows: tuple[Any, ...] = (
             rows,
             problem.embedding.matrix,
@@ -43,11 +49,6 @@ class CoverStrategy(Strategy):
             problem.order,
             problem.shifted,
         )
-        width = max(16, -(-count // (16 * PARTS)) * 16)
-        if -(-count // width) * width % 1024 == 0:
-            width += 16  # rows 4 KiB apart would share few lines of the cache
-        self._blocks, self._width = max(1, -(-count // width)), width
-        self._bounds: tuple[Any, ...] = (np.zeros((self._blocks + 1, count)), np.zeros((3, count), np.int32))
         self._coverage: tuple[Any, ...] | None = None
 
     @property
@@ -58,19 +59,35 @@ class CoverStrategy(Strategy):
 
     def _state(self) -> tuple[Any, ...]:
         coverage = self._prepared()
-        blocked = coverage[2].reshape(-1, self._blocks, self._width)
-        return self.problem.diversity, *self._bounds, blocked, *self._rows, *coverage
+        count = len(self.problem.order)
+        blocks = -(-count // BLOCK)
+        return (
+            self.problem.diversity, roots_error(self._span), self._bounds, np.full(blocks * BLOCK, -np.inf),
+            np.empty(blocks), np.zeros(count, np.int32), self._rough, np.empty(self._parts),
+            np.empty(count + ROOM + BLOCK, np.int32), self._shorts, *self._rows, *coverage,
+        )  # fmt: skip
 
     def _prepared(self) -> tuple[Any, ...]:
         """Similarities and bounds, made when a slot is free at all: a slate that is settled needs neither."""
         if self._coverage is None:
-            seen, size = self.problem.seen, self._blocks * self._width
+            seen, span, parts, rows = self.problem.seen, self._span, self._parts, self._rows[0]
+            count = len(self.problem.order)
+            size = count + -count % PANEL
             choices = bool((self.gate.forced < 0).any())
-            kept = choices and len(self.problem.order) <= KEPT
-            similarities = np.zeros((len(self._rows[0]) if kept else 4, size), np.float32)
+            kept = choices and count <= KEPT
+            similarities = self._scratch.singles("similarities", parts * (len(rows) if kept else 1), span)
+            self._shorts = self._scratch.shorts("shorts", *(similarities.shape if kept else (1, 1)))
+            self._bounds = self._scratch.doubles("bounds", parts + 1, count)
+            self._rough = np.full((3, size), TINY, np.float32)
             if choices:
-                first_bounds(seen, kept, similarities, self._bounds[0], *self._rows)
-            self._coverage = (seen, kept, similarities, np.zeros(size), np.zeros(1, np.int64))
+                panels = self._scratch.singles("panels", size // PANEL * rows.shape[1], PANEL)
+                lines = self._scratch.singles("lines", TALL, PANEL)
+                if kept:
+                    all_beside_all(seen, similarities, self._shorts, panels, lines, *self._rows)
+                    bounds_from_all(self._rough, self._shorts, self._bounds)
+                else:
+                    bounds_by_the_way(seen, span, lines, panels, self._bounds, rows)
+            self._coverage = (seen, kept, similarities, np.zeros(size), np.array([0, -1]))
         return self._coverage
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.dpp import CLAMP, SCAN_PIVOT, residual_variances, select_dpp, weigh
+from reranker.kernels.cholesky import SCAN_PIVOT
+from reranker.kernels.dpp import CLAMP, TINY, begin_dpp, residual_variances, select_dpp, weigh
 from reranker.kernels.gate import Gate
+from reranker.kernels.pick import BLOCK, MOST
+from reranker.kernels.vectors import padded
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp_window import WindowedDppStrategy
 from reranker.strategies.relevance import RelevanceStrategy
@@ -31,29 +34,44 @@ class DppStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count, slots = len(problem.order), problem.slots
-        self._rows, self._dimension = problem.unit_rows(extra=slots)
+        blocks = -(-count // BLOCK)
+        self._dimension = padded(problem.dimension)
+        width = self._dimension + padded(slots + 3)
+        scratch = self._scratch
+        self._rows = scratch.singles("rows", count, width)
         self._scan: tuple[Any, ...] = (
-            np.empty((slots, self._rows.shape[1]), np.float32),
-            np.ones(count, np.float32),
-            np.zeros(count, np.int32),
-            np.empty(count, np.float64),
-            np.zeros(1, np.int64),
+            scratch.singles("pivots", slots + 3, width),
+            scratch.singles("residual", count),
+            scratch.numbers("seen", count),
+            scratch.doubles("bound", blocks * BLOCK),
+            scratch.doubles("crest", blocks),
+            scratch.numbers("chain", 2),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (
-            np.empty(slots, np.float64),
-            np.empty((count, slots), np.float64),  # touched only for contenders, so most of its pages never exist
-            np.ones(count, np.float64),
-            np.zeros(count, np.int32),
+            scratch.doubles("own", count, width),  # written only for contenders
+            scratch.doubles("exact", slots, width),
+            scratch.doubles("variance", count),
+            scratch.numbers("done", count),
         )
-        self._worth = np.empty(count, np.float64)
-        self._weigh()
+        self._worth = scratch.doubles("worth", count)
+        self._contenders = scratch.numbers("contenders", count + MOST + BLOCK)
+        _, residual, seen, bound, crest, chain = self._scan
+        _, _, variance, done = self._exact
+        self._top, self._grow = begin_dpp(
+            self._adjusted, gate.taken, problem.diversity, residual, variance, self._worth, bound, crest, seen, done,
+            chain,
+        )  # fmt: skip
 
     def retract(self, slot: int) -> None:
         """Undo the pick of `slot`; no residual has seen it yet, as only later slots condition on it."""
-        _, residual, _, _, chain = self._scan
-        if float(residual[self.gate.picks[slot]]) >= SCAN_PIVOT:
+        pivots, residual, _, bound, crest, chain = self._scan
+        pick = self.gate.picks[slot]
+        if float(residual[pick]) >= SCAN_PIVOT:
             chain[0] -= 1
+            pivots[chain[0]] = 0.0
+        bound[pick] = max(self._worth[pick], TINY) * self._grow
+        crest[pick // BLOCK] = max(crest[pick // BLOCK], bound[pick])
         super().retract(slot)
 
     def adjust(self, bonus: NDArray[np.float64]) -> None:
@@ -62,22 +80,22 @@ class DppStrategy(Strategy):
         self._weigh()
 
     def _weigh(self) -> None:
-        _, residual, _, bound, _ = self._scan
+        _, residual, _, bound, crest, _ = self._scan
         _, _, variance, _ = self._exact
-        with np.errstate(over="ignore", under="ignore"):  # far below the top nothing is left of a worth
-            self._top, self._grow = weigh(
-                self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound
-            )
+        self._top, self._grow = weigh(
+            self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound, crest
+        )
 
     def _state(self) -> tuple[Any, ...]:
         return (
             self._worth, self._top, self.problem.diversity, self._grow, self._dimension, self.problem.shifted,
-            self._rows, *self._scan, *self._inputs, *self._exact,
+            self._rows, *self._scan, *self._inputs, *self._exact, self._contenders,
         )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
-        residual_variances(slot, self.problem.shifted, self.gate.picks, *self._inputs, *self._exact)
+        chain = (*self._inputs, self.problem.shifted, *self._exact)
+        residual_variances(slot, self._dimension, *chain)
         variance: NDArray[np.float64] = self._exact[2]
         return self._relevance, self.problem.diversity * np.log(np.maximum(variance, CLAMP))
 

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.kernels.mmr import nearest_similarities, select_mmr
+from reranker.kernels.mmr import bound_by_similarity, nearest_similarities, select_mmr
 from reranker.strategies.base import Problem, Strategy
+from reranker.strategies.compared import ComparedStrategy
 from reranker.strategies.mmr_window import WindowedMmrStrategy
 from reranker.strategies.relevance import RelevanceStrategy
 
 
-class MmrStrategy(Strategy):
+class MmrStrategy(ComparedStrategy):
     """Carbonell and Goldstein 1998, with the pinned normalisation (rule 1). O(U D), U <= N k compared pairs."""
 
     kernel = select_mmr
@@ -28,18 +29,26 @@ class MmrStrategy(Strategy):
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
-        assert problem.embedding is not None
-        count = len(problem.order)
-        rows, _ = problem.unit_rows()
-        self._scan: tuple[Any, ...] = (rows, np.zeros(count, np.float32), np.zeros(count, np.int32))
-        self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
-        self._exact: tuple[Any, ...] = (np.zeros(count), np.zeros(count, np.int32))
+        self._bound()
+
+    def retract(self, slot: int) -> None:
+        """Undo the pick of `slot`; nobody was compared with it yet."""
+        super().retract(slot)
+        self._bound()
+
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` to every utility in the slots to come."""
+        super().adjust(bonus)
+        self._bound()
+
+    def _bound(self) -> None:
+        bound_by_similarity(self._adjusted, self.problem.diversity, self._alike, *self._bounds)
 
     def _state(self) -> tuple[Any, ...]:
-        return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs, *self._exact
+        return self.problem.diversity, *self._compared, self._alike, self._exactly, *self._bounds, *self._room
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
-        nearest_similarities(slot, self.problem.shifted, self.gate.picks, *self._inputs, *self._exact)
-        nearest: NDArray[np.float64] = self._exact[0]
-        return self._relevance, -self.problem.diversity * np.minimum(nearest, 1.0)
+        shifted, _, _, _, *inputs = self._compared
+        nearest_similarities(slot, shifted, self._exactly, *inputs)
+        return self._relevance, -self.problem.diversity * np.minimum(self._exactly, 1.0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
 from reranker.kernels.mmr_window import nearest_in_window, select_mmr_window
+from reranker.kernels.vectors import padded
 from reranker.strategies.base import Problem, Strategy
 
 
@@ -23,15 +24,22 @@ class WindowedMmrStrategy(Strategy):
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
         assert problem.embedding is not None
-        count = len(problem.order)
-        rows, _ = problem.unit_rows()
-        ring = np.empty((count, self.reach), np.float32)
+        count, slots, width, scratch = len(problem.order), problem.slots, padded(problem.dimension), self._scratch
+        rows, chosen = scratch.singles("rows", count, width), scratch.singles("chosen", slots + 3, width)
+        ring = scratch.singles("ring", count, self.reach + 3)
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         largest, since = np.zeros(count), np.full(count, 2**31 - 1, np.int32)
-        self._scan: tuple[Any, ...] = (rows, ring, np.zeros(count, np.int32), largest, since)
+        self._scan: tuple[Any, ...] = (rows, chosen, ring, np.full(count, -1, np.int32), largest, since)
+
+    def retract(self, slot: int) -> None:
+        """Undo the pick of `slot`: steps of four must not see it."""
+        super().retract(slot)
+        self._scan[1][slot] = 0.0
 
     def _state(self) -> tuple[Any, ...]:
-        return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs
+        count = len(self._relevance)
+        room = self._scratch.numbers("contenders", count), self._scratch.doubles("nearest", count)
+        return self.problem.diversity, self.problem.shifted, *self._scan, *self._inputs, *room
 
     @property
     def reach(self) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.gate import Gate
-from reranker.kernels.msd import mean_distances, select_msd
-from reranker.strategies.base import Problem, Strategy
+from reranker.kernels.msd import bound_by_relevance, mean_distances, select_msd
+from reranker.strategies.base import Problem
+from reranker.strategies.compared import ComparedStrategy
 
 
-class MsdStrategy(Strategy):
+class MsdStrategy(ComparedStrategy):
     """Borodin, Lee and Ye 2012, with the mean in place of the sum, so that the knob means the same in every slot.
 
     The mean is over all picks, whatever the window. O(U D), U <= N k compared pairs.
@@ -22,23 +23,24 @@ class MsdStrategy(Strategy):
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
-        assert problem.embedding is not None
-        count = len(problem.order)
-        rows, _ = problem.unit_rows()
-        self._scan: tuple[Any, ...] = (rows, np.zeros(count), np.zeros(count, np.int32))
-        self._exact: tuple[Any, ...] = (
-            problem.embedding.matrix,
-            problem.embedding.norms,
-            problem.order,
-            np.zeros(count),
-            np.zeros(count, np.int32),
-        )
+        self._best_of_block = self._scratch.doubles("best_of_block", len(self._bounds[1]))
+        self._bound()
+
+    def adjust(self, bonus: NDArray[np.float64]) -> None:
+        """Add `bonus` to every utility in the slots to come."""
+        super().adjust(bonus)
+        self._bound()
+
+    def _bound(self) -> None:
+        bound_by_relevance(self._adjusted, self.problem.diversity, self._best_of_block)
 
     def _state(self) -> tuple[Any, ...]:
-        return self.problem.diversity, self.problem.shifted, *self._scan, *self._exact
+        sums = (self._alike, self._exactly, self._best_of_block)
+        return self.problem.diversity, *self._compared, *sums, *self._bounds, *self._room
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
+        shifted, _, _, _, *inputs = self._compared
         mean = np.empty(len(self._relevance))
-        mean_distances(slot, self.problem.shifted, self.gate.picks, mean, *self._exact)
+        mean_distances(slot, shifted, mean, self._exactly, *inputs)
         return self._relevance, self.problem.diversity * mean

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kernels.ranking import normalise
 from reranker.kernels.relevance import select_adjusted, select_relevance
 from reranker.strategies.base import Problem, Strategy
 
@@ -17,25 +18,19 @@ def normalised(scores: NDArray[np.float64], method: str) -> NDArray[np.float64]:
     zscore uses the population's deviation; rank is linear from 1 (the first) to 0 (the last), with the mean rank for
     equal scores; all-equal scores give 0 everywhere. Invariant to shift and to positive scale, except for "none". O(N).
     """
-    count = len(scores)
-    if count == 0 or method == "none":
+    if method == "none":
         return scores.copy()
-    if scores[0] == scores[-1]:
-        return np.zeros(count)
     if method == "rank":
         return _by_rank(scores)
-    # Halves, because the range of two finite scores may itself be infinite; the shift first, while it is exact.
-    below = scores * 0.5 - scores[-1] * 0.5
-    unit: NDArray[np.float64] = below / below[0]
-    if method == "minmax":
-        return unit
-    centred: NDArray[np.float64] = unit - unit.mean()
-    deviation = float(np.sqrt(np.mean(centred * centred)))
-    return centred / deviation
+    relevance = np.empty(len(scores))
+    normalise(scores, method == "zscore", relevance)
+    return relevance
 
 
 def _by_rank(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 for the first of falling scores, 0 for the last, and in between by the mean rank of equal ones."""
+    if not len(scores) or scores[0] == scores[-1]:
+        return np.zeros(len(scores))
     _, first, counts = np.unique(-scores, return_index=True, return_counts=True)
     ranks = np.repeat(first + (counts - 1) / 2.0, counts)
     relevance: NDArray[np.float64] = 1.0 - (ranks - ranks[0]) / (ranks[-1] - ranks[0])

@@ -28,7 +28,7 @@ class SampledDppStrategy(Strategy):
 
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
-        rows, dimension = problem.unit_rows()
+        rows, dimension = self.unit_rows(), problem.dimension
         self._rows = rows[:, :dimension].astype(np.float64)
         lengths = np.linalg.norm(self._rows, axis=1)
         self._alone = lengths == 0.0  # without an embedding: a direction of its own

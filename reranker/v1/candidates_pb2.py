@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1creranker/v1/candidates.proto\x12\x0breranker.v1\"\xab\x01\n\rCandidateList\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x14\n\x0citem_numbers\x18\x02 \x03(\x06\x12\x0e\n\x06scores\x18\x03 \x03(\x01\x12\x30\n\nembeddings\x18\x04 \x03(\x0b\x32\x1c.reranker.v1.EmbeddingColumn\x12\x30\n\nattributes\x18\x05 \x03(\x0b\x32\x1c.reranker.v1.AttributeColumn\"\x9d\x01\n\x0f\x45mbeddingColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\x12\x0f\n\x07\x66loat32\x18\x04 \x01(\x0c\x12\x0f\n\x07\x66loat16\x18\x05 \x01(\x0c\x12\x0c\n\x04int8\x18\x06 \x01(\x0c\x12\x13\n\x0bint8_scales\x18\x07 \x03(\x02\x12\x14\n\x0cmissing_rows\x18\x08 \x03(\r\"{\n\x0f\x41ttributeColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndictionary\x18\x02 \x03(\t\x12\r\n\x05\x63odes\x18\x03 \x03(\r\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12\x15\n\rprobabilities\x18\x05 \x03(\x02\x12\x0f\n\x07numbers\x18\x06 \x03(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1creranker/v1/candidates.proto\x12\x0breranker.v1\"\xdb\x01\n\rCandidateList\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x14\n\x0citem_numbers\x18\x02 \x03(\x06\x12\x0e\n\x06scores\x18\x03 \x03(\x01\x12\x30\n\nembeddings\x18\x04 \x03(\x0b\x32\x1c.reranker.v1.EmbeddingColumn\x12\x30\n\nattributes\x18\x05 \x03(\x0b\x32\x1c.reranker.v1.AttributeColumn\x12.\n\x07\x63\x61talog\x18\x06 \x01(\x0b\x32\x1d.reranker.v1.CatalogReference\":\n\x10\x43\x61talogReference\x12\x12\n\nembeddings\x18\x01 \x03(\t\x12\x12\n\nattributes\x18\x02 \x03(\t\"\x9d\x01\n\x0f\x45mbeddingColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\x12\x0f\n\x07\x66loat32\x18\x04 \x01(\x0c\x12\x0f\n\x07\x66loat16\x18\x05 \x01(\x0c\x12\x0c\n\x04int8\x18\x06 \x01(\x0c\x12\x13\n\x0bint8_scales\x18\x07 \x03(\x02\x12\x14\n\x0cmissing_rows\x18\x08 \x03(\r\"{\n\x0f\x41ttributeColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndictionary\x18\x02 \x03(\t\x12\r\n\x05\x63odes\x18\x03 \x03(\r\x12\x0f\n\x07offsets\x18\x04 \x03(\r\x12\x15\n\rprobabilities\x18\x05 \x03(\x02\x12\x0f\n\x07numbers\x18\x06 \x03(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reranker.v1.candidates_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CANDIDATELIST']._serialized_start=46
-  _globals['_CANDIDATELIST']._serialized_end=217
-  _globals['_EMBEDDINGCOLUMN']._serialized_start=220
-  _globals['_EMBEDDINGCOLUMN']._serialized_end=377
-  _globals['_ATTRIBUTECOLUMN']._serialized_start=379
-  _globals['_ATTRIBUTECOLUMN']._serialized_end=502
+  _globals['_CANDIDATELIST']._serialized_end=265
+  _globals['_CATALOGREFERENCE']._serialized_start=267
+  _globals['_CATALOGREFERENCE']._serialized_end=325
+  _globals['_EMBEDDINGCOLUMN']._serialized_start=328
+  _globals['_EMBEDDINGCOLUMN']._serialized_end=485
+  _globals['_ATTRIBUTECOLUMN']._serialized_start=487
+  _globals['_ATTRIBUTECOLUMN']._serialized_end=610
 # @@protoc_insertion_point(module_scope)

@@ -7,18 +7,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CandidateList(_message.Message):
-    __slots__ = ("item_ids", "item_numbers", "scores", "embeddings", "attributes")
+    __slots__ = ("item_ids", "item_numbers", "scores", "embeddings", "attributes", "catalog")
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     ITEM_NUMBERS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
     item_numbers: _containers.RepeatedScalarFieldContainer[int]
     scores: _containers.RepeatedScalarFieldContainer[float]
     embeddings: _containers.RepeatedCompositeFieldContainer[EmbeddingColumn]
     attributes: _containers.RepeatedCompositeFieldContainer[AttributeColumn]
-    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., embeddings: _Optional[_Iterable[_Union[EmbeddingColumn, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[AttributeColumn, _Mapping]]] = ...) -> None: ...
+    catalog: CatalogReference
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., embeddings: _Optional[_Iterable[_Union[EmbeddingColumn, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[AttributeColumn, _Mapping]]] = ..., catalog: _Optional[_Union[CatalogReference, _Mapping]] = ...) -> None: ...
+
+class CatalogReference(_message.Message):
+    __slots__ = ("embeddings", "attributes")
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    embeddings: _containers.RepeatedScalarFieldContainer[str]
+    attributes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, embeddings: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EmbeddingColumn(_message.Message):
     __slots__ = ("name", "dimension", "values", "float32", "float16", "int8", "int8_scales", "missing_rows")

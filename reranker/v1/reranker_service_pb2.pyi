@@ -111,7 +111,7 @@ class RelevanceFloor(_message.Message):
     def __init__(self, required: _Optional[float] = ..., diversity: _Optional[float] = ..., best_retained: _Optional[float] = ...) -> None: ...
 
 class RerankResponse(_message.Message):
-    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes", "relevance_floor")
+    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes", "relevance_floor", "catalog_version")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class RerankResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     RELEVANCE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     positions: _containers.RepeatedScalarFieldContainer[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -152,7 +153,8 @@ class RerankResponse(_message.Message):
     cursor: bytes
     notes: _containers.RepeatedScalarFieldContainer[str]
     relevance_floor: RelevanceFloor
-    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ..., relevance_floor: _Optional[_Union[RelevanceFloor, _Mapping]] = ...) -> None: ...
+    catalog_version: str
+    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ..., relevance_floor: _Optional[_Union[RelevanceFloor, _Mapping]] = ..., catalog_version: _Optional[str] = ...) -> None: ...
 
 class RerankStreamRequest(_message.Message):
     __slots__ = ("request",)

@@ -225,7 +225,7 @@ def test_help_says_what_the_exit_codes_mean(command: list[str], capsys: pytest.C
     assert left.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "Exit codes: 0 done; 1 something that nobody foresaw; 2 a mistake" in text
-    assert "3, of check-policy alone, a hard bound does not hold" in text
+    assert "3, of check-policy, a hard bound does not hold" in text
 
 
 def test_compiling_is_announced_once(capsys: pytest.CaptureFixture[str]) -> None:

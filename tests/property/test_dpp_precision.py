@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates
 from reranker.engine import rerank
-from reranker.kernels.dpp import CLAMP, SCAN_ERROR, scan_refresh
+from reranker.kernels.cholesky import scan_step
+from reranker.kernels.dpp import CLAMP, SCAN_ERROR
+from reranker.kernels.rows import begin_row
 from reranker.policy import Policy
 from reranker.quotas.budget import Budget
 from reranker.quotas.planner import plan_quotas
@@ -144,7 +146,7 @@ def scan_error(rows: NDArray[np.float32], relevance: Floats, slots: int, diversi
     order = np.arange(count, dtype=np.int32)
     strategy = DppStrategy(Problem(relevance, diversity, embedding, order, shifted, slots), gate)
     state: Any = strategy._scan
-    pivots, residual, seen, _, chain = state
+    pivots, residual, seen, *_, chain = state
     exact = Residuals.of(rows, shifted)
     for slot in range(slots):
         before = int(chain[0])
@@ -152,7 +154,9 @@ def scan_error(rows: NDArray[np.float32], relevance: Floats, slots: int, diversi
         if chain[0] > before:
             exact.condition_on(int(gate.picks[slot]))
     for i in range(count):
-        scan_refresh(i, int(chain[0]), strategy._dimension, -1.0, strategy._rows, pivots, residual, seen)
+        begin_row(i, embedding.matrix, embedding.norms, order, shifted, strategy._rows, seen)
+        while seen[i] < chain[0]:
+            scan_step(i, int(chain[0]), strategy._dimension, strategy._rows, pivots, residual, seen)
     return float(np.abs(residual - exact.variances()).max())
 
 

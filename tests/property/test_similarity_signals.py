@@ -13,8 +13,7 @@ from reranker.candidates import Candidates, LabelProbabilities
 from reranker.engine.features import MOST_LEVELS
 from reranker.engine.mix import compared
 from reranker.errors import InvalidInput
-from reranker.kernels.mmr import nearest_similarities
-from reranker.kernels.rows import unit_rows
+from reranker.kernels.rows import unit_rows, write_unit_row
 from reranker.policy import Policy
 from reranker.policy.compile import compiled
 from tests.property.test_against_referees import check_lower, lower_case
@@ -36,12 +35,11 @@ def similarities(policy: dict[str, Any], candidates: Candidates) -> tuple[Floats
     if column is None:
         return np.eye(count), np.eye(count)
     order = np.arange(count, dtype=np.int32)
-    exact = np.empty((count, count))
-    for j in range(count):
-        nearest = np.full(count, -2.0)
-        pick = np.array([j], np.int32)
-        nearest_similarities(1, shifted, pick, column.matrix, column.norms, order, nearest, np.zeros(count, np.int32))
-        exact[:, j] = nearest
+    own = np.empty((count, column.matrix.shape[1] + shifted))
+    for i in range(count):
+        write_unit_row(i, i, column.matrix, column.norms, shifted, own)
+    exact = own @ own.T
+    np.fill_diagonal(exact, 1.0)  # no candidate is ever compared with itself
     rows = np.empty((count, column.matrix.shape[1] + shifted), np.float32)
     unit_rows(column.matrix, column.norms, order, shifted, rows)
     scanned = (rows @ rows.T).astype(np.float64)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, attribute_text, list_duplicates, list_rows, probability_column
 from reranker.errors import Violation
+from reranker.kernels.door import copy_codes
 from reranker.service.codec.arrays import check_texts, repeated
 from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
@@ -74,11 +75,13 @@ def _one_value(
     if len(codes) != count:
         found.append(Violation(f"{path}.codes", f"must be one per candidate: {count}, are {len(codes)}"))
         return None
-    beyond = codes > len(dictionary)
-    if beyond.any():
-        list_rows(f"{path}.codes", beyond, _code_rule(dictionary), found)
+    own, used = np.empty(count, np.int32), np.zeros(len(dictionary) + 1, bool)
+    carried = copy_codes(codes, own, used)
+    if carried < 0:
+        list_rows(f"{path}.codes", codes > len(dictionary), _code_rule(dictionary), found)
         return None
-    return _without_unused(AttributeColumn(dictionary, codes.astype(np.int32)))
+    column = AttributeColumn(dictionary, own)
+    return column if carried == len(dictionary) else _without_unused(column)
 
 
 def _several_values(

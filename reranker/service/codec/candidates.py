@@ -10,6 +10,7 @@ from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
 from reranker.errors import Violation
 from reranker.service.codec.arrays import check_texts, repeated
 from reranker.service.codec.attributes import decode_attributes
+from reranker.service.codec.catalog import Lookup, are_known
 from reranker.service.codec.embeddings import decode_embeddings
 from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
@@ -19,12 +20,17 @@ UNREAD = Candidates.from_columns([], np.zeros(0), {}, {})
 
 
 def decode_candidates(
-    message: candidates_pb2.CandidateList, limits: Limits, found: list[Violation], *, scored: bool = True
+    message: candidates_pb2.CandidateList,
+    limits: Limits,
+    found: list[Violation],
+    *,
+    lookup: Lookup | None = None,
+    scored: bool = True,
 ) -> Candidates:
     """The list's columns, checked; violations are added to `found`, and then the result must not be used.
 
-    Where the list is not `scored`, scores may be left out (they are 0 then) and ids may repeat. Gives `UNREAD` when the
-    ids cannot be read.
+    Columns by reference come from the catalog of `lookup`. Where the list is not `scored`, scores may be left out (they
+    are 0 then) and ids may repeat. Gives `UNREAD` when the ids cannot be read.
     """
     if message.item_ids and message.item_numbers:
         found.append(Violation("candidates", "exactly one of item_ids and item_numbers must be filled, both are"))
@@ -36,13 +42,19 @@ def decode_candidates(
         found.append(Violation(f"candidates.{form}", reason))
         return UNREAD
     texts = list(message.item_ids)
-    check_texts("candidates.item_ids", texts, limits.text_length, found)
     ids: Sequence[Id] = texts or list(message.item_numbers)
-    if scored:  # the same item may have been shown twice
-        list_duplicates(f"candidates.{form}", ids, found)
+    lookup = lookup or Lookup(None)
+    rows = lookup.rows(message, ids, found) if message.HasField("catalog") else None
+    if rows is None or not are_known(rows, once=scored):  # what the catalog has was checked when it was built
+        check_texts("candidates.item_ids", texts, limits.text_length, found)
+        if scored:  # else the same item may have been shown twice
+            list_duplicates(f"candidates.{form}", ids, found)
     scores = np.zeros(count)
     if scored or message.scores:
         scores = checked_scores(repeated(message.scores, np.float64), count, found)
     embeddings = decode_embeddings(message, count, limits, found)
     attributes = decode_attributes(message, count, limits, found)
-    return Candidates.from_columns(ids, scores, embeddings, attributes)
+    candidates = Candidates.from_columns(ids, scores, embeddings, attributes)
+    if not message.HasField("catalog"):
+        return candidates
+    return lookup.join(message, candidates, rows, limits, found)

@@ -6,6 +6,7 @@ from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
 from reranker.service.codec.arrays import check_texts
+from reranker.service.codec.catalog import Lookup
 from reranker.service.codec.fixed import decode_fixed
 from reranker.service.codec.recent import decode_recent
 from reranker.service.limits import Limits
@@ -15,7 +16,11 @@ _TEXTS = ("surface", "language", "country", "intent", "unit")
 
 
 def decode_context(
-    message: reranker_service_pb2.RerankRequest, candidates: Candidates | None, limits: Limits, found: list[Violation]
+    message: reranker_service_pb2.RerankRequest,
+    candidates: Candidates | None,
+    limits: Limits,
+    found: list[Violation],
+    lookup: Lookup,
 ) -> Context:
     """The request's context with the overriding seed, if any.
 
@@ -24,25 +29,21 @@ def decode_context(
     """
     sent = message.context
     ids = None if candidates is None else candidates.ids
-    too_long = f"must have at most {limits.text_length} characters"
-    found += [
-        Violation(f"context.{word}", too_long) for word in _TEXTS if len(getattr(sent, word)) > limits.text_length
-    ]
+    texts = {word: getattr(sent, word) for word in _TEXTS}  # read once: every look at a text makes it anew
+    if max(map(len, texts.values())) > limits.text_length:
+        too_long = f"must have at most {limits.text_length} characters"
+        found += [Violation(f"context.{word}", too_long) for word in _TEXTS if len(texts[word]) > limits.text_length]
     seed = sent.seed if sent.HasField("seed") else None
     if message.overrides.HasField("seed"):
         seed = message.overrides.seed
     try:
         return Context(
-            surface=sent.surface,
-            language=sent.language,
-            country=sent.country,
-            intent=sent.intent,
-            unit=sent.unit,
-            recent=decode_recent(message, candidates, limits, found) if sent.HasField("recent") else (),
+            **texts,
+            recent=decode_recent(message, candidates, limits, found, lookup) if sent.HasField("recent") else (),
             cursor=_cursor(sent, limits, found),
-            refinement=_refinement(sent, limits, found),
+            refinement=_refinement(sent, limits, found) if sent.refinement else {},
             fixed=decode_fixed(message, ids, limits, found) if sent.fixed else {},
-            targets=_targets(sent, limits, found),
+            targets=_targets(sent, limits, found) if sent.targets else {},
             without_profiling=sent.without_profiling,
             seed=seed,
         )

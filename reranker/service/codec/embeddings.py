@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
 from reranker.errors import Violation
-from reranker.kernels.rows import row_norms
+from reranker.kernels.door import measure_rows
 from reranker.service.codec.arrays import repeated
 from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
@@ -116,12 +116,14 @@ def _missing_rows(
 def _checked(
     path: str, matrix: NDArray[np.float32], missing: NDArray[np.uint32] | None, found: list[Violation]
 ) -> EmbeddingColumn:
-    norms = row_norms(matrix)
+    norms = np.empty(len(matrix))
+    zeros = measure_rows(matrix, norms)
     if missing is not None:
         norms[missing] = 0.0
-    if not np.isfinite(norms).all():
+        zeros = -1
+    if zeros < 0 and not np.isfinite(norms).all():
         _list_numbers(path, matrix, norms, found)
-    return EmbeddingColumn(matrix, norms)
+    return EmbeddingColumn(matrix, norms, zeros)
 
 
 def _list_numbers(path: str, matrix: NDArray[np.float32], norms: NDArray[np.float64], found: list[Violation]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reranker.candidates import Candidates, Id
 from reranker.errors import Violation
 from reranker.service.codec.candidates import UNREAD, decode_candidates
+from reranker.service.codec.catalog import Lookup
 from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2, reranker_service_pb2
 
@@ -19,6 +20,7 @@ def decode_recent(
     candidates: Candidates | None,
     limits: Limits,
     found: list[Violation],
+    lookup: Lookup,
 ) -> Candidates | Sequence[Id]:
     """The items with their signals, or their ids where they came without any; violations are added to `found`.
 
@@ -26,7 +28,7 @@ def decode_recent(
     """
     sent = message.context.recent
     own: list[Violation] = []
-    recent = decode_candidates(sent, replace(limits, candidates=limits.recent), own, scored=False)
+    recent = decode_candidates(sent, replace(limits, candidates=limits.recent), own, lookup=lookup, scored=False)
     found += map(_placed, own)
     if recent is UNREAD or candidates is None:
         return ()
@@ -34,7 +36,9 @@ def decode_recent(
         given, wanted = ("item_numbers", "item_ids") if sent.item_numbers else ("item_ids", "item_numbers")
         found.append(Violation(f"{_PATH}.{given}", f"must be given as {wanted}, as the candidates' ids are"))
     _compare_dimensions(sent, candidates, found)
-    return recent if sent.embeddings or sent.attributes else recent.ids
+    if recent.unknown is not None and recent.unknown.any():
+        lookup.notes.append(f"recently shown items that are not in the catalog: {int(recent.unknown.sum())}")
+    return recent if sent.embeddings or sent.attributes or sent.HasField("catalog") else recent.ids
 
 
 def _compare_dimensions(sent: candidates_pb2.CandidateList, candidates: Candidates, found: list[Violation]) -> None:

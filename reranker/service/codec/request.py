@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from reranker.candidates import Candidates
 from reranker.context import Context
-from reranker.errors import Violation
+from reranker.errors import InvalidInput, Violation
 from reranker.service.codec.candidates import UNREAD, decode_candidates
+from reranker.service.codec.catalog import Lookup
 from reranker.service.codec.context import decode_context
 from reranker.service.limits import Limits
+from reranker.signals import Catalog
 from reranker.v1 import reranker_service_pb2
 
 
@@ -20,13 +22,18 @@ class DecodedRequest:
     candidates: Candidates
     context: Context
     slate_size: int
+    lookup: Lookup
 
 
 def decode_request(
-    message: reranker_service_pb2.RerankRequest, limits: Limits, found: list[Violation]
+    message: reranker_service_pb2.RerankRequest,
+    limits: Limits,
+    found: list[Violation],
+    catalog: Catalog | None = None,
 ) -> DecodedRequest:
     """Candidates, context and slate size; violations are added to `found`, and then the result must not be used.
 
+    `catalog` is the version that the whole of the request looks things up in, None where the server has none.
     Complexity O(message); nothing loops over candidates in Python except what names a violation.
     """
     if len(message.request_id) > limits.text_length:
@@ -34,7 +41,17 @@ def decode_request(
     if not 0 <= message.slate_size <= limits.slate_size:
         reason = f"must be from 0 to {limits.slate_size}, is {message.slate_size}"
         found.append(Violation("slate_size", reason))
-    candidates = decode_candidates(message.candidates, limits, found)
+    lookup = Lookup(catalog)
+    candidates = decode_candidates(message.candidates, limits, found, lookup=lookup)
     known = None if candidates is UNREAD else candidates  # a list that was not read can not be searched
-    context = decode_context(message, known, limits, found)
-    return DecodedRequest(candidates, context, message.slate_size)
+    context = decode_context(message, known, limits, found, lookup)
+    return DecodedRequest(candidates, context, message.slate_size, lookup)
+
+
+def in_words_of_the_wire(error: InvalidInput, message: reranker_service_pb2.RerankRequest) -> InvalidInput:
+    """What the engine found wrong with ids, by the field that they came in."""
+    form = "item_numbers" if message.candidates.item_numbers else "item_ids"
+    return InvalidInput(
+        Violation(violation.path.replace("candidates.ids", f"candidates.{form}", 1), violation.reason)
+        for violation in error.violations
+    )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reranker.kernels.tiles import PANEL
 from reranker.strategies import cover
 from reranker.strategies.cover import CoverStrategy
 from tests.reference.bare_strategies import bare, falling, hard_rows, open_gate
@@ -23,9 +24,15 @@ def made(rows: Rows, shifted: bool = False, seen: int = 0) -> CoverStrategy:
 
 
 def kept(rows: Rows, shifted: bool = False, seen: int = 0) -> NDArray[np.float32]:
-    table: NDArray[np.float32] = made(rows, shifted, seen)._prepared()[2]
-    assert not table[:, len(rows) :].any()
-    return table[: len(rows), : len(rows)]
+    """All similarities in one table; the strategy has them a part of the list at a time, in memory that it borrows."""
+    strategy = made(rows, shifted, seen)
+    count, stride = len(rows), len(strategy._rows[0])
+    table = strategy._prepared()[2]
+    parts = [table[start : start + count] for start in range(0, len(table), stride)]
+    size = count + -count % PANEL
+    whole = np.concatenate(parts, axis=1)[:, :size]
+    assert not whole[:, count:].any()
+    return whole[:, :count].copy()
 
 
 @pytest.mark.parametrize("shifted", [False, True])
@@ -97,5 +104,5 @@ def test_a_settled_slate_compares_nothing_in_advance() -> None:
     gates[1].forced[:] = gates[0].picks
     settled.select(0, 5)
     assert isinstance(settled, CoverStrategy)
-    assert len(settled._prepared()[2]) == 4
+    assert len(settled._prepared()[2]) == settled._parts  # room for one candidate's
     np.testing.assert_allclose(gates[1].gains, gates[0].gains, atol=1e-5)

@@ -29,10 +29,10 @@ FIRST_GAIN = """
 import numpy as np
 from reranker.candidates import Candidates
 from reranker.engine import rerank
-from reranker.kernels import jit
+from reranker.kernels import cache
 from reranker.policy import Policy
 policy = Policy.from_dict({"name": "x", "objective": {"strategy": "relevance"}})
-print(jit.source_key(), rerank(Candidates([1, 2], [2.0, 1.0]), policy, 1).gains[0])
+print(cache.source_key(), rerank(Candidates([1, 2], [2.0, 1.0]), policy, 1).gains[0])
 """
 
 
@@ -67,7 +67,7 @@ def test_an_edited_helper_reaches_callers_that_are_cached(tmp_path: Path) -> Non
     assert float(new_gain) == float(gain) + 64.0
 
 
-CACHE_ROOT = "from reranker.kernels import jit\nprint(jit._ROOT)"
+CACHE_ROOT = "from reranker.kernels import cache\nprint(cache._ROOT)"
 ROW_NORMS = (
     "import numpy as np\nfrom reranker.kernels.rows import row_norms\nprint(row_norms(np.eye(2, dtype='f4'))[0])"
 )
@@ -92,6 +92,35 @@ def test_a_read_only_folder_falls_back_too(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     assert run(CACHE_ROOT, PACKAGE.parent, RERANKER_CACHE_DIR=locked, TMPDIR=tmp_path) != [str(locked)]
+
+
+@needs_compiler
+def test_a_warm_cache_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    """As in a container whose file system is read-only: copied where something can be written, else read in place."""
+    baked, nowhere = tmp_path / "baked", tmp_path / f"diversity-reranker-{os.getuid()}"
+    assert run(ROW_NORMS, PACKAGE.parent, RERANKER_CACHE_DIR=baked) == ["1.0"]
+    nowhere.write_text("a file, so nothing can be written below it")
+    read = (
+        "from reranker.kernels import cache\n"
+        f"cache._writable = lambda root: str(root) != {str(baked)!r} and root.is_dir()\n"
+        "cache._ROOT, cache._GROWS = cache._root()\n"
+    )
+    count = (
+        "from numba.core import event\nwith event.install_recorder('numba:compile') as seen:\n    row_norms.compile()\n"
+        "print(cache._ROOT, cache._GROWS, len(seen.buffer))"
+    )
+    code = read + "from reranker.kernels.rows import row_norms\n" + count
+    where = {"RERANKER_CACHE_DIR": baked, "TMPDIR": tmp_path}
+    assert run(code, PACKAGE.parent, **where) == [str(baked), "False", "0"]
+    nowhere.unlink()
+    nowhere.mkdir()
+    copied = tmp_path / f"diversity-reranker-{os.getuid()}"
+    assert run(code, PACKAGE.parent, **where) == [str(copied), "True", "0"]
+    assert compiled_files(copied) == compiled_files(baked)
+    os.chmod(baked, 0o777)
+    nowhere.rename(tmp_path / "elsewhere")
+    nowhere.write_text("a file")
+    assert run(code, PACKAGE.parent, **where)[:2] == ["None", "False"], "who may write there could have written that"
 
 
 def test_with_nowhere_to_write_kernels_still_run(tmp_path: Path) -> None:

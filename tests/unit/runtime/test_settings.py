@@ -25,6 +25,7 @@ def test_a_flag_wins_over_its_variable_and_that_over_the_default(tmp_path: Path)
     assert parse(RERANKER_WORKER_THREADS="3").worker_threads == 3
     assert parse("--worker-threads", "5", RERANKER_WORKER_THREADS="3").worker_threads == 5
     assert parse(RERANKER_POLICIES=str(tmp_path)).policies == tmp_path
+    assert parse("--catalog", str(tmp_path)).catalog == parse(RERANKER_CATALOG=str(tmp_path)).catalog == tmp_path
     (key_file := tmp_path / "keys").write_text("never read here")
     assert parse(RERANKER_CURSOR_KEY_FILE=str(key_file)).cursor_key_file == key_file
     assert parse("--cursor-key-file", "", RERANKER_CURSOR_KEY_FILE=str(key_file)).cursor_key_file is None

@@ -1,0 +1,83 @@
+"""Large arrays that one selection fills and the next one fills again.
+
+Memory fresh from the system costs a page fault every 4 KiB, more than the work on it. A strategy therefore borrows a
+`Scratch` for as long as it lives; what was borrowed holds whatever the last one left, and nothing that outlives the
+strategy may look into it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KEPT_BYTES = 64 * 2**20  # of one scratch; what one huge request took is given back
+_KEPT = 16  # scratches, as many as there may be selections at once in a busy process
+_ALIGNMENT = 64
+
+_Key: TypeAlias = tuple[str, type[np.generic]]
+
+
+class Scratch:
+    """Named arrays, each in a buffer that grows with the largest request so far."""
+
+    __slots__ = ("_arrays", "_buffers")
+
+    def __init__(self) -> None:
+        self._buffers: dict[_Key, NDArray[np.uint8]] = {}
+        self._arrays: dict[_Key, NDArray[Any]] = {}
+
+    def singles(self, name: str, *shape: int) -> NDArray[np.float32]:
+        """Uninitialised float32, on the border of a cache line."""
+        return self._array(name, np.float32, shape)
+
+    def doubles(self, name: str, *shape: int) -> NDArray[np.float64]:
+        """Uninitialised float64, likewise."""
+        return self._array(name, np.float64, shape)
+
+    def numbers(self, name: str, *shape: int) -> NDArray[np.int32]:
+        """Uninitialised int32, likewise."""
+        return self._array(name, np.int32, shape)
+
+    def shorts(self, name: str, *shape: int) -> NDArray[np.uint16]:
+        """Uninitialised uint16, likewise."""
+        return self._array(name, np.uint16, shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return sum(map(len, self._buffers.values()))
+
+    def _array(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        known = self._arrays.get((name, dtype))
+        if known is None or known.shape != shape:
+            flat = self._bytes((name, dtype), math.prod(shape) * np.dtype(dtype).itemsize)
+            known = self._arrays[name, dtype] = flat.view(dtype).reshape(shape)
+        return known
+
+    def _bytes(self, key: _Key, size: int) -> NDArray[np.uint8]:
+        known = self._buffers.get(key)
+        if known is None or len(known) < size:
+            raw = np.empty(size + _ALIGNMENT, np.uint8)
+            start = -raw.ctypes.data % _ALIGNMENT
+            known = self._buffers[key] = raw[start : start + size]
+        return known[:size]
+
+
+_free: list[Scratch] = []
+
+
+def borrow() -> Scratch:
+    """One that nobody else has; lists are safe to share between threads, one operation at a time."""
+    try:
+        return _free.pop()
+    except IndexError:
+        return Scratch()
+
+
+def give_back(scratch: Scratch) -> None:
+    """Let the next selection have it."""
+    if len(_free) < _KEPT and scratch.size <= _KEPT_BYTES:
+        _free.append(scratch)
