@@ -246,7 +246,7 @@ def select_cover(
     in its last row their sums; `bound` what they make of the utility, `crest` the largest by block (both made anew in
     every call); `turn_of` (N,) the part that comes next: the stalest has fallen the most. `wrong` is what a sum of
     float32 roots may be off by, as a share; `rough` (3, list) TINY, and room for the coverage in float32, plain and
-    times SHARE; `before` (parts,) and `contenders` (N + ROOM + BLOCK) are room. `shorts` are `similarities` in 16 bits.
+    times SHARE; `before` (parts,) and `contenders` (N + ROOM + BLOCK) are room; `shorts` are `similarities` in 16 bits.
     A pick enters the coverage when the next slot begins. O(N) for each gain worked out, O(N D) where similarities are
     not kept.
     """

@@ -220,6 +220,7 @@ def select_dpp(
     """
     count = len(relevance)
     batch = contenders[count:]
+    floor = diversity * np.log(CLAMP)  # what is left of an item's diversity once the rank is exhausted
     for slot in range(first, last):
         pick = forced[slot]
         if pick < 0:
@@ -279,24 +280,32 @@ def select_dpp(
                     i = contenders[c]
                     if bound[i] < low:
                         continue
-                    d2 = exact_residual(
-                        i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
-                    )
-                    utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
-                    key = np.exp((utility - top) / diversity)
-                    bound[i] = min(bound[i], max(key, TINY) * grow)
+                    utility = floor
+                    if variance[i] > CLAMP:
+                        d2 = exact_residual(
+                            i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                        )
+                        utility = diversity * np.log(max(d2, CLAMP))
+                    utility = resolve(relevance[i] + utility)
+                    if variance[i] > CLAMP:
+                        bound[i] = min(bound[i], max(np.exp((utility - top) / diversity), TINY) * grow)
+                    else:
+                        bound[i] = min(bound[i], most(0.0, worth[i], grow))
                     if utility > best or (utility == best and i < pick):
                         best = utility
-                        low = key / grow
+                        low = np.exp((utility - top) / diversity) / grow
                         pick = i
             for c in range(found if complete else 0):
                 i = contenders[c]
                 if bound[i] < low:
                     continue
-                d2 = exact_residual(
-                    i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
-                )
-                utility = resolve(relevance[i] + diversity * np.log(max(d2, CLAMP)))
+                utility = floor
+                if variance[i] > CLAMP:
+                    d2 = exact_residual(
+                        i, slot, dimension, matrix, norms, order, shifted, own, exact, variance, done, CLAMP
+                    )
+                    utility = diversity * np.log(max(d2, CLAMP))
+                utility = resolve(relevance[i] + utility)
                 if utility > best or (utility == best and i < pick):
                     best = utility
                     pick = i

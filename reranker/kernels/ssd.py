@@ -24,6 +24,8 @@ from reranker.kernels.vectors import dot_four, first_bit, survey
 
 SCAN_ERROR = 1e-4  # bound on the float32 error of what is left; tests/property find a tenth of it
 _SLACK = 1e-9
+_NOTHING = 1e-20  # of it the root is less than a tenth of the grid of utilities
+_SPENT = np.float32(-1.0)  # as what is left in float32: float64 found nothing
 
 # Entries of `state`.
 ABSORBED, REACH, SINCE, SECOND, EAGER = 0, 1, 2, 3, 4
@@ -125,7 +127,8 @@ def _catch_up(
 @inner
 def _bound(value: float, diversity: float, left: np.float32) -> float:
     """The largest utility that what is left in float32 leaves possible."""
-    return value + diversity * np.float64(np.sqrt(min(left + np.float32(SCAN_ERROR), np.float32(1.0)))) + _SLACK
+    within = max(min(left + np.float32(SCAN_ERROR), np.float32(1.0)), np.float32(0.0))
+    return value + diversity * np.float64(np.sqrt(within)) + _SLACK
 
 
 @kernel(
@@ -268,7 +271,11 @@ def select_ssd(
                 i = contenders[c]
                 if bound[i] < low:
                     continue
-                rest = left_over(i, length, dimension, matrix, norms, order, shifted, bases, row)
+                rest = 0.0
+                if left[i] > _SPENT:
+                    rest = left_over(i, length, dimension, matrix, norms, order, shifted, bases, row)
+                    if most >= len(forced) and rest < _NOTHING:  # no base ever leaves, so nothing will be left again
+                        left[i] = 2.0 * _SPENT
                 utility = resolve(relevance[i] + diversity * np.sqrt(rest))
                 if utility > best or (utility == best and i < pick):
                     best = utility

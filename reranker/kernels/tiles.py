@@ -127,10 +127,13 @@ def _typed_panel(_: Any, rows: Any, i: Any, panels: Any, p: Any, width: Any, out
 
 
 def _panel_in_numpy(rows: Rows, i: int, panels: Rows, p: int, width: int, out: Rows, o: int, j: int) -> np.float32:
-    """The same without a compiler: as many products of the same shape, so that their order is the same too."""
+    """The same without a compiler, number by number, so that the order of every sum is the same too."""
     sums = np.zeros((TALL, PANEL), np.float32)
-    for k in range(width):
-        sums += rows[i : i + TALL, k, None] * panels[p + k]
+    for start in range(0, width, CHUNK):
+        chunk = np.zeros((TALL, PANEL), np.float32)
+        for k in range(start, min(start + CHUNK, width)):
+            chunk += rows[i : i + TALL, k, None] * panels[p + k]
+        sums += chunk
     out[o : o + TALL, j : j + PANEL] = sums
     return np.float32(np.abs(sums).min())
 

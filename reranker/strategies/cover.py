@@ -14,7 +14,7 @@ from reranker.kernels.pick import BLOCK
 from reranker.kernels.tiles import PANEL, TALL, TINY, roots_error
 from reranker.strategies.base import Problem, Strategy
 
-KEPT = 2048  # up to so many candidates all similarities are kept: 16 MiB; beyond, rows are made when they are asked for
+KEPT = 2048  # up to so many candidates all similarities are kept, 24 MiB; beyond, rows are made when they are asked for
 PARTS = 5  # of a gain, at most
 
 
