@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from reranker.errors import InvalidInput, Violation
@@ -28,6 +29,12 @@ def add_command(commands: Any, epilog: str) -> None:
     warm.set_defaults(run=_warm)
 
 
+def _let_others_read(folder: Path) -> None:
+    """Servers may run as somebody else than who builds an image."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def _warm(options: argparse.Namespace) -> int:
     if options.folder:
         os.environ["RERANKER_CACHE_DIR"] = options.folder
@@ -35,7 +42,7 @@ def _warm(options: argparse.Namespace) -> int:
 
     where = cache.folder()
     if where is None or not cache.is_cached() or (options.folder and not where.is_relative_to(options.folder)):
-        reason = "cannot be written to by this user: name another folder, or make it writable"
+        reason = "cannot be written to by this user alone: name another folder, or make it so (chmod u+w,go-w)"
         raise InvalidInput([Violation("--folder" if options.folder else "RERANKER_CACHE_DIR", reason)])
     compiled: list[bool] = []
     started = time.perf_counter()
@@ -44,6 +51,8 @@ def _warm(options: argparse.Namespace) -> int:
     with jit.on_first_compilation(lambda: compiled.append(True)):
         warm_up()
     seconds = time.perf_counter() - started
+    if options.folder:
+        _let_others_read(Path(options.folder))
     size = sum(path.stat().st_size for path in where.rglob("*") if path.is_file())
     what = "compiled" if compiled else "were there already"
     print(f"{jit.warm_up()} kernels {what}, {seconds:.1f} s; {where}, {size / 1e6:.1f} MB")

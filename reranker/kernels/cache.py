@@ -49,18 +49,20 @@ def _places() -> list[Path]:
 
 
 def _writable(root: Path) -> bool:
+    """Whether we, and nobody else, can write there."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):  # what a read-only file system says, it says to root too
-            return root.stat().st_uid == os.getuid()
+            found = root.stat()
     except OSError:
         return False
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _trusted(root: Path) -> bool:
     """Whether our kernels are there, and nobody but us and root could have put them there."""
     try:
-        found = [path.stat() for path in (root, root / _FOLDER)]
+        found = [path.stat() for path in (root, root / _FOLDER, *(root / _FOLDER).rglob("*"))]
     except OSError:
         return False
     return all(one.st_uid in (0, os.getuid()) and not one.st_mode & 0o022 for one in found)

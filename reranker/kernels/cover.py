@@ -338,6 +338,7 @@ def select_cover(
                     contenders[found] = i
                     found += 1
                     low = max(low, bound[i] - margin)
+            pick = guess
             for c in range(found):
                 i = contenders[c]
                 if bound[i] + margin < low:

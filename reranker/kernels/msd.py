@@ -18,6 +18,8 @@ from reranker.kernels.pick import BLOCK, MOST, first_guess, gather, may_stand, m
 from reranker.kernels.rows import begin_row
 from reranker.kernels.vectors import dot, dot_four, exact_dot, exact_dot_four
 
+_ADDING = 6e-8  # what each addition in float32 may take from a mean
+
 
 @inner
 def _within(similarity: float | np.floating) -> float:
@@ -72,15 +74,15 @@ def _exact_mean(
 
 
 @inner
-def _highest(relevance: float, diversity: float, alike: float, share: float) -> float:
+def _highest(relevance: float, diversity: float, alike: float, share: float, error: float) -> float:
     """The most that a candidate can be worth whose similarities add up to so much at least, beside 1 / share picks."""
-    return relevance + diversity * min(1.0 - alike * share + SCAN_ERROR, 1.0) + SLACK
+    return relevance + diversity * min(1.0 - alike * share + error, 1.0) + SLACK
 
 
 @inner
-def _lowest(relevance: float, diversity: float, alike: float, share: float) -> float:
+def _lowest(relevance: float, diversity: float, alike: float, share: float, error: float) -> float:
     """The least that one can be worth whose similarities add up to so much."""
-    return relevance + diversity * max(1.0 - alike * share - SCAN_ERROR, 0.0) - SLACK
+    return relevance + diversity * max(1.0 - alike * share - error, 0.0) - SLACK
 
 
 @kernel(types.void(read_only(f64, 1), f64, scratch(f64, 1)), borrows=True)
@@ -156,6 +158,7 @@ def select_msd(
     for slot in range(first, last):
         pick = forced[slot]
         share = 1.0 / slot if slot > 0 else 0.0
+        error = SCAN_ERROR + _ADDING * slot
         if pick < 0:
             if bounded:
                 open_kinds(slot, lower, upper, counts, is_open)
@@ -176,14 +179,14 @@ def select_msd(
             begin_row(pick, matrix, norms, order, shifted, rows, seen)
             while seen[pick] < slot:
                 _scan_step(pick, slot, rows, chosen, alike, seen)
-            low = _lowest(relevance[pick], diversity, alike[pick], share)
+            low = _lowest(relevance[pick], diversity, alike[pick], share, error)
             for b in range(len(crest) if slot > 0 else 0):
                 crest[b] = best_of_block[b]
                 if crest[b] >= low:
                     stop = min(BLOCK, count - b * BLOCK)
                     for c in range(stop):
                         i = b * BLOCK + c
-                        bound[i] = _highest(relevance[i], diversity, alike[i], share)
+                        bound[i] = _highest(relevance[i], diversity, alike[i], share, error)
                     for c in range(stop, BLOCK):
                         bound[b * BLOCK + c] = -np.inf
             found = 0
@@ -203,7 +206,7 @@ def select_msd(
                     kept = 0
                     for c in range(lagging):
                         i = batch[c]
-                        bound[i] = _highest(relevance[i], diversity, alike[i], share)
+                        bound[i] = _highest(relevance[i], diversity, alike[i], share, error)
                         able = int(bound[i] >= low)
                         behind = int(seen[i] < slot)
                         batch[kept] = i
@@ -212,7 +215,7 @@ def select_msd(
                         found += able & (1 - behind)
                     lagging = kept
                 for c in range(fresh, found):
-                    low = max(low, _lowest(relevance[contenders[c]], diversity, alike[contenders[c]], share))
+                    low = max(low, _lowest(relevance[contenders[c]], diversity, alike[contenders[c]], share, error))
             best = -np.inf
             for c in range(found):
                 i = contenders[c]

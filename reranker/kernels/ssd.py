@@ -267,6 +267,7 @@ def select_ssd(
                     found += 1
                     least = np.sqrt(max(np.float64(left[i]) - SCAN_ERROR, 0.0))
                     low = max(low, value[i] + diversity * least - _SLACK)
+            pick = guess
             for c in range(found):
                 i = contenders[c]
                 if bound[i] < low:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from reranker.kernels.jit import inner
 
 LANES = 16
+_LARGEST = 1.7976931348623157e308
 _FAST = ("reassoc", "contract", "nsz", "arcp")
 _INT = ir.IntType(64)
 _CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
@@ -156,6 +157,8 @@ def _typed_survey(_: Any, values: Any, start: Any, low: Any) -> Any:
         made = make_array(signature.args[0])(context, builder, values)
         loaded = _load(builder, made.data, start, vector)
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        lowest = ir.Constant(ir.DoubleType(), -_LARGEST)  # what is minus infinity is nobody
+        low = builder.select(builder.fcmp_ordered(">", low, lowest), low, lowest)
         bar = builder.insert_element(ir.Constant(vector, ir.Undefined), low, ir.Constant(ir.IntType(32), 0))
         bar = builder.shuffle_vector(bar, bar, lanes)
         above = builder.bitcast(builder.fcmp_ordered(">=", loaded, bar), ir.IntType(LANES))
@@ -179,8 +182,8 @@ def _typed_first_bit(_: Any, bits: Any) -> Any:
 
 def _survey_in_numpy(values: Exact, start: int, low: float) -> tuple[int, float]:
     """The same without a compiler."""
-    block = values[start : start + LANES]
-    return sum(1 << lane for lane in range(LANES) if block[lane] >= low), float(block.max())
+    block, bar = values[start : start + LANES], low if low > -_LARGEST else -_LARGEST
+    return sum(1 << lane for lane in range(LANES) if block[lane] >= bar), float(block.max())
 
 
 def _first_bit_in_python(bits: int) -> int:
@@ -219,7 +222,7 @@ exact_dot_four: Callable[[Exact, int, Exact, int, int], tuple[np.float64, np.flo
 survey: Callable[[Exact, int, float], tuple[int, float]] = (
     _survey_in_numpy if _CONFIG.DISABLE_JIT else intrinsic(_typed_survey)
 )
-"""Of `LANES` values from `start` on: bits of those that are at least `low`, and the largest."""
+"""Of `LANES` values from `start` on: bits of those that are at least `low` and finite, and the largest."""
 
 first_bit: Callable[[int], int] = _first_bit_in_python if _CONFIG.DISABLE_JIT else intrinsic(_typed_first_bit)
 """The place of the lowest bit that is set; there must be one."""

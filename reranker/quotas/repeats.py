@@ -32,7 +32,9 @@ class Repeats:
         }
         self._spacings = [_Spaced(rule, columns[rule.attribute]) for rule in spacings if rule.attribute in columns]
         self._decays = [_Decayed(rule, columns[rule.attribute]) for rule in decays if rule.attribute in columns]
-        self._above_least = relevance - relevance.min() if len(relevance) else relevance
+        with np.errstate(over="ignore"):  # scores that fill the whole range of numbers
+            above = relevance - relevance.min() if len(relevance) else relevance
+        self._above_least = np.minimum(above, np.finfo(np.float64).max)
         self._before = max([0, *(column.before for column in columns.values())])
         self._picks = np.full(self._before + pool.slots, -1, np.int32)
         self._picks[: self._before] = len(pool) + np.arange(self._before)

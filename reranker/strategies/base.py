@@ -17,6 +17,8 @@ from reranker.kernels.vectors import padded
 from reranker.strategies.aspects import Aspects
 from reranker.strategies.scratch import Scratch, borrow, give_back
 
+_LARGEST = np.finfo(np.float64).max
+
 
 @dataclass(slots=True, eq=False)
 class Problem:
@@ -162,7 +164,8 @@ class Strategy(ABC):
     def adjust(self, bonus: NDArray[np.float64]) -> None:
         """Add `bonus` (float64, N, upstream order) to every utility in the slots to come, until the next call. O(N)."""
         self.bonus = bonus
-        self._adjusted = self._relevance + bonus
+        with np.errstate(over="ignore"):  # scores that fill the whole range of numbers
+            self._adjusted = np.clip(self._relevance + bonus, -_LARGEST, _LARGEST)
         self._arguments = None
 
     @abstractmethod

@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-_KEPT_BYTES = 64 * 2**20  # of one scratch; what one huge request took is given back
-_KEPT = 16  # scratches, as many as there may be selections at once in a busy process
+_KEPT_BYTES = 256 * 2**20  # of all scratches together; what huge requests took beyond it is given back
 _ALIGNMENT = 64
 
 _Key: TypeAlias = tuple[str, type[np.generic]]
@@ -23,11 +22,13 @@ _Key: TypeAlias = tuple[str, type[np.generic]]
 class Scratch:
     """Named arrays, each in a buffer that grows with the largest request so far."""
 
-    __slots__ = ("_arrays", "_buffers")
+    __slots__ = ("_arrays", "_buffers", "size")
 
     def __init__(self) -> None:
         self._buffers: dict[_Key, NDArray[np.uint8]] = {}
         self._arrays: dict[_Key, NDArray[Any]] = {}
+        self.size = 0
+        """Bytes of all buffers."""
 
     def singles(self, name: str, *shape: int) -> NDArray[np.float32]:
         """Uninitialised float32, on the border of a cache line."""
@@ -45,11 +46,6 @@ class Scratch:
         """Uninitialised uint16, likewise."""
         return self._array(name, np.uint16, shape)
 
-    @property
-    def size(self) -> int:
-        """Bytes that are kept."""
-        return sum(map(len, self._buffers.values()))
-
     def _array(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
         known = self._arrays.get((name, dtype))
         if known is None or known.shape != shape:
@@ -60,6 +56,7 @@ class Scratch:
     def _bytes(self, key: _Key, size: int) -> NDArray[np.uint8]:
         known = self._buffers.get(key)
         if known is None or len(known) < size:
+            self.size += size - (0 if known is None else len(known))
             raw = np.empty(size + _ALIGNMENT, np.uint8)
             start = -raw.ctypes.data % _ALIGNMENT
             known = self._buffers[key] = raw[start : start + size]
@@ -79,5 +76,5 @@ def borrow() -> Scratch:
 
 def give_back(scratch: Scratch) -> None:
     """Let the next selection have it."""
-    if len(_free) < _KEPT and scratch.size <= _KEPT_BYTES:
+    if scratch.size + sum(other.size for other in _free) <= _KEPT_BYTES:
         _free.append(scratch)

@@ -49,7 +49,7 @@ def test_what_a_huge_request_took_is_given_back(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(scratches, "_free", [])
     small, huge = Scratch(), Scratch()
     small.singles("rows", 1000, 128)
-    huge.singles("rows", 20_000, 1024)
+    huge.singles("rows", 20_000, 4096)
     scratches.give_back(small)
     scratches.give_back(huge)
     assert scratches.borrow() is small
