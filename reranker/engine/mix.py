@@ -16,7 +16,7 @@ from reranker.engine.features import (
     prefix_part,
 )
 from reranker.errors import Violation
-from reranker.kernels.rows import row_norms
+from reranker.kernels.door import measure_rows
 from reranker.policy.compile import CompiledPolicy
 from reranker.policy.terms import Signal
 
@@ -39,7 +39,9 @@ def compared(rules: CompiledPolicy, candidates: Candidates) -> tuple[EmbeddingCo
     if not rows.shape[1]:
         rows = np.zeros((len(candidates), 1), np.float32)
     own = np.sum([part.own for part in parts], axis=0)
-    norms = np.sqrt(np.square(row_norms(rows)) + own)
+    norms = np.empty(len(rows))
+    measure_rows(rows, norms)
+    norms = np.sqrt(np.square(norms) + own)
     norms[~np.any([part.known for part in parts], axis=0)] = 0.0
     return _if_any(EmbeddingColumn(rows, norms)), False
 

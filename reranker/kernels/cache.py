@@ -19,7 +19,6 @@ import numba
 from numba.core import caching, config
 
 _CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
-_CACHING: Any = caching
 
 # Re-association buys the vector units; NaN and infinity keep their meaning, because the checks at the door rely on it.
 FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
@@ -129,17 +128,18 @@ def _cache_folder() -> Iterator[None]:
 def _read_only(function: Callable[..., Any]) -> Any:
     """A cache that is read and never written: Numba refuses a folder that it could not write into."""
 
-    class Locator(_CACHING.UserProvidedCacheLocator):  # type: ignore[misc]
+    class Locator(caching.UserProvidedCacheLocator):
         def ensure_cache_path(self) -> None:
             pass
 
-    class Implementation(_CACHING.CompileResultCacheImpl):  # type: ignore[misc]
-        _locator_classes = (Locator,)
+    class Implementation(caching.CompileResultCacheImpl):
+        _locator_classes = [Locator]  # noqa: RUF012 - a list in the base too
 
-    class Cache(_CACHING.FunctionCache):  # type: ignore[misc]
+    class Cache(caching.FunctionCache):
         _impl_class = Implementation
 
         def save_overload(self, sig: Any, data: Any) -> None:
             pass
 
-    return Cache(function)
+    made: Any = Cache  # Numba's own constructor has no types
+    return made(function)

@@ -49,9 +49,9 @@ def _missing(norms: NDArray[np.float64]) -> int:
 
 @kernel(i64(read_only(f32, 2), scratch(f64, 1)), borrows=True)
 def measure_rows(matrix: NDArray[np.float32], norms: NDArray[np.float64]) -> int:
-    """Write the length of each row in float64, as `row_norms` does; how many are 0, or -1 when one is not finite.
+    """Write the Euclidean length of each row in float64; how many are 0, or -1 when one is not finite. O(N D).
 
-    O(N D).
+    A length is NaN or infinite exactly when the row is, 0 exactly when the row is 0.
     """
     for i in range(matrix.shape[0]):
         total = 0.0

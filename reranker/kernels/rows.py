@@ -1,4 +1,4 @@
-"""Embedding rows: their lengths at the door, and the unit rows that every strategy works on."""
+"""The unit rows that every strategy works on, and cosines in float64."""
 
 from __future__ import annotations
 
@@ -7,20 +7,6 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, f32, f64, i32, inner, kernel, read_only, scratch
-
-
-@kernel(f64[::1](read_only(f32, 2)))
-def row_norms(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Euclidean length of each row in float64: NaN or infinite exactly when the row is, 0 exactly when the row is 0."""
-    count, width = matrix.shape
-    norms = np.empty(count, np.float64)
-    for i in range(count):
-        total = 0.0
-        for c in range(width):
-            value = np.float64(matrix[i, c])
-            total += value * value
-        norms[i] = np.sqrt(total)
-    return norms
 
 
 @inner

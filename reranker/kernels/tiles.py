@@ -19,7 +19,7 @@ from numba.core import config, types
 from numba.core.registry import cpu_target
 from numpy.typing import NDArray
 
-from reranker.kernels.vectors import LANES, Rows, _load, _pointer, _shuffled, _sum, _totals, cgutils, intrinsic
+from reranker.kernels.vectors import LANES, Rows, address, cgutils, intrinsic, lane_totals, plus, shuffle, vector_at
 
 TALL = 6  # with two registers' width it is what the shorter registers just hold, with four what the longer ones do
 PANEL = 4 * LANES
@@ -50,7 +50,7 @@ def _store(builder: Any, value: Any, pointer: Any, at: Any) -> None:
 
 def _everywhere(builder: Any, number: Any) -> Any:
     one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(_SHORT, 0))
-    return _shuffled(builder, one, one, [0] * LANES)
+    return shuffle(builder, one, one, [0] * LANES)
 
 
 def _call(builder: Any, name: str, *arguments: Any) -> Any:
@@ -76,7 +76,7 @@ def _strip(builder: Any, left: list[Any], right: Any, lines: list[Any], width: A
                 builder.store(zero, cell)
         with cgutils.for_range_slice(builder, start, stop, _constant(1), _INT) as (k, _):
             line = builder.mul(k, _constant(PANEL))
-            theirs = [_load(builder, right, builder.add(line, place), _VECTOR) for place in places]
+            theirs = [vector_at(builder, right, builder.add(line, place), _VECTOR) for place in places]
             for pointer, row in zip(left, cells, strict=True):
                 mine = _everywhere(builder, builder.load(builder.gep(pointer, [k])))
                 for other, cell in zip(theirs, row, strict=True):
@@ -85,7 +85,7 @@ def _strip(builder: Any, left: list[Any], right: Any, lines: list[Any], width: A
         begins = builder.icmp_signed("==", start, _constant(0))
         for pointer, row in zip(lines, cells, strict=True):
             for place, cell in zip(places, row, strict=True):
-                before = builder.select(begins, zero, _load(builder, pointer, place, _VECTOR))
+                before = builder.select(begins, zero, vector_at(builder, pointer, place, _VECTOR))
                 _store(builder, builder.fadd(before, builder.load(cell), flags=_FAST), pointer, place)
 
 
@@ -94,11 +94,11 @@ def _least(builder: Any, lines: list[Any]) -> Any:
     least = _all(np.inf)
     for pointer in lines:
         for at in range(0, PANEL, LANES):
-            size = _call(builder, "llvm.fabs.v16f32", _load(builder, pointer, _constant(at), _VECTOR))
+            size = _call(builder, "llvm.fabs.v16f32", vector_at(builder, pointer, _constant(at), _VECTOR))
             least = builder.select(builder.fcmp_ordered("<", size, least), size, least)
     half = LANES // 2
     while half:
-        turned = _shuffled(builder, least, least, [lane ^ half for lane in range(LANES)])
+        turned = shuffle(builder, least, least, [lane ^ half for lane in range(LANES)])
         least = builder.select(builder.fcmp_ordered("<", turned, least), turned, least)
         half //= 2
     return builder.extract_element(least, ir.Constant(_SHORT, 0))
@@ -114,10 +114,10 @@ def _typed_panel(_: Any, rows: Any, i: Any, panels: Any, p: Any, width: Any, out
 
         def six(argument: int, array: Any, row: Any, column: Any) -> list[Any]:
             each = [builder.add(row, _constant(one)) for one in range(TALL)]
-            return [_pointer(context, builder, signature.args[argument], array, one, column) for one in each]
+            return [address(context, builder, signature.args[argument], array, one, column) for one in each]
 
         left, lines = six(0, rows, i, zero), six(5, out, o, j)
-        right = _pointer(context, builder, signature.args[2], panels, p, zero)
+        right = address(context, builder, signature.args[2], panels, p, zero)
         wide = PANEL // LANES if _has_long_registers() else 1
         for first in range(0, PANEL, LANES * wide):
             _strip(builder, left, right, lines, width, first, wide)
@@ -143,12 +143,12 @@ def _transposed(context: Any, builder: Any, kind: Any, array: Any, i: Any, j: An
     lines = []
     for one in range(LANES):
         row = builder.add(i, _constant(one))
-        lines.append(_load(builder, _pointer(context, builder, kind, array, row, j), _constant(0), _VECTOR))
+        lines.append(vector_at(builder, address(context, builder, kind, array, row, j), _constant(0), _VECTOR))
     low = [lane // 2 + LANES * (lane % 2) for lane in range(LANES)]
     high = [lane + LANES // 2 for lane in low]
     for _ in range(4):  # each time every line is interleaved with the one half the lines further on
         pairs = zip(lines[: LANES // 2], lines[LANES // 2 :], strict=True)
-        lines = [_shuffled(builder, a, b, lanes) for a, b in pairs for lanes in (low, high)]
+        lines = [shuffle(builder, a, b, lanes) for a, b in pairs for lanes in (low, high)]
     return lines
 
 
@@ -167,7 +167,7 @@ def _typed_transpose(_: Any, source: Any, i: Any, j: Any, target: Any, p: Any, q
         source, i, j, target, p, q = arguments
         for one, line in enumerate(_transposed(context, builder, signature.args[0], source, i, j)):
             row = builder.add(p, _constant(one))
-            _store(builder, line, _pointer(context, builder, signature.args[3], target, row, q), _constant(0))
+            _store(builder, line, address(context, builder, signature.args[3], target, row, q), _constant(0))
         return context.get_dummy_value()
 
     return signature, generate
@@ -182,8 +182,8 @@ def _typed_mirror(_: Any, table: Any, i: Any, j: Any, shorts: Any, p: Any, q: An
         whole, short = signature.args[0], signature.args[3]
         for one, line in enumerate(_transposed(context, builder, whole, table, i, j)):
             row = builder.add(p, _constant(one))
-            _store(builder, line, _pointer(context, builder, whole, table, row, q), _constant(0))
-            _store_short(builder, line, _pointer(context, builder, short, shorts, row, q))
+            _store(builder, line, address(context, builder, whole, table, row, q), _constant(0))
+            _store_short(builder, line, address(context, builder, short, shorts, row, q))
         return context.get_dummy_value()
 
     return signature, generate
@@ -204,11 +204,11 @@ def _typed_clip(_: Any, lines: Any, table: Any, shorts: Any, p: Any, q: Any) -> 
         zero = _constant(0)
         for one in range(TALL):
             row = builder.add(p, _constant(one))
-            source = _pointer(context, builder, signature.args[0], lines, _constant(one), zero)
-            target = _pointer(context, builder, signature.args[1], table, row, q)
-            short = _pointer(context, builder, signature.args[2], shorts, row, q)
+            source = address(context, builder, signature.args[0], lines, _constant(one), zero)
+            target = address(context, builder, signature.args[1], table, row, q)
+            short = address(context, builder, signature.args[2], shorts, row, q)
             for at in range(0, PANEL, LANES):
-                value = _load(builder, source, _constant(at), _VECTOR)
+                value = vector_at(builder, source, _constant(at), _VECTOR)
                 value = builder.select(builder.fcmp_ordered(">", value, _all(0.0)), value, _all(0.0))
                 value = builder.select(builder.fcmp_ordered("<", value, _all(1.0)), value, _all(1.0))
                 _store(builder, value, target, _constant(at))
@@ -253,14 +253,14 @@ def _typed_roots(_: Any, base: Any, t: Any, at: Any, table: Any, i: Any, width: 
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         base, t, at, table, i, width = arguments
-        left = _pointer(context, builder, signature.args[0], base, t, at)
-        right = _pointer(context, builder, signature.args[3], table, i, _constant(0))
+        left = address(context, builder, signature.args[0], base, t, at)
+        right = address(context, builder, signature.args[3], table, i, _constant(0))
         zero = ir.Constant(_VECTOR, None)
         shortened = signature.args[3].dtype == types.uint16
 
         def similarity(place: Any) -> Any:
             if not shortened:
-                return _load(builder, right, place, _VECTOR)
+                return vector_at(builder, right, place, _VECTOR)
             shorts = builder.bitcast(builder.gep(right, [place]), _SHORTS.as_pointer())
             return builder.sitofp(builder.zext(builder.load(shorts, align=2), _WHOLE), _VECTOR)
 
@@ -271,12 +271,12 @@ def _typed_roots(_: Any, base: Any, t: Any, at: Any, table: Any, i: Any, width: 
         with cgutils.for_range_slice(builder, _constant(0), width, _constant(PANEL), _INT) as (c, _):
             for one, (root, half) in enumerate(cells):
                 place = builder.add(c, _constant(LANES * one))
-                square = builder.fadd(_load(builder, left, place, _VECTOR), similarity(place))
+                square = builder.fadd(vector_at(builder, left, place, _VECTOR), similarity(place))
                 _add_root(builder, square, root, half)
         sums = [[builder.load(cell) for cell in cells_of] for cells_of in zip(*cells, strict=True)]
-        whole, halves = (_sum(builder, _sum(builder, a, b), _sum(builder, c, d)) for a, b, c, d in sums)
-        total = _sum(builder, whole, builder.fmul(halves, _all(0.5)))
-        return builder.fpext(_totals(builder, [total])[0], ir.DoubleType())
+        whole, halves = (plus(builder, plus(builder, a, b), plus(builder, c, d)) for a, b, c, d in sums)
+        total = plus(builder, whole, builder.fmul(halves, _all(0.5)))
+        return builder.fpext(lane_totals(builder, [total])[0], ir.DoubleType())
 
     return signature, generate
 
@@ -291,7 +291,7 @@ def _typed_fetch(_: Any, table: Any, i: Any, width: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         table, i, width = arguments
-        source = _pointer(context, builder, signature.args[0], table, i, _constant(0))
+        source = address(context, builder, signature.args[0], table, i, _constant(0))
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _SHORT, _SHORT, _SHORT])
         fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")

@@ -44,7 +44,7 @@ whole = inner(padded)
 """`padded` inside kernels."""
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, row: Any, column: Any) -> Any:
+def address(context: Any, builder: Any, kind: Any, array: Any, row: Any, column: Any) -> Any:
     """Where an entry of a two-dimensional array lies."""
     made = make_array(kind)(context, builder, array)
     shape = cgutils.unpack_tuple(builder, made.shape)
@@ -52,16 +52,19 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, row: Any, column
     return cgutils.get_item_pointer2(context, builder, made.data, shape, strides, "C", [row, column])
 
 
-def _load(builder: Any, pointer: Any, at: Any, vector: Any) -> Any:
+def vector_at(builder: Any, pointer: Any, at: Any, vector: Any) -> Any:
+    """The vector that begins `at` numbers behind a pointer."""
     place = builder.gep(pointer, [at])
     return builder.load(builder.bitcast(place, vector.as_pointer()), align=4)
 
 
-def _shuffled(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+def shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Lanes of a, and behind them of b, in this order."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
-def _sum(builder: Any, a: Any, b: Any) -> Any:
+def plus(builder: Any, a: Any, b: Any) -> Any:
+    """The sum; multiplications before it may be drawn in."""
     return builder.fadd(a, b, flags=_FAST)
 
 
@@ -70,10 +73,10 @@ def _fold_two(builder: Any, a: Any, b: Any, group: int) -> Any:
     lanes = range(2 * a.type.count)
     low = [lane for lane in lanes if lane % group < group // 2]
     high = [lane for lane in lanes if lane % group >= group // 2]
-    return _sum(builder, _shuffled(builder, a, b, low), _shuffled(builder, a, b, high))
+    return plus(builder, shuffle(builder, a, b, low), shuffle(builder, a, b, high))
 
 
-def _totals(builder: Any, sums: list[Any]) -> list[Any]:
+def lane_totals(builder: Any, sums: list[Any]) -> list[Any]:
     """The total of all lanes of each of one, two or four vectors, by folding them together."""
     lanes, folded, group = sums[0].type.count, list(sums), sums[0].type.count
     while len(folded) > 1:
@@ -82,7 +85,7 @@ def _totals(builder: Any, sums: list[Any]) -> list[Any]:
     total = folded[0]
     half = group // 2
     while half:
-        total = _sum(builder, total, _shuffled(builder, total, total, [lane ^ half for lane in range(lanes)]))
+        total = plus(builder, total, shuffle(builder, total, total, [lane ^ half for lane in range(lanes)]))
         half //= 2
     return [builder.extract_element(total, ir.Constant(ir.IntType(32), group * one)) for one in range(len(sums))]
 
@@ -95,11 +98,11 @@ def _accumulate(builder: Any, vector: Any, left: list[Any], right: list[Any], wi
     cells = [[cgutils.alloca_once_value(builder, zero) for _ in range(depth)] for _ in pairs]
 
     def step(at: Any, lane: int) -> None:
-        mine = [_load(builder, pointer, at, vector) for pointer in left]
-        theirs = [_load(builder, pointer, at, vector) for pointer in right]
+        mine = [vector_at(builder, pointer, at, vector) for pointer in left]
+        theirs = [vector_at(builder, pointer, at, vector) for pointer in right]
         for (a, b), sums in zip(pairs, cells, strict=True):
             product = builder.fmul(mine[a], theirs[b], flags=_FAST)
-            builder.store(_sum(builder, builder.load(sums[lane]), product), sums[lane])
+            builder.store(plus(builder, builder.load(sums[lane]), product), sums[lane])
 
     def constant(number: int) -> Any:
         return ir.Constant(_INT, number)
@@ -119,7 +122,7 @@ def _accumulate(builder: Any, vector: Any, left: list[Any], right: list[Any], wi
     for sums in cells:
         total = builder.load(sums[0])
         for cell in sums[1:]:
-            total = _sum(builder, total, builder.load(cell))
+            total = plus(builder, total, builder.load(cell))
         totals.append(total)
     return totals
 
@@ -136,10 +139,10 @@ def _products(many: int, depth: int, single: bool) -> Callable[..., Any]:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             first, i, second, j, width = arguments
             zero = ir.Constant(_INT, 0)
-            left = [_pointer(context, builder, signature.args[0], first, i, zero)]
+            left = [address(context, builder, signature.args[0], first, i, zero)]
             rows = [j if one == 0 else builder.add(j, ir.Constant(_INT, one)) for one in range(many)]
-            right = [_pointer(context, builder, signature.args[2], second, row, zero) for row in rows]
-            totals = _totals(builder, _accumulate(builder, vector, left, right, width, depth))
+            right = [address(context, builder, signature.args[2], second, row, zero) for row in rows]
+            totals = lane_totals(builder, _accumulate(builder, vector, left, right, width, depth))
             return totals[0] if many == 1 else context.make_tuple(builder, signature.return_type, totals)
 
         return signature, generate
@@ -155,7 +158,7 @@ def _typed_survey(_: Any, values: Any, start: Any, low: Any) -> Any:
         values, start, low = arguments
         vector = ir.VectorType(ir.DoubleType(), LANES)
         made = make_array(signature.args[0])(context, builder, values)
-        loaded = _load(builder, made.data, start, vector)
+        loaded = vector_at(builder, made.data, start, vector)
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         lowest = ir.Constant(ir.DoubleType(), -_LARGEST)  # what is minus infinity is nobody
         low = builder.select(builder.fcmp_ordered(">", low, lowest), low, lowest)
@@ -164,7 +167,7 @@ def _typed_survey(_: Any, values: Any, start: Any, low: Any) -> Any:
         above = builder.bitcast(builder.fcmp_ordered(">=", loaded, bar), ir.IntType(LANES))
         half, most = LANES // 2, loaded
         while half:
-            turned = _shuffled(builder, most, most, [lane ^ half for lane in range(LANES)])
+            turned = shuffle(builder, most, most, [lane ^ half for lane in range(LANES)])
             most = builder.select(builder.fcmp_ordered(">", most, turned), most, turned)
             half //= 2
         largest = builder.extract_element(most, ir.Constant(ir.IntType(32), 0))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from reranker.attributes import AttributeColumn
 from reranker.candidates import EmbeddingColumn
+from reranker.kernels.door import measure_rows
 from reranker.kernels.gather import gather_float16, gather_float32, gather_int8, renumber
-from reranker.kernels.rows import row_norms
 from reranker.signals.layout import PRECISIONS, AttributeEntry, EmbeddingEntry, Section, TextSections
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -41,7 +41,9 @@ class Vectors:
             gather_float16(self._matrix, rows, out)
         else:
             gather_float32(self._matrix, rows, out)
-        return EmbeddingColumn(out, row_norms(out))
+        norms = np.empty(len(out))
+        missing = measure_rows(out, norms)
+        return EmbeddingColumn(out, norms, missing)
 
     def are_finite(self) -> bool:
         """Whether every number is; looked at a stretch of rows at a time."""

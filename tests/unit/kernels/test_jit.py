@@ -17,7 +17,8 @@ import reranker
 from reranker.candidates import Candidates
 from reranker.engine import rerank, warm_up
 from reranker.kernels import jit
-from reranker.kernels.rows import row_norms, unit_rows
+from reranker.kernels.door import measure_rows
+from reranker.kernels.rows import unit_rows
 from reranker.policy import Policy
 from reranker.strategies import STRATEGIES
 
@@ -68,8 +69,9 @@ def test_an_edited_helper_reaches_callers_that_are_cached(tmp_path: Path) -> Non
 
 
 CACHE_ROOT = "from reranker.kernels import cache\nprint(cache._ROOT)"
-ROW_NORMS = (
-    "import numpy as np\nfrom reranker.kernels.rows import row_norms\nprint(row_norms(np.eye(2, dtype='f4'))[0])"
+MEASURED = (
+    "import numpy as np\nfrom reranker.kernels.door import measure_rows\nnorms = np.empty(2)\n"
+    "measure_rows(np.eye(2, dtype='f4'), norms)\nprint(norms[0])"
 )
 
 
@@ -98,7 +100,7 @@ def test_a_read_only_folder_falls_back_too(tmp_path: Path) -> None:
 def test_a_warm_cache_that_cannot_be_written_is_read(tmp_path: Path) -> None:
     """As in a container whose file system is read-only: copied where something can be written, else read in place."""
     baked, nowhere = tmp_path / "baked", tmp_path / f"diversity-reranker-{os.getuid()}"
-    assert run(ROW_NORMS, PACKAGE.parent, RERANKER_CACHE_DIR=baked) == ["1.0"]
+    assert run(MEASURED, PACKAGE.parent, RERANKER_CACHE_DIR=baked) == ["1.0"]
     nowhere.write_text("a file, so nothing can be written below it")
     read = (
         "from reranker.kernels import cache\n"
@@ -106,10 +108,11 @@ def test_a_warm_cache_that_cannot_be_written_is_read(tmp_path: Path) -> None:
         "cache._ROOT, cache._GROWS = cache._root()\n"
     )
     count = (
-        "from numba.core import event\nwith event.install_recorder('numba:compile') as seen:\n    row_norms.compile()\n"
+        "from numba.core import event\nwith event.install_recorder('numba:compile') as seen:\n"
+        "    measure_rows.compile()\n"
         "print(cache._ROOT, cache._GROWS, len(seen.buffer))"
     )
-    code = read + "from reranker.kernels.rows import row_norms\n" + count
+    code = read + "from reranker.kernels.door import measure_rows\n" + count
     where = {"RERANKER_CACHE_DIR": baked, "TMPDIR": tmp_path}
     assert run(code, PACKAGE.parent, **where) == [str(baked), "False", "0"]
     nowhere.unlink()
@@ -128,7 +131,7 @@ def test_with_nowhere_to_write_kernels_still_run(tmp_path: Path) -> None:
     blocked.write_text("a file")
     nowhere = {"RERANKER_CACHE_DIR": blocked / "cache", "TMPDIR": tmp_path}
     assert run(CACHE_ROOT, PACKAGE.parent, **nowhere) == ["None"]
-    assert run(ROW_NORMS, PACKAGE.parent, **nowhere) == ["1.0"]
+    assert run(MEASURED, PACKAGE.parent, **nowhere) == ["1.0"]
 
 
 @needs_compiler
@@ -138,12 +141,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba.core import event
 from reranker.kernels import jit
-from reranker.kernels.rows import row_norms
-assert not row_norms.compiled
+from reranker.kernels.door import measure_rows
+assert not measure_rows.compiled
+def length(n):
+    norms = np.empty(1)
+    measure_rows(np.full((1, 4), n, np.float32), norms)
+    return norms[0]
 with event.install_recorder("numba:compile") as seen, ThreadPoolExecutor(8) as pool:
-    results = list(pool.map(lambda n: row_norms(np.full((1, 4), n, np.float32))[0], range(64)))
+    results = list(pool.map(length, range(64)))
 assert results == [2.0 * n for n in range(64)], results
-print(row_norms.compiled, sum(e.is_start for _, e in seen.buffer if e.data["dispatcher"] is row_norms._dispatcher))
+own = measure_rows._dispatcher
+print(measure_rows.compiled, sum(e.is_start for _, e in seen.buffer if e.data["dispatcher"] is own))
 """
     assert run(code, PACKAGE.parent, RERANKER_CACHE_DIR=tmp_path) == ["True", "1"]
 
@@ -192,7 +200,7 @@ def test_nothing_compiles_after_warm_up(quotas: list[dict[str, Any]]) -> None:
 def test_a_kernel_refuses_what_it_was_not_compiled_for(matrix: Any) -> None:
     jit.warm_up()
     with pytest.raises(TypeError):
-        row_norms(matrix)
+        measure_rows(matrix, np.empty(3))
 
 
 @needs_compiler
@@ -202,7 +210,7 @@ def test_a_kernel_never_writes_into_a_read_only_array() -> None:
     out = np.empty((2, 4), np.float32)
     out.flags.writeable = False
     with pytest.raises(TypeError):
-        unit_rows(rows, row_norms(rows), np.arange(2, dtype=np.int32), True, out)
+        unit_rows(rows, np.full(2, 3.0**0.5), np.arange(2, dtype=np.int32), True, out)
 
 
 def test_warm_up_counts_the_kernels_and_may_be_called_again() -> None:
@@ -211,5 +219,5 @@ def test_warm_up_counts_the_kernels_and_may_be_called_again() -> None:
 
 
 def test_a_kernel_keeps_its_words() -> None:
-    assert row_norms.name == "reranker.kernels.rows.row_norms"
-    assert "Euclidean length" in (row_norms.__doc__ or "")
+    assert measure_rows.name == "reranker.kernels.door.measure_rows"
+    assert "Euclidean length" in (measure_rows.__doc__ or "")

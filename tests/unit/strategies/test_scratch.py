@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numba.core import config
 from reranker.strategies import scratch as scratches
 from reranker.strategies.scratch import Scratch
 
+_CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("guarded_scratch.py")
 
@@ -26,7 +28,7 @@ def picks(memory: str, first: int, last: int) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.skipif(bool(getattr(config, "DISABLE_JIT")), reason="NumPy checks its bounds")  # noqa: B009
+@pytest.mark.skipif(bool(_CONFIG.DISABLE_JIT), reason="NumPy checks its bounds")
 @pytest.mark.skipif(sys.platform != "linux", reason="guards pages with mprotect")
 @pytest.mark.parametrize("first", range(0, 900, 300))
 def test_nothing_reads_or_writes_behind_its_scratch_or_what_nobody_wrote(first: int) -> None:
