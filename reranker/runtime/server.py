@@ -14,6 +14,7 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from reranker import engine
+from reranker.codec.limits import Limits
 from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import RerankerError
 from reranker.observability import Observer
@@ -26,7 +27,6 @@ from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.service.admission import Admission, WorkerPool
 from reranker.service.health import Health, OnPool
-from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import SERVICE, RerankerServicer, handlers
 from reranker.service.wire import Gate, Wire

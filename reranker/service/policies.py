@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from reranker.codec.limits import Limits
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import Policy
 from reranker.policy.snapshots import DEFAULT, PolicyBook
-from reranker.service.limits import Limits
 from reranker.v1 import policy_pb2, reranker_service_pb2
 
 Key = TypeVar("Key")

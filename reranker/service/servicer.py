@@ -9,13 +9,13 @@ from typing import Any
 import grpc
 
 from reranker import engine
+from reranker.codec import DecodedRequest, decode_request, encode_slate, in_words_of_the_wire
+from reranker.codec.limits import Limits
 from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
 from reranker.observability import Observer
 from reranker.policy import Policy
-from reranker.service.codec import DecodedRequest, decode_request, encode_slate, in_words_of_the_wire
 from reranker.service.errors import Failure, message_of
-from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf

@@ -10,9 +10,9 @@ from reranker import Candidates, LabelProbabilities
 from reranker.candidates import attribute_text
 from reranker.client import from_columns
 from reranker.client.values import as_text
+from reranker.codec.candidates import decode_candidates
+from reranker.codec.limits import Limits
 from reranker.errors import InvalidInput
-from reranker.service.codec.candidates import decode_candidates
-from reranker.service.limits import Limits
 
 # Text whose str() is the member's name, as of every enum that is not a StrEnum.
 Tone = Enum("Tone", {"DARK": "dark"}, type=str)

@@ -13,10 +13,10 @@ import pytest
 
 from reranker.candidates import Candidates
 from reranker.client import CandidateBuilder, from_columns, recent_items, request_context
+from reranker.codec import decode_request
+from reranker.codec.limits import Limits
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
-from reranker.service.codec import decode_request
-from reranker.service.limits import Limits
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
 Tone = Enum("Tone", {"DARK": "dark"}, type=str)

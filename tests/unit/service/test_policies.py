@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from reranker import Policy
+from reranker.codec.limits import Limits
 from reranker.errors import InvalidInput, UnknownPolicy
 from reranker.policy.snapshots import PolicyBook
-from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.v1 import reranker_service_pb2 as messages
 

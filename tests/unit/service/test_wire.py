@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from reranker.client import from_columns
+from reranker.codec.limits import Limits
 from reranker.errors import DeadlinePassed
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
 from reranker.service.errors import Failure
-from reranker.service.limits import Limits
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import RerankerServicer
 from reranker.service.wire import Call, Gate, Wire

@@ -9,10 +9,10 @@ import pytest
 
 from reranker.candidates import Candidates
 from reranker.client import from_columns
+from reranker.codec import decode_request
+from reranker.codec.limits import Limits
 from reranker.context import Context
 from reranker.errors import Violation
-from reranker.service.codec import decode_request
-from reranker.service.limits import Limits
 from reranker.v1 import context_pb2
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.reranker_service_pb2 import RerankRequest

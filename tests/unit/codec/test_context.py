@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from reranker.client import from_columns
+from reranker.codec import decode_request
+from reranker.codec.limits import Limits
 from reranker.context import Context
 from reranker.errors import Violation
-from reranker.service.codec import decode_request
-from reranker.service.limits import Limits
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.context_pb2 import FixedItem
 from reranker.v1.reranker_service_pb2 import RerankRequest

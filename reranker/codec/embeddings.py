@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
+from reranker.codec.arrays import repeated
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
 from reranker.kernels.door import measure_rows
-from reranker.service.codec.arrays import repeated
-from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
 
 _BYTES_PER_NUMBER = {"float32": 4, "float16": 2, "int8": 1}

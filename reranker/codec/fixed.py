@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reranker.candidates import Id
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
-from reranker.service.limits import Limits
 from reranker.v1 import context_pb2, reranker_service_pb2
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, Id
+from reranker.codec.arrays import check_texts, repeated
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
-from reranker.service.codec.arrays import check_texts, repeated
-from reranker.service.limits import Limits
 from reranker.signals import Catalog
 from reranker.texts import escaped
 from reranker.v1 import candidates_pb2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reranker.service.codec.measures import fill_measures
-from reranker.service.limits import Limits
+from reranker.codec.limits import Limits
+from reranker.codec.measures import fill_measures
 from reranker.slate import Explanation, QuotaOutcome, RelevanceFloor, SignalCounts, Slate
 from reranker.v1 import reranker_service_pb2, slate_pb2
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from reranker.candidates import Candidates
+from reranker.codec.arrays import check_texts
+from reranker.codec.catalog import Lookup
+from reranker.codec.fixed import decode_fixed
+from reranker.codec.limits import Limits
+from reranker.codec.recent import decode_recent
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
-from reranker.service.codec.arrays import check_texts
-from reranker.service.codec.catalog import Lookup
-from reranker.service.codec.fixed import decode_fixed
-from reranker.service.codec.recent import decode_recent
-from reranker.service.limits import Limits
 from reranker.v1 import context_pb2, reranker_service_pb2
 
 _TEXTS = ("surface", "language", "country", "intent", "unit")

@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from reranker.service.codec import encode_slate
-from reranker.service.limits import Limits
+from reranker.codec import encode_slate
+from reranker.codec.limits import Limits
 from reranker.slate import (
     BoundKind,
     Explanation,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reranker.candidates import Candidates, Id
+from reranker.codec.candidates import UNREAD, decode_candidates
+from reranker.codec.catalog import Lookup
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
-from reranker.service.codec.candidates import UNREAD, decode_candidates
-from reranker.service.codec.catalog import Lookup
-from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2, reranker_service_pb2
 
 _PATH = "context.recent"

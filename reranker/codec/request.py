@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reranker.candidates import Candidates
+from reranker.codec.candidates import UNREAD, decode_candidates
+from reranker.codec.catalog import Lookup
+from reranker.codec.context import decode_context
+from reranker.codec.limits import Limits
 from reranker.context import Context
 from reranker.errors import InvalidInput, Violation
-from reranker.service.codec.candidates import UNREAD, decode_candidates
-from reranker.service.codec.catalog import Lookup
-from reranker.service.codec.context import decode_context
-from reranker.service.limits import Limits
 from reranker.signals import Catalog
 from reranker.v1 import reranker_service_pb2
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reranker.service.codec.measures import fill_measures
+from reranker.codec.measures import fill_measures
 from reranker.slate import GroupMeasures, ListMeasures, OrderMeasures, SlateMeasures
 from reranker.v1 import slate_pb2
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, attribute_text, list_duplicates, list_rows, probability_column
+from reranker.codec.arrays import check_texts, repeated
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
 from reranker.kernels.door import copy_codes
-from reranker.service.codec.arrays import check_texts, repeated
-from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
 
 

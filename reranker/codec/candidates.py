@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from reranker.candidates import Candidates, Id, checked_scores, list_duplicates
+from reranker.codec.arrays import check_texts, repeated
+from reranker.codec.attributes import decode_attributes
+from reranker.codec.catalog import Lookup, are_known
+from reranker.codec.embeddings import decode_embeddings
+from reranker.codec.limits import Limits
 from reranker.errors import Violation
-from reranker.service.codec.arrays import check_texts, repeated
-from reranker.service.codec.attributes import decode_attributes
-from reranker.service.codec.catalog import Lookup, are_known
-from reranker.service.codec.embeddings import decode_embeddings
-from reranker.service.limits import Limits
 from reranker.v1 import candidates_pb2
 
 UNREAD = Candidates.from_columns([], np.zeros(0), {}, {})
