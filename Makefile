@@ -76,6 +76,7 @@ lint: $(READY) $(PROTO_READY) ## ruff, mypy (strict), import contracts, buf, stu
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	.venv-proto/bin/python tools/stubs.py --check
+	$(BIN)/python tools/settings.py --check
 
 format: $(READY) ## write Python and proto files the way lint wants them
 	$(BIN)/ruff check --fix

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from reranker.runtime.settings import add_flags
+    from reranker.runtime.configuration import add_flags
 
     parser = argparse.ArgumentParser(
         prog="reranker", description="Diverse, representative slates under quotas.", epilog=_CODES
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_PRECEDENCE = "Each flag has a variable: --worker-threads is RERANKER_WORKER_THREADS. A flag wins over its variable."
+_PRECEDENCE = (
+    "Each flag has a variable and a key in the file of --config: --worker-threads is RERANKER_WORKER_THREADS and "
+    "worker_threads. A flag wins over its variable, that over the file."
+)
 _CODES = (
     "Exit codes: 0 done; 1 something that nobody foresaw; 2 a mistake in a setting, a flag, a policy or a list, or "
     f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy, a hard bound does not hold, and of '
@@ -96,9 +99,9 @@ _CHECK = (
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from reranker.runtime.settings import resolve
+    from reranker.runtime.configuration import resolve
 
-    settings = resolve(vars(options))
+    settings = resolve(vars(options)).settings
     from reranker.runtime.process import check_only, serve
 
     return check_only(settings) if options.check else serve(settings)

@@ -33,5 +33,7 @@ class Limits:
     """Characters of one id, name or attribute value."""
     policy_bytes: int = 16_384
     """Bytes of a policy sent along."""
+    inline_policies: bool = True
+    """Whether a request may bring its policy along."""
     message_bytes: int = 64 << 20
     """Bytes of one message; gRPC itself refuses more with RESOURCE_EXHAUSTED."""

@@ -194,7 +194,10 @@ def _shelf(settings: Settings) -> Shelf | None:
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        candidates=settings.max_candidates, slate_size=settings.max_slate_size, dimension=settings.max_dimension
+        candidates=settings.max_candidates,
+        slate_size=settings.max_slate_size,
+        dimension=settings.max_dimension,
+        inline_policies=not settings.production,
     )
 
 

@@ -1,19 +1,15 @@
-"""Every setting of the server in one table: flags win over RERANKER_* variables, variables over the defaults here."""
+"""Every setting of the server in one table: how its text is read, what it is by default, what it means.
+
+`configuration.resolve` fills it from flags, variables and a file; docs/settings.md is generated from it.
+"""
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from reranker.errors import InvalidInput, Violation
-
-PREFIX = "RERANKER_"
-_ELSEWHERE = frozenset({"RERANKER_CACHE_DIR"})  # read by the kernels, before there are any settings
 
 
 def _boolean(text: str) -> bool:
@@ -69,20 +65,31 @@ def _file(text: str) -> Path | None:
     return Path(text)
 
 
-def _level(text: str) -> str:
-    if text.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError("must be debug, info, warning or error")
-    return text.lower()
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return text.lower()
+
+    return parse
 
 
-def _read(parse: Callable[[str], Any], text: str) -> dict[str, Any]:
-    return {"parse": parse, "help": text}
+def _read(parse: Callable[[str], Any], text: str, shown: str = "") -> dict[str, Any]:
+    """How a setting is read and what it means; `shown` is its default in words, where the value alone does not say."""
+    return {"parse": parse, "help": text, "shown": shown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the operator decides. `None` means: chosen by whether the server listens on this machine alone."""
+    """What the operator decides; `None` means that nothing was, and the properties below say what then holds."""
 
+    profile: str = field(
+        default="development",
+        metadata=_read(
+            _one_of("development", "production"),
+            "'production' has no reflection and takes no policy that a request brings along",
+        ),
+    )
     listen: str = field(
         default="127.0.0.1:50051", metadata=_read(_address, "where gRPC listens; port 0 takes a free one")
     )
@@ -91,25 +98,32 @@ class Settings:
         metadata=_read(_address_or_off, "where /metrics, /healthz and /readyz are; 'off' for none"),
     )
     policies: Path | None = field(
-        default=None, metadata=_read(_folder, "folder of policy files; without it one built-in policy serves")
+        default=None, metadata=_read(_folder, "folder of policy files; without it one built-in policy serves", "none")
     )
     catalog: Path | None = field(
         default=None,
-        metadata=_read(_folder, "folder of the item catalog; without it every request carries all of its columns"),
+        metadata=_read(_folder, "folder of the item catalog; without it requests carry all of their columns", "none"),
     )
     cursor_key_file: Path | None = field(
         default=None,
-        metadata=_read(_file, "file of the keys of cursors, one a line; without it cursors hold in one process alone"),
+        metadata=_read(_file, "file of the keys of cursors; without it cursors hold until the server ends", "none"),
     )
     reflection: bool | None = field(
-        default=None, metadata=_read(_boolean, "whether gRPC reflection answers; by default on loopback only")
+        default=None, metadata=_read(_boolean, "whether gRPC reflection answers", "on loopback, and not in production")
     )
     worker_threads: int = field(default=8, metadata=_read(_count(1, 256), "how many requests are worked on at once"))
     queue: int | None = field(
         default=None,
-        metadata=_read(_count(0, 1_000_000), "how many requests may wait for a worker; by default 64 for each thread"),
+        metadata=_read(
+            _count(0, 1_000_000),
+            "how many requests may wait for a thread; the next one is refused",
+            "64 a worker thread",
+        ),
     )
-    streams: int = field(default=16, metadata=_read(_count(1, 1_024), "how many streams may be open at once"))
+    streams: int = field(
+        default=16,
+        metadata=_read(_count(1, 1_024), "how many streams may be open at once; each holds a thread of its own"),
+    )
     max_message_bytes: int = field(
         default=64 << 20, metadata=_read(_count(1_024, 1 << 30), "the largest message that is received")
     )
@@ -120,12 +134,15 @@ class Settings:
     max_dimension: int = field(default=4_096, metadata=_read(_count(1, 65_536), "the longest embedding vector"))
     drain_delay: float | None = field(
         default=None,
-        metadata=_read(_seconds, "seconds between NOT_SERVING and refusing calls; by default 0 on loopback, else 5"),
+        metadata=_read(_seconds, "seconds between NOT_SERVING and refusing calls", "0 on loopback, else 5"),
     )
     grace: float = field(
         default=10.0, metadata=_read(_seconds, "seconds that calls under way get to end when the server stops")
     )
-    log_level: str = field(default="info", metadata=_read(_level, "the least serious line that is logged"))
+    log_level: str = field(
+        default="info",
+        metadata=_read(_one_of("debug", "info", "warning", "error"), "the least serious line that is logged"),
+    )
     log_every: int = field(
         default=0, metadata=_read(_count(0, 1_000_000_000), "log one slate in so many; 0 logs failures only")
     )
@@ -140,6 +157,11 @@ class Settings:
             return host == "localhost"
 
     @property
+    def production(self) -> bool:
+        """True in the profile that leaves out what only developers need."""
+        return self.profile == "production"
+
+    @property
     def queue_length(self) -> int:
         """How many requests may wait."""
         return 64 * self.worker_threads if self.queue is None else self.queue
@@ -147,7 +169,7 @@ class Settings:
     @property
     def reflects(self) -> bool:
         """Whether reflection answers."""
-        return self.loopback if self.reflection is None else self.reflection
+        return self.loopback and not self.production if self.reflection is None else self.reflection
 
     @property
     def seconds_to_drain(self) -> float:
@@ -155,49 +177,3 @@ class Settings:
         if self.drain_delay is not None:
             return self.drain_delay
         return 0.0 if self.loopback else 5.0
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag per setting; values stay text until `resolve` looks at them beside the environment."""
-    for setting in fields(Settings):
-        flag = "--" + setting.name.replace("_", "-")
-        if setting.name == "reflection":
-            parser.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=None, help=setting.metadata["help"]
-            )
-        else:
-            default = f" (default {setting.default})" if setting.default is not None else ""
-            parser.add_argument(flag, metavar="…", default=None, help=setting.metadata["help"] + default)
-
-
-def resolve(flags: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings by `flags` (None: not given), `environment` and the defaults.
-
-    Raises `InvalidInput` naming every flag and variable that is unknown or has a bad value.
-    """
-    environment = os.environ if environment is None else environment
-    found = _unknown_variables(environment)
-    values: dict[str, object] = {}
-    for setting in fields(Settings):
-        given, source = flags.get(setting.name), "--" + setting.name.replace("_", "-")
-        if given is None:
-            source = PREFIX + setting.name.upper()
-            given = environment.get(source)
-        if given is None:
-            continue
-        try:
-            values[setting.name] = setting.metadata["parse"](str(given))
-        except ValueError as error:
-            found.append(Violation(source, str(error)))
-    if found:
-        raise InvalidInput(found)
-    return Settings(**values)  # type: ignore[arg-type]  # each value went through its own field's parser
-
-
-def _unknown_variables(environment: Mapping[str, str]) -> list[Violation]:
-    known: Sequence[str] = [PREFIX + setting.name.upper() for setting in fields(Settings)]
-    return [
-        Violation(name, f"no such setting; there are {', '.join(known)}")
-        for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known and name not in _ELSEWHERE
-    ]

@@ -40,6 +40,9 @@ class PolicyDesk:
         return self._overridden(policy, request.overrides)
 
     def _inline(self, request: reranker_service_pb2.RerankRequest) -> Policy:
+        if not self._limits.inline_policies:
+            reason = "is not taken by this server, which runs in production: name one of its policies"
+            raise InvalidInput([Violation("inline_policy", reason)])
         size = request.inline_policy.ByteSize()
         if size > self._limits.policy_bytes:
             reason = f"must be at most {self._limits.policy_bytes} bytes, is {size}"

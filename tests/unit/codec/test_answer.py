@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def unmeasured() -> SlateMeasures:
     raise AssertionError("nobody asked for measures")
 
 
-def answer_to(request: RerankRequest, floor: RelevanceFloor | None = None, **limits: int) -> RerankResponse:
+def answer_to(request: RerankRequest, floor: RelevanceFloor | None = None, **limits: Any) -> RerankResponse:
     """The answer to a request for a slate of which the next page's cursor is `next`."""
     report = Report(SlateStatus.SATISFIED, QuotaTier.NONE, (), None, SignalCounts(), (), "p", "r", unmeasured, floor)
     slate = Slate(np.arange(2, dtype=np.int32), np.zeros(2), report, (), ["a", "b"], lambda: b"next")

@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from reranker.errors import InvalidInput
-from reranker.runtime.settings import Settings, add_flags, resolve
+from reranker.runtime.configuration import Configuration, add_flags, resolve
+from reranker.runtime.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def parse(*arguments: str, **environment: str) -> Settings:
+def configured(*arguments: str, **environment: str) -> Configuration:
     parser = argparse.ArgumentParser()
     add_flags(parser)
     return resolve(vars(parser.parse_args(arguments)), environment)
+
+
+def parse(*arguments: str, **environment: str) -> Settings:
+    return configured(*arguments, **environment).settings
 
 
 def test_defaults() -> None:
@@ -93,3 +102,74 @@ def test_the_queue_grows_with_the_workers_unless_it_is_set() -> None:
 
 def test_the_admin_port_can_be_off() -> None:
     assert parse("--admin", "off").admin == ""
+
+
+def test_a_variable_wins_over_the_file_and_each_value_knows_its_source(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    file = tmp_path / "reranker.toml"
+    file.write_text('# settings\nworker_threads = 3\nqueue = 9\ngrace = 1.5\n\npolicies = "rules"\nreflection = true\n')
+    found = configured("--config", str(file), "--worker-threads", "5", RERANKER_QUEUE="7")
+    settings = found.settings
+    assert (settings.worker_threads, settings.queue, settings.grace, settings.reflection) == (5, 7, 1.5, True)
+    assert settings.policies == tmp_path / "rules"  # relative to the file, wherever the server is started
+    assert found.file == file
+    sources = {name: source for name, source in found.sources.items() if source != "default"}
+    assert sources == {
+        "worker_threads": "--worker-threads",
+        "queue": "RERANKER_QUEUE",
+        "grace": f"{file}, line 4",
+        "policies": f"{file}, line 6",
+        "reflection": f"{file}, line 7",
+    }
+    assert configured(RERANKER_CONFIG=str(file)).settings.queue == 9
+
+
+def test_every_mistake_of_the_file_is_named_with_its_line_beside_those_of_flags(tmp_path: Path) -> None:
+    file = tmp_path / "reranker.toml"
+    file.write_text('wroker_threads = 3\ngrace = "soon"\nqueue = [1]\n[limits]\nmax_candidates = 5\n')
+    with pytest.raises(InvalidInput) as raised:
+        parse("--config", str(file), "--streams", "0")
+    said = str(raised.value)
+    for expected in (
+        f"{file}, line 1: wroker_threads: no such setting; did you mean worker_threads?",
+        f"{file}, line 2: grace: must be seconds from 0 to 3600",
+        f"{file}, line 3: queue: must be text in quotes, a number, true or false",
+        f"{file}, line 4: limits: no such setting",
+        "--streams: must be a whole number from 1 to 1024",
+    ):
+        assert expected in said
+    assert len(raised.value.violations) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"listen = \n", r"line 1: config: is not TOML"),
+        (b"grace = 1\ngrace = 2\n", r"line 2: config: is not TOML: Cannot overwrite a value"),
+        (b"listen = '\xff'\n", r"config: is not UTF-8"),
+        (b"#" * 70_000, r"config: must be at most 65536 bytes"),
+        (None, r"--config: .* cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "reranker.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=said):
+        parse("--config", str(file))
+
+
+def test_production_has_no_reflection_and_takes_no_inline_policies() -> None:
+    settings = parse("--profile", "production")
+    assert settings.production
+    assert not settings.reflects
+    with pytest.raises(InvalidInput, match=r'RERANKER_REFLECTION: must be false where profile = "production"'):
+        parse("--profile", "production", RERANKER_REFLECTION="true")
+    with pytest.raises(InvalidInput) as raised:  # what does not go together is not asked of what cannot be read
+        parse("--profile", "prod", "--reflection")
+    assert [violation.path for violation in raised.value.violations] == ["--profile"]
+
+
+def test_the_reference_is_what_the_settings_say() -> None:
+    run = subprocess.run([sys.executable, ROOT / "tools" / "settings.py", "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

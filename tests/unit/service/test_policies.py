@@ -74,3 +74,10 @@ def test_mistakes_are_named_where_the_request_made_them(desk: PolicyDesk) -> Non
     with pytest.raises(InvalidInput) as raised:
         desk.policy_of(inline(7.0))
     assert [violation.path for violation in raised.value.violations] == ["inline_policy.objective.diversity"]
+
+
+def test_in_production_no_request_brings_its_policy_along() -> None:
+    desk = PolicyDesk(PolicyBook(), Limits(inline_policies=False))
+    assert desk.policy_of(messages.RerankRequest()).name == "default"
+    with pytest.raises(InvalidInput, match=r"inline_policy: is not taken by this server"):
+        desk.policy_of(inline(0.25))
