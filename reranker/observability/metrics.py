@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
@@ -39,6 +39,7 @@ class Metrics:
         self._add_call_metrics()
         self._add_slate_metrics()
         self._add_catalog_metrics()
+        self._add_after_metrics()
 
     def _add_call_metrics(self) -> None:
         method = ("grpc_service", "grpc_method")
@@ -107,6 +108,24 @@ class Metrics:
             registry=registry,
         )
 
+    def _add_after_metrics(self) -> None:
+        registry = self.registry
+        self._after_queue = Gauge(
+            "reranker_after_answer_queue",
+            "Answers on their way to a consumer, waiting or being worked on.",
+            ("consumer",),
+            registry=registry,
+        )
+        self._after_taken = Counter(
+            "reranker_after_answer_taken", "Answers that a consumer has dealt with.", ("consumer",), registry=registry
+        )
+        self._after_dropped = Counter(
+            "reranker_after_answer_dropped",
+            "Answers that a consumer lost: its queue was full, it failed, or the server stopped.",
+            ("consumer", "reason"),
+            registry=registry,
+        )
+
     def call_started(self, method: str) -> None:
         """An RPC begins; `method` is one of the service's own."""
         self._started.labels(SERVICE, method).inc()
@@ -166,6 +185,21 @@ class Metrics:
     def catalog_loaded(self, result: str) -> None:
         """A new version came: `result` is "loaded" or "refused"."""
         self._catalog_loads.labels(result).inc()
+
+    def watch_after_queue(self, consumer: str, length: Callable[[], int]) -> None:
+        """`length` says from now on how many answers are on their way to a consumer of what happens after them."""
+        self._after_queue.labels(consumer).set_function(length)
+        self._after_taken.labels(consumer)
+        for reason in ("full", "failed", "shutdown"):
+            self._after_dropped.labels(consumer, reason)
+
+    def after_taken(self, consumer: str, answers: int) -> None:
+        """A consumer has dealt with so many answers."""
+        self._after_taken.labels(consumer).inc(answers)
+
+    def after_dropped(self, consumer: str, reason: str, answers: int) -> None:
+        """A consumer lost so many; `reason` is "full", "failed" or "shutdown"."""
+        self._after_dropped.labels(consumer, reason).inc(answers)
 
     def set_ready(self, ready: bool) -> None:
         """Whether the server takes requests."""

@@ -26,6 +26,7 @@ from reranker.runtime.keys import read_seals
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.service.admission import Admission, WorkerPool
+from reranker.service.after import AfterAnswer
 from reranker.service.health import Health, OnPool
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import SERVICE, RerankerServicer, handlers
@@ -62,6 +63,7 @@ class Server:
         self.state = ServerState.STARTING
         self._metrics = Metrics()
         self._watch = None if self._shelf is None else CatalogWatch(self._shelf, self._metrics)
+        self._after = AfterAnswer(self._metrics)
         self._gate = Gate()
         self._health = Health()
         self._desk = PolicyDesk(book, _limits(settings))
@@ -97,6 +99,7 @@ class Server:
         self._metrics.warmed_up(perf_counter() - started)
         if self._watch is not None:
             self._watch.start()
+        self._after.start()
         self._metrics.set_ready(True)
         self._gate.open()
         self._health.set_ready(True)
@@ -121,6 +124,7 @@ class Server:
         time.sleep(self.settings.seconds_to_drain)
         self._gate.hold()
         self._await_quiet()
+        end = perf_counter() + self.settings.grace
         stopped = self._server.stop(self.settings.grace)
         time.sleep(_GOODBYE)
         self._gate.release()
@@ -130,7 +134,8 @@ class Server:
         if self._admin:
             self._admin.close()
         closing.join(_LAST_WORD)
-        return not closing.is_alive()
+        worked_off = self._after.close(max(_LAST_WORD, end - perf_counter()))
+        return worked_off and not closing.is_alive()
 
     def _close_pools(self) -> None:
         """Returns when every thread of every pool has ended."""
@@ -151,7 +156,7 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals, self._shelf)
+        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals, self._shelf, self._after)
         return Admission(handlers(servicer, wire), self._workers, settings.queue_length, observer)
 
     def _grpc_server(self) -> grpc.Server:

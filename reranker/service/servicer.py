@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
 from reranker.observability import Observer
 from reranker.policy import Policy
+from reranker.service.after import AfterAnswer, Answered
 from reranker.service.errors import Failure, message_of
 from reranker.service.policies import PolicyDesk
 from reranker.service.wire import Call, Wire
@@ -27,17 +28,25 @@ SERVICE = "reranker.v1.RerankerService"
 class RerankerServicer:
     """Answers messages; raises what `errors.failure_of` knows.
 
-    `seals` open and seal the cursors of pages; `shelf` has the item catalog, None where the server has none.
+    `seals` open and seal the cursors of pages; `shelf` has the item catalog, None where the server has none; `after`
+    gets every slate that was made.
     """
 
     def __init__(
-        self, desk: PolicyDesk, limits: Limits, observer: Observer, seals: Seals = PROCESS, shelf: Shelf | None = None
+        self,
+        desk: PolicyDesk,
+        limits: Limits,
+        observer: Observer,
+        seals: Seals = PROCESS,
+        shelf: Shelf | None = None,
+        after: AfterAnswer | None = None,
     ) -> None:
         self._desk = desk
         self._limits = limits
         self._observer = observer
         self._seals = seals
         self._shelf = shelf
+        self._after = after
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
@@ -67,6 +76,10 @@ class RerankerServicer:
         self._observer.slate_made(
             policy.name, len(decoded.candidates), slate, stages, request.request_id, refined=trace.refined
         )
+        if self._after is not None:
+            self._after.offer(
+                Answered(time(), request, response, slate, trace, policy, decoded.candidates, decoded.context)
+            )
         return response
 
     def rerank_in_stream(self, request: messages.RerankStreamRequest, call: Call) -> messages.RerankStreamResponse:
