@@ -6,6 +6,9 @@ RerankerError
 ├── DeadlinePassed                the deadline came before the slate was full
 ├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
 ├── BadCatalog                    an item catalog is missing, foreign, cut off or damaged
+├── StoreError                    Redis or Valkey did not do what it was asked
+│   ├── StoreUnavailable          it is slow, gone, full, or does not let us in
+│   └── StoreLied                 it answers what cannot be: a wrong type, a value that is cut off
 └── MissingExtra (ImportError)    an optional dependency is not installed
 """
 
@@ -117,6 +120,31 @@ class BadCatalog(RerankerError):
 
     def __reduce__(self) -> tuple[type[BadCatalog], tuple[object, ...]]:
         return type(self), (self.path, self.reason)
+
+
+class StoreError(RerankerError):
+    """Redis or Valkey did not do what it was asked; `reason` is one of a small fixed set of words, for metrics."""
+
+    said = "the store failed"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{self.said}: {reason}")
+
+    def __reduce__(self) -> tuple[type[StoreError], tuple[object, ...]]:
+        return type(self), (self.reason,)
+
+
+class StoreUnavailable(StoreError):
+    """It gave no answer: it is slow, gone, left alone (its breaker is open), loading, full or does not let us in."""
+
+    said = "the store is unavailable"
+
+
+class StoreLied(StoreError):
+    """It gave an answer that cannot be: a wrong type, a damaged value, or an error that should not occur."""
+
+    said = "the store gave a wrong answer"
 
 
 class MissingExtra(RerankerError, ImportError):

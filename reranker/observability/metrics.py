@@ -10,6 +10,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
+from reranker.observability.store import StoreMetrics
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
@@ -40,6 +41,7 @@ class Metrics:
         self._add_slate_metrics()
         self._add_catalog_metrics()
         self._add_after_metrics()
+        self.store = StoreMetrics(self.registry)
 
     def _add_call_metrics(self) -> None:
         method = ("grpc_service", "grpc_method")

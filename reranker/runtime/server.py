@@ -25,6 +25,7 @@ from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.keys import read_seals
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
+from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
 from reranker.service.admission import Admission, WorkerPool
 from reranker.service.after import AfterAnswer
 from reranker.service.health import Health, OnPool
@@ -62,6 +63,7 @@ class Server:
         self.settings = settings
         self.state = ServerState.STARTING
         self._metrics = Metrics()
+        self._store = make_store(settings, self._metrics)
         self._watch = None if self._shelf is None else CatalogWatch(self._shelf, self._metrics)
         self._after = AfterAnswer(self._metrics)
         self._gate = Gate()
@@ -93,6 +95,8 @@ class Server:
         engine.warm_up()
         if self._shelf is not None:
             self._shelf.check()
+        if self._store is not None:
+            self._store.start(SECONDS_TO_COME_UP)
         if self.state is not ServerState.WARMING:
             return  # told to stop meanwhile
         self._metrics.policies_serve((policy.name, policy.revision) for policy in self._desk.book.policies())
@@ -143,6 +147,8 @@ class Server:
         self._health.close()
         for pool in (self._workers, self._stream_pool, self._reflection_pool):
             pool.shutdown(cancel_futures=True)
+        if self._store is not None:
+            self._store.close()
 
     def _await_quiet(self) -> None:
         """Until calls have ceased to arrive, which they do where each caller waits for the answer to its last one."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reranker.store.address import StoreAddress
+
 
 def _boolean(text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -65,6 +67,10 @@ def _file(text: str) -> Path | None:
     return Path(text)
 
 
+def _store(text: str) -> StoreAddress | None:
+    return StoreAddress.parse(text) if text else None
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -103,6 +109,19 @@ class Settings:
     catalog: Path | None = field(
         default=None,
         metadata=_read(_folder, "folder of the item catalog; without it requests carry all of their columns", "none"),
+    )
+    store: StoreAddress | None = field(
+        default=None, metadata=_read(_store, "URL of Redis or Valkey; without it nothing is shared with others", "none")
+    )
+    store_password_file: Path | None = field(
+        default=None, metadata=_read(_file, "file of the store's password, in place of one in its URL", "none")
+    )
+    store_ca: Path | None = field(
+        default=None,
+        metadata=_read(_file, "file of the certificates that vouch for the store", "the system's"),
+    )
+    store_timeout: float = field(
+        default=0.02, metadata=_read(_seconds, "the most seconds that a request waits for the store")
     )
     cursor_key_file: Path | None = field(
         default=None,

@@ -30,6 +30,10 @@ def test_words_about_slates_and_requests_need_numpy_at_most() -> None:
     assert loaded_by("from reranker import Context, Slate, SlateStatus") <= {"numpy"}
 
 
+def test_a_server_without_a_store_does_not_load_one() -> None:
+    assert "redis" not in loaded_by("import reranker.runtime.server")
+
+
 def test_the_client_needs_no_compiler() -> None:
     assert not loaded_by("import reranker.client") & {"numba", "llvmlite", "redis", "prometheus_client"}
 

@@ -1,0 +1,51 @@
+"""The store while the server runs: what happens to it goes to the metrics, and to the log when it changes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from reranker.observability.logs import log
+from reranker.observability.metrics import Metrics
+from reranker.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from reranker.store.store import Store
+
+SECONDS_TO_COME_UP = 1.0  # that a start waits for a store, which may be away
+
+
+def make_store(settings: Settings, metrics: Metrics) -> Store | None:
+    """The store that the settings name, not started; None when they name none."""
+    if settings.store is None:
+        return None
+    from reranker.store.store import Store  # redis takes a tenth of a second, and many servers have no store
+
+    return Store(
+        settings.store.with_files(settings.store_password_file, settings.store_ca),
+        connections=settings.worker_threads + 2,  # one for each request, and for what works beside them
+        timeout=settings.store_timeout,
+        listener=_Reporter(metrics),
+    )
+
+
+class _Reporter:
+    """Tells metrics and log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics.store
+        self._down: set[str] = set()
+
+    def store_answered(self, seconds: float) -> None:
+        """A round trip has ended."""
+        self._metrics.answered(seconds)
+
+    def store_failed(self, reason: str) -> None:
+        """Some of it failed."""
+        self._metrics.failed(reason)
+
+    def store_changed(self, place: str, well: bool) -> None:
+        """A server comes or goes."""
+        (self._down.discard if well else self._down.add)(place)
+        self._metrics.servers_down(len(self._down))
+        log(logging.INFO if well else logging.WARNING, "store answers" if well else "store is unavailable", at=place)
