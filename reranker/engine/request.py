@@ -21,6 +21,7 @@ from reranker.engine.report import build_report
 from reranker.engine.seal import PROCESS, Seals
 from reranker.engine.unknown import unknown_violations
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
+from reranker.exposure.tally import Served
 from reranker.measures.relevance import above_zero, relevance_retained
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
@@ -33,10 +34,14 @@ _NOTHING_KNOWN = Context()
 
 @dataclass(slots=True)
 class Trace:
-    """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12)."""
+    """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12).
+
+    `exposure` is what the slate gave to each stream that the policy steers, for the ledger; none of a refined one.
+    """
 
     stages: dict[str, float]
     refined: bool = False
+    exposure: tuple[Served, ...] = ()
 
 
 def rerank(

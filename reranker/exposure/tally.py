@@ -26,13 +26,15 @@ class GroupTally:
     """What one value of the attribute got, every number decayed to the tally's `time`.
 
     `exposure` is attention, Σ 1 / log2(slot + 1); `relevance` Σ of the shown items' relevance above zero; `target` is
-    the exposure that was due by the targets in force when it was given; `items` counts slots.
+    the exposure that was due by the targets in force when it was given; `items` counts slots; `price` is Σ of the
+    prices in force, one a request whatever was seen of it: over `Tally.requests` it is the controller's memory.
     """
 
     exposure: float = 0.0
     relevance: float = 0.0
     target: float = 0.0
     items: float = 0.0
+    price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,22 @@ class TallyBoard(Protocol):
     def age(self) -> float:
         """Seconds since the last refresh that succeeded; infinite before the first."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one slate gave to one stream, and by what rule: all that the ledger writes of it comes from here.
+
+    `values` are the hard labels of the item in each slot (none: unknown, and its attention is nobody's), `relevance`
+    what each is worth above zero; `before` items stood on earlier pages, so slots count on from there. `shares` are the
+    targets in force: a group's due is its share of the attention of labelled slots, of those that count. `prices` are
+    what the controller put on each group; both are by value. `half_life` is in seconds.
+    """
+
+    key: TallyKey
+    half_life: float
+    before: int
+    values: tuple[tuple[str, ...], ...]
+    relevance: tuple[float, ...]
+    shares: Mapping[str, float]
+    prices: Mapping[str, float]
