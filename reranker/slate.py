@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -313,6 +313,10 @@ class Slate:
     def ids(self) -> list[str | int]:
         """The picked ids in slate order."""
         return [self.candidate_ids[position] for position in self.positions.tolist()]
+
+    def not_triggered(self) -> Slate:
+        """The same slate, said to be the upstream order because no policy was triggered."""
+        return replace(self, report=replace(self.report, status=SlateStatus.NOT_TRIGGERED))
 
     def __len__(self) -> int:
         return len(self.positions)

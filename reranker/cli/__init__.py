@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reranker.cli import catalog, inputs, terminal, warm
-from reranker.errors import InvalidInput, RerankerError
+from reranker.cli import catalog, folder, inputs, terminal, warm
+from reranker.errors import InvalidInput, RerankerError, Violation
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
 
@@ -65,14 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check-policy", help="name every mistake of a policy, and try it on a list", description=_CHECK, epilog=_CODES
     )
-    check.add_argument("policy", metavar="FILE", help="a policy as TOML")
+    check.add_argument("policy", metavar="FILE", help="a policy as TOML, routes.toml, or a folder of both")
     check.add_argument("--candidates", metavar="FILE", help="a list to try it on, as JSON; - reads standard input")
     inputs.add_context_flags(check)
+    check.add_argument(
+        "--since", metavar="FILE", help="with routes: an earlier routes.toml; says who moves from which arm to which"
+    )
     check.set_defaults(run=_check_policy)
 
     words = "say in plain words what a policy does"
     describe = commands.add_parser("describe", help=words, description=f"{words.capitalize()}.", epilog=_CODES)
-    describe.add_argument("policy", metavar="FILE", help="a policy as TOML")
+    describe.add_argument("policy", metavar="FILE", help="a policy as TOML, or routes.toml")
     describe.set_defaults(run=_describe)
 
     catalog.add_commands(commands, _CODES)
@@ -92,7 +95,8 @@ _CODES = (
 _SIGNALS = "130 and 143: a second SIGINT or SIGTERM ended the server at once."
 _RERANK = f"Re-rank one list, in this process. {inputs.FORMAT}"
 _CHECK = (
-    "Name every mistake of a policy with its line and key, say when its shares begin to bind and which never do. "
+    "Name every mistake of a policy with its line and key, say when its shares begin to bind and which never do. Of "
+    "routes.toml or a folder, name every mistake of every file. "
     "With candidates, also say whether every bound holds, what that costs in relevance and whom the guard takes away; "
     f"the exit code is {_BROKEN} when a hard bound does not hold. {inputs.FORMAT}"
 )
@@ -123,6 +127,10 @@ def _rerank(options: argparse.Namespace) -> int:
 
 
 def _check_policy(options: argparse.Namespace) -> int:
+    if folder.holds(options.policy):
+        return folder.check(options)
+    if options.since is not None:
+        raise InvalidInput([Violation("--since", "goes with routes.toml or a folder")])
     from reranker.policy import binding
 
     request = None if options.candidates is None else inputs.read_request(options)
@@ -141,6 +149,8 @@ def _check_policy(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
+    if folder.holds(options.policy):
+        return folder.describe(options)
     from reranker.policy import describe
 
     terminal.show(describe.described(inputs.read_policy(options)))

@@ -69,15 +69,19 @@ def add_context_flags(command: argparse.ArgumentParser) -> None:
     )
 
 
+def context_flags(options: argparse.Namespace) -> list[str]:
+    """The flags of `add_context_flags` that are given."""
+    flags = ("slate_size", "target", "fixed", "recent", "refine")
+    return ["--" + name.replace("_", "-") for name in flags if getattr(options, name, None) not in (None, [])]
+
+
 def read_policy(options: argparse.Namespace) -> Policy:
     """The policy that a command is about, where it reads nothing else; flags that speak of candidates are mistakes."""
     from reranker.policy import Policy
 
-    flags = ("slate_size", "target", "fixed", "recent", "refine")
-    given = ["--" + name.replace("_", "-") for name in flags if getattr(options, name, None) not in (None, [])]
     reading = _Reading()
     policy = reading.attempt(lambda: Policy.from_toml(Path(options.policy)))
-    reading.found += [InvalidInput([Violation(flag, "goes with --candidates only")]) for flag in given]
+    reading.found += [InvalidInput([Violation(flag, "goes with --candidates only")]) for flag in context_flags(options)]
     if policy is None or reading.found:
         raise reading.error()
     return policy

@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
 from reranker.observability.store import StoreMetrics
+from reranker.policy.model import UPSTREAM
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
@@ -68,7 +69,10 @@ class Metrics:
     def _add_slate_metrics(self) -> None:
         registry = self.registry
         self._slates = Counter(
-            "reranker_slates", "Slates, by how bounds fared.", ("policy", "status"), registry=registry
+            "reranker_slates",
+            "Slates, by how bounds fared; the arm is empty where routes dealt none.",
+            ("policy", "status", "arm"),
+            registry=registry,
         )
         self._stages = Histogram(
             "reranker_stage_seconds", "Where the time goes.", ("stage",), buckets=_STAGE_SECONDS, registry=registry
@@ -91,6 +95,9 @@ class Metrics:
         )
         self._policy_info = Gauge(
             "reranker_policy_info", "1 for each policy that serves.", ("policy", "revision"), registry=registry
+        )
+        self._routes_info = Gauge(
+            "reranker_routes_info", "1 for the routes that serve; absent without any.", ("revision",), registry=registry
         )
         self._ready = Gauge("reranker_ready", "1 while the server takes requests.", registry=registry)
         self._warm_up = Gauge("reranker_warm_up_seconds", "How long the warm-up took.", registry=registry)
@@ -152,10 +159,12 @@ class Metrics:
         """One request inside a stream was answered."""
         self._stream_items.labels(code).inc()
 
-    def slate_made(self, policy: str, candidates: int, slate: Slate, stages: Mapping[str, float]) -> None:
-        """A slate was made of so many candidates; `stages` are seconds by stage."""
+    def slate_made(
+        self, policy: str, candidates: int, slate: Slate, stages: Mapping[str, float], arm: str = ""
+    ) -> None:
+        """A slate was made of so many candidates; `stages` are seconds by stage, `arm` is what routes dealt."""
         report = slate.report
-        self._slates.labels(policy if policy in self._known_policies else OTHER_POLICY, report.status.value).inc()
+        self._slates.labels(self._known(policy), report.status.value, arm and self._known(arm)).inc()
         self._candidates.observe(candidates)
         self._slots.observe(len(slate))
         for stage, seconds in stages.items():
@@ -171,13 +180,16 @@ class Metrics:
         """A user had narrowed the request of a slate by hand: nothing of what or how is kept."""
         self._refined.inc()
 
-    def policies_serve(self, policies: Iterable[tuple[str, str]]) -> None:
-        """These (name, revision) pairs serve from now on, and no others."""
+    def policies_serve(self, policies: Iterable[tuple[str, str]], routes: str = "") -> None:
+        """These (name, revision) pairs serve from now on, and no others; `routes` is the routes' revision, if any."""
         served = list(policies)
+        self._routes_info.clear()
+        if routes:
+            self._routes_info.labels(routes).set(1)
         self._policy_info.clear()
         for name, revision in served:
             self._policy_info.labels(name, revision).set(1)
-        self._known_policies = frozenset(name for name, _ in served)
+        self._known_policies = frozenset((*(name for name, _ in served), *((UPSTREAM,) if routes else ())))
 
     def catalog_serves(self, items: int, built: float) -> None:
         """A catalog of so many items, built at that time in seconds of the epoch, serves from now on."""
@@ -210,6 +222,9 @@ class Metrics:
     def warmed_up(self, seconds: float) -> None:
         """The warm-up is done."""
         self._warm_up.set(seconds)
+
+    def _known(self, name: str) -> str:
+        return name if name in self._known_policies else OTHER_POLICY
 
     def _count_missing(self, kind: str, count: int) -> None:
         if count:

@@ -83,10 +83,11 @@ class Observer:
         stages: Mapping[str, float],
         request_id: str = "",
         *,
+        arm: str = "",
         refined: bool = False,
     ) -> None:
-        """A request got its slate; one that a user `refined` is counted and never logged."""
-        self.metrics.slate_made(policy, candidates, slate, stages)
+        """A request got its slate, in the `arm` that routes dealt; one that a user `refined` is never logged."""
+        self.metrics.slate_made(policy, candidates, slate, stages, arm)
         if refined:
             self.metrics.refined_request()
             return
@@ -97,6 +98,7 @@ class Observer:
                 request=hashed(request_id),
                 policy=slate.report.policy_name,
                 revision=slate.report.policy_revision,
+                arm=arm,
                 candidates=candidates,
                 slate_size=len(slate),
                 status=slate.report.status.value,

@@ -19,10 +19,11 @@ _LISTED = 20  # values that are worth listing
 
 
 class Mistakes:
-    """The mistakes of one policy; `lines` maps key paths to lines of its text (counted from 1)."""
+    """The mistakes of one policy, or of what `whole` names; `lines` maps key paths to lines of its text (from 1)."""
 
-    def __init__(self, lines: Mapping[KeyPath, int] | None = None) -> None:
+    def __init__(self, lines: Mapping[KeyPath, int] | None = None, whole: str = "policy") -> None:
         self._lines = lines or {}
+        self._whole = whole
         self._found: list[Violation] = []
         self._misread: set[KeyPath] = set()
         self._half_read: set[KeyPath] = set()
@@ -43,7 +44,7 @@ class Mistakes:
 
     def add_at(self, path: KeyPath, reason: str, line: int) -> None:
         """Notes a mistake whose line is already known (0 = none)."""
-        self._found.append(Violation(shown(path), reason, line))
+        self._found.append(Violation(shown(path) if path else self._whole, reason, line))
         self._misread.update(path[:length] for length in range(1, len(path) + 1))
 
     def misread(self, path: KeyPath) -> bool:

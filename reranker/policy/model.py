@@ -10,11 +10,15 @@ from typing import Any
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import words
 from reranker.policy.check import check, first_blocks
+from reranker.policy.files import read_bytes, text_of
 from reranker.policy.later import refuse_later_words
 from reranker.policy.mistakes import MOST_BYTES, TOO_LARGE, Mistakes
 from reranker.v1 import policy_pb2
 
 UNNAMED = "unnamed"
+UPSTREAM = "upstream"
+"""The name that means the untouched order."""
+
 _REVISION_LENGTH = 12  # hex digits: 48 bits tell the revisions of a fleet apart
 
 
@@ -40,7 +44,8 @@ class Policy:
         is called by its stem. Raises `InvalidInput` with lines, and `OSError` when the file cannot be read.
         """
         if isinstance(source, Path) or source.endswith(".toml"):
-            return cls._from_file(Path(source))
+            path = Path(source)
+            return cls.from_file(read_bytes(path), path.stem, str(path))
         return cls.from_text(source)
 
     @classmethod
@@ -60,6 +65,12 @@ class Policy:
         own = policy_pb2.Policy()
         own.CopyFrom(message)
         return cls._checked(own, Mistakes(), source="")
+
+    @classmethod
+    def upstream(cls) -> Policy:
+        """The built-in policy `upstream`, a name that no other can have: the upstream order, and nothing else."""
+        objective = policy_pb2.Objective(strategy=policy_pb2.STRATEGY_RELEVANCE)
+        return cls._sealed(policy_pb2.Policy(name=UPSTREAM, objective=objective))
 
     @property
     def message(self) -> policy_pb2.Policy:
@@ -117,22 +128,12 @@ class Policy:
         return _unpickled, (self._message.SerializeToString(),)
 
     @classmethod
-    def _from_file(cls, path: Path) -> Policy:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)  # whatever the path names: it may never end
-        if len(data) > MOST_BYTES:
-            raise InvalidInput([Violation("policy", TOO_LARGE)], str(path))
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            column = error.start - data.rfind(b"\n", 0, error.start)
-            reason = f"is not UTF-8 text (byte {column} of the line)"
-            raise InvalidInput([Violation("policy", reason, line)], str(path)) from None
-        message, mistakes = words.parse(text)
+    def from_file(cls, data: bytes, stem: str, source: str) -> Policy:
+        """A policy from the bytes of a TOML file, called `stem` where it says no name; `source` is for its errors."""
+        message, mistakes = words.parse(text_of(data, source))
         if not message.HasField("name"):
-            message.name = path.stem
-        return cls._checked(message, mistakes, source=str(path))
+            message.name = stem
+        return cls._checked(message, mistakes, source=source)
 
     @classmethod
     def _checked(cls, message: policy_pb2.Policy, mistakes: Mistakes, source: str) -> Policy:
@@ -160,4 +161,4 @@ def _check(message: policy_pb2.Policy, mistakes: Mistakes) -> None:
 
 
 def _unpickled(data: bytes) -> Policy:
-    return Policy.from_proto(policy_pb2.Policy.FromString(data))
+    return Policy._sealed(policy_pb2.Policy.FromString(data))  # it was sound when it was pickled

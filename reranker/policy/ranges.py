@@ -86,6 +86,7 @@ RANGES: Mapping[str, Range] = {
     "exposure.band": _SHARE,
     "exposure.min_count": _SLOTS,
     "shadow.fraction": _SHARE,
+    "routes.arms": _SHARE,
 }
 
 

@@ -1,15 +1,21 @@
-"""The policies that serve, by name: a folder of TOML files, or a refusal with every mistake of every file."""
+"""The policies that serve, by name, and the routes to them: one immutable book, or every mistake of every file."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from reranker.errors import FileViolation, InvalidInput, UnknownPolicy, Violation
-from reranker.policy.model import Policy
+from reranker.errors import FileViolation, InvalidInput, UnknownPolicy
+from reranker.policy import words
+from reranker.policy.folder import Folder
+from reranker.policy.model import UPSTREAM, Policy
+from reranker.policy.routes import FILE, Route, Routes, Traffic
 
 DEFAULT = "default"
-_ROUTES = "routes.toml"
+_REVISION_LENGTH = 12
+_NO_UNIT = "context.unit is not known, so the request is in no arm; it met the policy of the largest one"
 
 
 def built_in() -> Policy:
@@ -17,14 +23,33 @@ def built_in() -> Policy:
     return Policy.from_dict({"name": DEFAULT, "objective": {"strategy": "dpp", "diversity": 0.5}})
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a request meets: a policy, and the `arm` that it is in where routes dealt one.
+
+    `triggered` is False where the upstream order is the answer; `shadows` are the policies of the other arms then.
+    """
+
+    policy: Policy
+    arm: str = ""
+    triggered: bool = True
+    shadows: tuple[Policy, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 class PolicyBook:
-    """Checked policies by name, immutable; a reload makes a new book."""
+    """Checked policies by name and the routes to them, immutable; a reload makes a new book."""
 
-    __slots__ = ("_policies",)
+    __slots__ = ("_choices", "_default", "_policies", "_upstream", "routes")
 
-    def __init__(self, policies: Iterable[Policy] = ()) -> None:
+    def __init__(self, policies: Iterable[Policy] = (), routes: Routes | None = None) -> None:
+        """A book in which later policies of a name take the place of earlier ones; every arm of `routes` is in it."""
         named = {policy.name: policy for policy in (built_in(), *policies)}
         self._policies = {name: named[name] for name in sorted(named)}
+        self.routes = routes
+        self._default = Choice(self._policies[DEFAULT])
+        self._upstream = Choice(Policy.upstream(), triggered=False)
+        self._choices = [self._choices_of(route) for route in (routes.routes if routes else ())]
 
     @classmethod
     def load(cls, folder: Path | None) -> PolicyBook:
@@ -32,27 +57,39 @@ class PolicyBook:
 
         Raises `InvalidInput` naming every mistake of every file.
         """
-        if folder is None:
-            return cls()
-        if not folder.is_dir():
-            raise InvalidInput([Violation("policies", "is not a folder")], str(folder))
-        found: list[Violation] = []
+        return cls() if folder is None else cls.of(Folder.read(folder))
+
+    @classmethod
+    def of(cls, folder: Folder) -> PolicyBook:
+        """The policies and routes of a folder's contents. Raises `InvalidInput` naming every mistake of every file."""
+        found: list[FileViolation] = []
+        known = {DEFAULT, UPSTREAM}
         file_of: dict[str, str] = {}
-        policies = []
-        for file in sorted(folder.glob("*.toml")):
-            if file.name.startswith("."):
-                continue
-            policy = _read(file, found)
-            if policy is None:
-                continue
-            if policy.name in file_of:
-                reason = f"{policy.name} is defined in {file_of[policy.name]} already"
-                found.append(FileViolation("name", reason, file=file.name))
-            file_of.setdefault(policy.name, file.name)
-            policies.append(policy)
+        policies, routes_file = [], b""
+        for name, data in folder.files:
+            if isinstance(data, str):
+                found.append(FileViolation("routes" if name == FILE else "policy", data, file=name))
+            elif name == FILE:
+                routes_file = data or b"\n"
+            else:
+                policy = _policy(name, data, found, known)
+                if policy is not None and policy.name in file_of:
+                    reason = f"{policy.name} is defined in {file_of[policy.name]} already"
+                    found.append(FileViolation("name", reason, file=name))
+                if policy is not None:
+                    file_of.setdefault(policy.name, name)
+                    policies.append(policy)
+        routes = _routes(routes_file, found, known) if routes_file else None
         if found:
-            raise InvalidInput(found, str(folder))
-        return cls(policies)
+            raise InvalidInput(found, folder.source)
+        return cls(policies, routes)
+
+    @property
+    def revision(self) -> str:
+        """Twelve hex digits over all policies and the routes."""
+        revisions = [f"{name} {policy.revision}" for name, policy in self._policies.items()]
+        text = "\n".join([*revisions, self.routes.revision if self.routes else ""])
+        return hashlib.sha256(text.encode()).hexdigest()[:_REVISION_LENGTH]
 
     def get(self, name: str) -> Policy:
         """The policy of this name. Raises `UnknownPolicy`."""
@@ -60,6 +97,22 @@ class PolicyBook:
             return self._policies[name]
         except KeyError:
             raise UnknownPolicy(name, self._policies) from None
+
+    def routed(self, request: Traffic) -> Choice:
+        """What a request meets that names no policy: its arm, else the upstream order; without routes `default`.
+
+        Nothing is made here, every choice is as old as the book.
+        """
+        if self.routes is None:
+            return self._default
+        index = self.routes.first_match(request)
+        if index is None:
+            return self._upstream
+        route, (arms, unassigned) = self.routes.routes[index], self._choices[index]
+        if not route.deals:
+            return arms[route.largest]
+        unit = "" if request.without_profiling else request.unit
+        return arms[route.arm_of(unit)] if unit else unassigned
 
     def names(self) -> tuple[str, ...]:
         """The names in alphabetical order."""
@@ -69,16 +122,35 @@ class PolicyBook:
         """The policies in the order of their names."""
         return tuple(self._policies.values())
 
+    def _choices_of(self, route: Route) -> tuple[tuple[Choice, ...], Choice]:
+        """What each arm of a route means, and what a request meets of which the unit is not known."""
+        others = tuple(self._policies[name] for name, share in route.arms if share and name != UPSTREAM)
+        arms = tuple(
+            Choice(Policy.upstream(), name, triggered=False, shadows=others)
+            if name == UPSTREAM
+            else Choice(self._policies[name], name)
+            for name, _ in route.arms
+        )
+        largest = arms[route.largest]
+        return arms, Choice(largest.policy, triggered=largest.triggered, notes=(_NO_UNIT,))
 
-def _read(file: Path, found: list[Violation]) -> Policy | None:
-    if file.name == _ROUTES:
-        reason = "routes come with a later release; requests name their policy, or meet the one called default"
-        found.append(FileViolation("routes", reason, file=file.name))
-        return None
+
+def _policy(name: str, data: bytes, found: list[FileViolation], known: set[str]) -> Policy | None:
+    """The policy of a file; None where it has mistakes, which are then among those `found`. Its name is `known`."""
+    stem = name.removesuffix(".toml")
     try:
-        return Policy.from_toml(file)
+        policy = Policy.from_file(data, stem, name)
     except InvalidInput as error:
-        found += [FileViolation(v.path, v.reason, v.line, file.name) for v in error.violations]
-    except OSError as error:
-        found.append(FileViolation("policy", f"cannot be read: {error.strerror}", file=file.name))
-    return None
+        found += [FileViolation(v.path, v.reason, v.line, name) for v in error.violations]
+        known.add(words.parse(data.decode(errors="replace"))[0].name or stem)  # no arm is wrong because of its mistakes
+        return None
+    known.add(policy.name)
+    return policy
+
+
+def _routes(data: bytes, found: list[FileViolation], known: set[str]) -> Routes | None:
+    try:
+        return Routes.from_file(data, known, FILE)
+    except InvalidInput as error:
+        found += [FileViolation(v.path, v.reason, v.line, FILE) for v in error.violations]
+        return None

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from reranker.policy.mistakes import KeyPath
-from reranker.v1 import policy_pb2
+from reranker.v1 import policy_pb2, routes_pb2
 
 _HIDDEN = frozenset({
     "target_source",  # written as target = "request" or "pool"
@@ -57,7 +57,8 @@ def enum_word(enum: EnumDescriptor, number: int) -> str | None:
 def places() -> Mapping[str, str]:
     """The dotted place of each block by its message's name: Quota -> `quotas`, AttributeLabels -> `labels`."""
     found: dict[str, str] = {}
-    _place(cast(Descriptor, policy_pb2.Policy.DESCRIPTOR), "", found)
+    for whole in (policy_pb2.Policy, routes_pb2.Routes):
+        _place(cast(Descriptor, whole.DESCRIPTOR), "", found)
     return found
 
 

@@ -29,33 +29,44 @@ _TARGET_WORDS = {"request": policy_pb2.TARGET_SOURCE_REQUEST, "pool": policy_pb2
 
 def parse(text: str) -> tuple[policy_pb2.Policy, Mistakes]:
     """A TOML text as a message, with every word in it that the vocabulary does not know; nothing else is checked."""
+    policy = policy_pb2.Policy()
+    return policy, parse_into(policy, text, "policy")
+
+
+def parse_into(message: Message, text: str, whole: str) -> Mistakes:
+    """`parse` for a message of any kind that words describe; mistakes of the text as a whole are called `whole`'s."""
     if len(text) > MOST_BYTES or len(text.encode(errors="replace")) > MOST_BYTES:
-        mistakes = Mistakes()
+        mistakes = Mistakes(whole=whole)
         mistakes.add((), TOO_LARGE)
-        return policy_pb2.Policy(), mistakes
+        return mistakes
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if line := too_deep(text):  # before the parser, which would need a stack or a memory without end
-        mistakes = Mistakes()
+        mistakes = Mistakes(whole=whole)
         mistakes.add_at((), f"is not a policy: nests deeper than {DEEPEST} levels", line)
-        return policy_pb2.Policy(), mistakes
-    mistakes = Mistakes(lines_of(text))
+        return mistakes
+    mistakes = Mistakes(lines_of(text), whole)
     try:
         tree = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError is one, and so are numbers of thousands of digits
         _add_syntax_error(str(error), text, mistakes)
     else:
-        return from_tree(tree, mistakes), mistakes
-    return policy_pb2.Policy(), mistakes
+        read_into(message, tree, mistakes)
+    return mistakes
 
 
 def from_tree(tree: object, mistakes: Mistakes) -> policy_pb2.Policy:
     """A tree of words as a message. What is wrong goes to `mistakes` and is left out; the rest is kept in its place."""
     policy = policy_pb2.Policy()
-    _read_table(policy, tree, (), mistakes)
+    read_into(policy, tree, mistakes)
     return policy
 
 
-def to_tree(message: policy_pb2.Policy) -> dict[str, Any]:
+def read_into(message: Message, tree: object, mistakes: Mistakes) -> None:
+    """`from_tree` for a message of any kind that words describe."""
+    _read_table(message, tree, (), mistakes)
+
+
+def to_tree(message: Message) -> dict[str, Any]:
     """The words of a message; `from_tree` makes the same message of them."""
     return _table(message)
 

@@ -99,7 +99,9 @@ class Server:
             self._store.start(SECONDS_TO_COME_UP)
         if self.state is not ServerState.WARMING:
             return  # told to stop meanwhile
-        self._metrics.policies_serve((policy.name, policy.revision) for policy in self._desk.book.policies())
+        book = self._desk.book
+        policies = ((policy.name, policy.revision) for policy in book.policies())
+        self._metrics.policies_serve(policies, book.routes.revision if book.routes else "")
         self._metrics.warmed_up(perf_counter() - started)
         if self._watch is not None:
             self._watch.start()

@@ -1,16 +1,17 @@
-"""Which policy a request means: one by name, one sent along, or `default`, with the request's overrides applied."""
+"""Which policy a request means: one by name, one sent along, or what routes decide, with its overrides applied."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from reranker.codec.limits import Limits
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import Policy
-from reranker.policy.snapshots import DEFAULT, PolicyBook
+from reranker.policy.snapshots import Choice, PolicyBook
 from reranker.v1 import policy_pb2, reranker_service_pb2
 
 Key = TypeVar("Key")
@@ -23,21 +24,26 @@ class PolicyDesk:
 
     def __init__(self, book: PolicyBook, limits: Limits) -> None:
         self.book = book
+        """What serves: another book in its place serves every request that comes from then on."""
         self._limits = limits
         self._sent_along: _Memory[bytes] = _Memory()
         # Apart, so that callers whose overrides vary with every request do not push the policies sent along out.
         self._overrides: _Memory[tuple[str, float | None, float | None]] = _Memory()
 
-    def policy_of(self, request: reranker_service_pb2.RerankRequest) -> Policy:
-        """The policy that applies, overrides included.
+    def choice_of(self, request: reranker_service_pb2.RerankRequest) -> Choice:
+        """What applies, overrides included; they change nothing where the upstream order is the answer.
 
         Raises `UnknownPolicy`, or `InvalidInput` with paths below `inline_policy` and `overrides`.
         """
+        book = self.book  # this one until the answer is made
         if request.WhichOneof("policy") == "inline_policy":
-            policy = self._inline(request)
+            choice = Choice(self._inline(request))
+        elif request.policy_name:
+            choice = Choice(book.get(request.policy_name))
         else:
-            policy = self.book.get(request.policy_name or DEFAULT)
-        return self._overridden(policy, request.overrides)
+            choice = book.routed(request.context)
+        policy = self._overridden(choice.policy, request.overrides)
+        return replace(choice, policy=policy) if choice.triggered and policy is not choice.policy else choice
 
     def _inline(self, request: reranker_service_pb2.RerankRequest) -> Policy:
         if not self._limits.inline_policies:

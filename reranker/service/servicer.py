@@ -15,6 +15,7 @@ from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
 from reranker.observability import Observer
 from reranker.policy import Policy
+from reranker.policy.snapshots import Choice
 from reranker.service.after import AfterAnswer, Answered
 from reranker.service.errors import Failure, message_of
 from reranker.service.policies import PolicyDesk
@@ -50,12 +51,12 @@ class RerankerServicer:
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
-        decoded, policy = self._policy_and_input(request)
+        decoded, choice = self._choice_and_input(request)
         decode_end, lookup = perf_counter(), decoded.lookup
         try:
             slate, trace = engine.rerank_traced(
                 decoded.candidates,
-                policy,
+                choice.policy,
                 decoded.slate_size,
                 explain=request.explain,
                 context=decoded.context,
@@ -65,20 +66,29 @@ class RerankerServicer:
         except InvalidInput as error:
             raise in_words_of_the_wire(error, request) from None
         encode_start = perf_counter()
+        if not choice.triggered:
+            slate = slate.not_triggered()
         response = encode_slate(slate, request, self._limits)
+        response.arm = choice.arm
         response.catalog_version = lookup.version
-        response.notes.extend(lookup.notes)
+        response.notes.extend((*choice.notes, *lookup.notes))
         end = perf_counter()
         stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
         if lookup.version:
             stages["signals"] = lookup.seconds
         _fill_timings(response.timings, stages, end - call.started)
         self._observer.slate_made(
-            policy.name, len(decoded.candidates), slate, stages, request.request_id, refined=trace.refined
+            choice.policy.name,
+            len(decoded.candidates),
+            slate,
+            stages,
+            request.request_id,
+            arm=choice.arm,
+            refined=trace.refined,
         )
         if self._after is not None:
             self._after.offer(
-                Answered(time(), request, response, slate, trace, policy, decoded.candidates, decoded.context)
+                Answered(time(), request, response, slate, trace, choice.policy, decoded.candidates, decoded.context)
             )
         return response
 
@@ -116,13 +126,13 @@ class RerankerServicer:
         ]
         return messages.ListPoliciesResponse(policies=summaries)
 
-    def _policy_and_input(self, request: messages.RerankRequest) -> tuple[DecodedRequest, Policy]:
+    def _choice_and_input(self, request: messages.RerankRequest) -> tuple[DecodedRequest, Choice]:
         """Both, or every violation of both at once."""
         found: list[Violation] = []
         catalog = None if self._shelf is None else self._shelf.catalog  # this one until the answer is made
         decoded = decode_request(request, self._limits, found, catalog)
         try:
-            policy = self._desk.policy_of(request)
+            choice = self._desk.choice_of(request)
         except InvalidInput as error:
             raise InvalidInput([*found, *error.violations]) from None
         except UnknownPolicy:
@@ -131,7 +141,7 @@ class RerankerServicer:
             raise
         if found:
             raise InvalidInput(found)
-        return decoded, policy
+        return decoded, choice
 
 
 def handlers(servicer: RerankerServicer, wire: Wire) -> grpc.GenericRpcHandler:

@@ -37,7 +37,7 @@ EXPECTED = {
 
 
 def test_every_worked_policy_is_tried() -> None:
-    assert {path.stem for path in POLICIES.glob("*.toml")} == {*EXPECTED, "default"}
+    assert {path.stem for path in POLICIES.glob("*.toml")} == {*EXPECTED, "default", "routes"}
     assert [worked.name for worked in WORKED] == list(EXPECTED)
 
 

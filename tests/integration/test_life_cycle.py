@@ -169,7 +169,7 @@ def test_a_scrape_shows_what_happened(server: Server, channel: grpc.Channel) -> 
     assert status == 200
     assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Rerank"' in text
     assert 'reranker_policy_info{policy="tones"' in text
-    assert 'reranker_slates_total{policy="default",status="SATISFIED"}' in text
+    assert 'reranker_slates_total{arm="",policy="default",status="SATISFIED"}' in text
 
 
 def test_nothing_compiles_once_the_server_is_warm(server: Server, channel: grpc.Channel) -> None:

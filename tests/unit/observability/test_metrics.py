@@ -45,8 +45,8 @@ def test_policies_beyond_those_that_serve_share_one_label(metrics: Metrics) -> N
     made = slate()
     for policy in ("served", "sent along", "sent along too"):
         metrics.slate_made(policy, 3, made, {"select": 0.001})
-    assert value(metrics, "reranker_slates_total", policy="served", status=made.report.status.value) == 1
-    assert value(metrics, "reranker_slates_total", policy="other", status=made.report.status.value) == 2
+    assert value(metrics, "reranker_slates_total", policy="served", status=made.report.status.value, arm="") == 1
+    assert value(metrics, "reranker_slates_total", policy="other", status=made.report.status.value, arm="") == 2
     text = generate_latest(metrics.registry).decode()
     assert "sent along" not in text
     assert 'reranker_policy_info{policy="served",revision="abc"} 1.0' in text

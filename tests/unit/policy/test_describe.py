@@ -10,7 +10,8 @@ from reranker.policy import Policy
 from reranker.policy.binding import first_ceiling, first_floor, numbers, warnings
 from reranker.policy.describe import described
 
-POLICIES = sorted((Path(__file__).parents[3] / "policies").glob("*.toml"))
+FOLDER = Path(__file__).parents[3] / "policies"
+POLICIES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "routes")
 SHARES = [Fraction(p, q) for q in range(1, 13) for p in range(q + 1)]
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from reranker import Context
 from reranker.policy import Policy, PolicyBook
+from reranker.policy.routes import Routes
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies"
-FILES = sorted(FOLDER.glob("*.toml"))
+FILES = sorted(path for path in FOLDER.glob("*.toml") if path.name != "routes.toml")
 
 
 def test_they_serve_together() -> None:
@@ -30,3 +32,17 @@ def test_example(file: Path) -> None:
     assert policy.message.about.purpose
     assert policy.message.about.owner
     assert policy.message.about.review_by
+
+
+def test_the_routes_and_every_way_they_lead() -> None:
+    text = (FOLDER / "routes.toml").read_text()
+    assert text.startswith("# For ")
+    assert "\n# Costs " in text
+    book = PolicyBook.load(FOLDER)
+    assert book.routes is not None
+    assert book.routes.to_dict() == tomllib.loads(text)
+    assert Routes.from_proto(book.routes.to_proto()) == Routes.from_dict(book.routes.to_dict()) == book.routes
+    beauty = [Context(surface="search", country="GB", intent="beauty", unit=f"u{i}") for i in range(500)]
+    assert {book.routed(request).arm for request in beauty} == {"upstream", "inclusive-search", "default"}
+    assert book.routed(Context(surface="home")).policy is book.get("home-mix")
+    assert book.routed(Context(surface="search", country="FR")).policy is book.get("default")

@@ -57,7 +57,7 @@ def test_every_mistake_of_every_file(tmp_path: Path) -> None:
         "routes.toml",
     ]
     assert "c.toml: name: same is defined in b.toml already" in text
-    assert "routes come with a later release" in text
+    assert "routes.toml: routes: has no [[routes]]" in text
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
