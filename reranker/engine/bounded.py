@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from reranker.engine.checks import fixed_candidates, guard_passes
 from reranker.engine.history import History
+from reranker.engine.lacking import places_of, stand_still
 from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
-from reranker.engine.unknown import places_of, stand_still
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
 from reranker.quotas.fetch import for_a_full_slate

@@ -13,13 +13,13 @@ from reranker.engine.attempt import Chooser, Floored, most_diversity
 from reranker.engine.bounded import bind
 from reranker.engine.checks import check_request, check_types
 from reranker.engine.history import history_of
+from reranker.engine.lacking import lacking_violations
 from reranker.engine.listing import Listing, list_candidates
 from reranker.engine.mix import main_embedding
 from reranker.engine.page import Filled, next_cursor, read_page
 from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
 from reranker.engine.seal import PROCESS, Seals
-from reranker.engine.unknown import unknown_violations
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.exposure.tally import Served
 from reranker.measures.relevance import above_zero, relevance_retained
@@ -82,7 +82,7 @@ def rerank_traced(
     page = read_page(context.cursor, policy.revision, seals)
     listing = list_candidates(policy, candidates, context, page)
     rules = compiled(policy, page.shown + min(asked, len(listing.order)))
-    check_request(rules, listing.candidates, listing.context, asked, unknown_violations(rules, candidates))
+    check_request(rules, listing.candidates, listing.context, asked, lacking_violations(rules, candidates))
     history, notes = history_of(rules, candidates, context, page)
     stages["policy"], began = _lap(began)
 

@@ -77,6 +77,8 @@ class CompiledPolicy:
     aspect_attributes: tuple[str, ...]
     unknown_id: str = "neutral"
     """What an id that the catalog does not know means: "neutral", "keep_in_place" or "reject"."""
+    missing_embedding: str = "neutral"
+    """The same of an item without embedding."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
 
@@ -264,12 +266,17 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         mode=_word(pb.InfeasibleMode.Name(defaults.get(message.on_infeasible, "mode")), "INFEASIBLE_MODE_"),
         calibration=compile_calibration(message),
         aspect_attributes=aspect_attributes(message),
-        unknown_id=_word(pb.MissingSignal.Name(defaults.get(message.signals, "unknown_id")), "MISSING_SIGNAL_"),
+        unknown_id=_missing(message, "unknown_id"),
+        missing_embedding=_missing(message, "missing_embedding"),
     )
 
 
 def _word(name: str, prefix: str) -> str:
     return name.removeprefix(prefix).lower()
+
+
+def _missing(message: pb.Policy, key: str) -> str:
+    return _word(pb.MissingSignal.Name(defaults.get(message.signals, key)), "MISSING_SIGNAL_")
 
 
 def _guard(message: pb.Policy) -> Guard | None:

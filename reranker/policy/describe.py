@@ -162,11 +162,12 @@ def _rails(message: pb.Policy) -> Iterator[str]:
     max_fall = defaults.get(message.placement, "max_fall")
     if max_fall:
         yield f"No item falls more than {max_fall} {_plural('slot', max_fall)} below its upstream rank."
-    unknown = _word(message.signals, "unknown_id")
-    if unknown == "keep_in_place":
-        yield "Items that the catalog does not know stand at their upstream rank and nowhere else."
-    elif unknown == "reject":
-        yield "A request with an item that the catalog does not know is refused."
+    for key, lack in (("unknown_id", "that the catalog does not know"), ("missing_embedding", "without embedding")):
+        rule = _word(message.signals, key)
+        if rule == "keep_in_place":
+            yield f"Items {lack} stand at their upstream rank and nowhere else."
+        elif rule == "reject":
+            yield f"A request with an item {lack} is refused."
 
 
 def _quota(quota: pb.Quota) -> Iterator[str]:

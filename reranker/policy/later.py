@@ -11,7 +11,6 @@ from reranker.v1 import policy_pb2
 
 _PLAIN_BOUNDS = "min_share, max_share, min_count, max_count, at_least_one_of_each and max_per_value are available now"
 _HARD_LABELS = 'count = "hard" with a threshold is available now'
-_NEUTRAL = "neutral is available now"
 
 # By dotted key, or key = word: what is available instead. A word at its default asks for nothing and is accepted.
 NOT_BUILT_YET: Mapping[str, str] = {
@@ -20,8 +19,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "labels.count = expected": _HARD_LABELS,
     "labels.count = confident": _HARD_LABELS,
     "labels.confidence": _HARD_LABELS,
-    "signals.missing_embedding = keep_in_place": _NEUTRAL,
-    "signals.missing_embedding = reject": _NEUTRAL,
     "exposure": "quotas within one request are available now",
     "shadow": "checking and serving one policy are available now",
 }

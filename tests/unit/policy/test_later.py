@@ -22,8 +22,6 @@ LATER: dict[str, dict[str, Any]] = {
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
     "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},
-    "signals.missing_embedding = keep_in_place": {"signals": {"missing_embedding": "keep_in_place"}},
-    "signals.missing_embedding = reject": {"signals": {"missing_embedding": "reject"}},
     "exposure": {"exposure": [{"attribute": "a", "target": "pool"}]},
     "shadow": {"shadow": {"policy": "other", "fraction": 0.1}},
 }
