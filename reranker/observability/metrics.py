@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
@@ -10,13 +10,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
+from reranker.observability.policies import PolicyMetrics
 from reranker.observability.store import StoreMetrics
-from reranker.policy.model import UPSTREAM
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
-OTHER_POLICY = "other"
-"""The policy label of policies that are sent along or that nobody knows."""
 
 # Dense where the latency budget is; Prometheus' own buckets start at 5 ms, where this service should end.
 _SECONDS = (
@@ -37,11 +35,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(CompilationCollector())
-        self._known_policies: frozenset[str] = frozenset()
         self._add_call_metrics()
         self._add_slate_metrics()
         self._add_catalog_metrics()
         self._add_after_metrics()
+        self.policies = PolicyMetrics(self.registry)
         self.store = StoreMetrics(self.registry)
 
     def _add_call_metrics(self) -> None:
@@ -92,12 +90,6 @@ class Metrics:
         )
         self._refined = Counter(
             "reranker_refined_requests", "Slates of requests that a user narrowed by hand.", registry=registry
-        )
-        self._policy_info = Gauge(
-            "reranker_policy_info", "1 for each policy that serves.", ("policy", "revision"), registry=registry
-        )
-        self._routes_info = Gauge(
-            "reranker_routes_info", "1 for the routes that serve; absent without any.", ("revision",), registry=registry
         )
         self._ready = Gauge("reranker_ready", "1 while the server takes requests.", registry=registry)
         self._warm_up = Gauge("reranker_warm_up_seconds", "How long the warm-up took.", registry=registry)
@@ -164,7 +156,8 @@ class Metrics:
     ) -> None:
         """A slate was made of so many candidates; `stages` are seconds by stage, `arm` is what routes dealt."""
         report = slate.report
-        self._slates.labels(self._known(policy), report.status.value, arm and self._known(arm)).inc()
+        known = self.policies.known
+        self._slates.labels(known(policy), report.status.value, arm and known(arm)).inc()
         self._candidates.observe(candidates)
         self._slots.observe(len(slate))
         for stage, seconds in stages.items():
@@ -179,17 +172,6 @@ class Metrics:
     def refined_request(self) -> None:
         """A user had narrowed the request of a slate by hand: nothing of what or how is kept."""
         self._refined.inc()
-
-    def policies_serve(self, policies: Iterable[tuple[str, str]], routes: str = "") -> None:
-        """These (name, revision) pairs serve from now on, and no others; `routes` is the routes' revision, if any."""
-        served = list(policies)
-        self._routes_info.clear()
-        if routes:
-            self._routes_info.labels(routes).set(1)
-        self._policy_info.clear()
-        for name, revision in served:
-            self._policy_info.labels(name, revision).set(1)
-        self._known_policies = frozenset((*(name for name, _ in served), *((UPSTREAM,) if routes else ())))
 
     def catalog_serves(self, items: int, built: float) -> None:
         """A catalog of so many items, built at that time in seconds of the epoch, serves from now on."""
@@ -222,9 +204,6 @@ class Metrics:
     def warmed_up(self, seconds: float) -> None:
         """The warm-up is done."""
         self._warm_up.set(seconds)
-
-    def _known(self, name: str) -> str:
-        return name if name in self._known_policies else OTHER_POLICY
 
     def _count_missing(self, kind: str, count: int) -> None:
         if count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,9 @@ from reranker.policy.blocks import (
 from reranker.policy.model import Policy
 from reranker.policy.terms import Decay, Signal, Spacing, compile_decays, compile_signals, compile_spacings
 from reranker.v1 import policy_pb2 as pb
+
+_TYPICAL = 25  # slots of a slate, where none was asked for yet
+_WARMED = 32  # lengths that a policy is compiled for before it serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,14 @@ def compiled(policy: Policy, slots: int) -> CompiledPolicy:
     return _CACHE.get(policy, slots)
 
 
+def warm(policies: Iterable[Policy]) -> None:
+    """Compile policies before they serve, for the lengths of slates that were asked for lately, of one at least."""
+    lengths = _CACHE.lengths() or [_TYPICAL]
+    for policy in policies:
+        for slots in lengths:
+            compiled(policy, slots)
+
+
 def refinement_mode(policy: Policy) -> str:
     """What a user's narrowing of an attribute does under the policy: "filter", "boost" or "ignore"."""
     mode = defaults.get(policy.message.refinement, "mode")
@@ -205,6 +217,11 @@ class _Cache:
             while self._bytes > self._most_bytes and len(self._made) > 1:
                 self._drop_one(key)
         return made
+
+    def lengths(self) -> list[int]:
+        """The lengths that are compiled for, some that came last."""
+        with self._lock:
+            return list(dict.fromkeys(slots for _, slots in reversed(self._made)))[:_WARMED]
 
     def _drop_one(self, newest: tuple[str, int]) -> None:
         key = next(iter(self._made))

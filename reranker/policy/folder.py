@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from reranker.errors import InvalidInput, Violation
 from reranker.policy.files import read_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What the `*.toml` of a folder held: bytes by name, or why a file could not be read. Equal when all of it is."""
+    """What the `*.toml` of a folder held when it was read; equal when all of it is.
 
-    source: str
-    files: tuple[tuple[str, bytes | str], ...]
+    `files` are bytes by name, or why a file could not be read; `problem` says why the folder could not.
+    """
+
+    path: Path
+    files: tuple[tuple[str, bytes | str], ...] = ()
+    problem: str = ""
 
     @classmethod
-    def read(cls, folder: Path) -> Folder:
-        """All files at once, hidden ones left out. Raises `InvalidInput` when it is no folder."""
-        if not folder.is_dir():
-            raise InvalidInput([Violation("policies", "is not a folder")], str(folder))
-        paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))
-        return cls(str(folder), tuple((path.name, _read(path)) for path in paths))
-
-    @property
-    def digest(self) -> str:
-        """A hash over names and contents."""
-        digest = hashlib.sha256()
-        for name, data in self.files:
-            content = data if isinstance(data, bytes) else data.encode()
-            digest.update(f"{len(name.encode())} {len(content)} {name}".encode("utf-8", "surrogateescape") + content)
-        return digest.hexdigest()
+    def read(cls, path: Path) -> Folder:
+        """All files at once, hidden ones left out."""
+        if not path.is_dir():
+            return cls(path, problem="is not a folder")
+        try:
+            names = sorted(name for name in os.listdir(path) if name.endswith(".toml") and not name.startswith("."))
+        except OSError as error:
+            return cls(path, problem=f"cannot be read: {error.strerror}")
+        return cls(path, tuple((name, _read(path / name)) for name in names))
 
 
 def _read(path: Path) -> bytes | str:

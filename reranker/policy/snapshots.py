@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reranker.errors import FileViolation, InvalidInput, UnknownPolicy
+from reranker.errors import FileViolation, InvalidInput, UnknownPolicy, Violation
 from reranker.policy import words
 from reranker.policy.folder import Folder
 from reranker.policy.model import UPSTREAM, Policy
@@ -62,6 +62,8 @@ class PolicyBook:
     @classmethod
     def of(cls, folder: Folder) -> PolicyBook:
         """The policies and routes of a folder's contents. Raises `InvalidInput` naming every mistake of every file."""
+        if folder.problem:
+            raise InvalidInput([Violation("policies", folder.problem)], str(folder.path))
         found: list[FileViolation] = []
         known = {DEFAULT, UPSTREAM}
         file_of: dict[str, str] = {}
@@ -81,7 +83,7 @@ class PolicyBook:
                     policies.append(policy)
         routes = _routes(routes_file, found, known) if routes_file else None
         if found:
-            raise InvalidInput(found, folder.source)
+            raise InvalidInput(found, str(folder.path))
         return cls(policies, routes)
 
     @property

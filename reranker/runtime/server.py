@@ -19,10 +19,12 @@ from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import RerankerError
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
+from reranker.policy.folder import Folder
 from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.admin import AdminServer
 from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.keys import read_seals
+from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
@@ -31,6 +33,7 @@ from reranker.service.after import AfterAnswer
 from reranker.service.health import Health, OnPool
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import SERVICE, RerankerServicer, handlers
+from reranker.service.shadow import Shadows
 from reranker.service.wire import Gate, Wire
 from reranker.signals import Shelf
 
@@ -57,7 +60,8 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        book = PolicyBook.load(settings.policies)
+        folder = None if settings.policies is None else Folder.read(settings.policies)
+        book = PolicyBook() if folder is None else PolicyBook.of(folder)
         self._seals = _seals(settings)
         self._shelf = _shelf(settings)
         self.settings = settings
@@ -65,10 +69,11 @@ class Server:
         self._metrics = Metrics()
         self._store = make_store(settings, self._metrics)
         self._watch = None if self._shelf is None else CatalogWatch(self._shelf, self._metrics)
-        self._after = AfterAnswer(self._metrics)
+        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics)])
         self._gate = Gate()
         self._health = Health()
         self._desk = PolicyDesk(book, _limits(settings))
+        self._policy_watch = PolicyWatch(self._desk, folder, self._metrics)
         self._workers = WorkerPool(settings.worker_threads)
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
         self._reflection_pool = ThreadPoolExecutor(2, "reflection")
@@ -99,9 +104,7 @@ class Server:
             self._store.start(SECONDS_TO_COME_UP)
         if self.state is not ServerState.WARMING:
             return  # told to stop meanwhile
-        book = self._desk.book
-        policies = ((policy.name, policy.revision) for policy in book.policies())
-        self._metrics.policies_serve(policies, book.routes.revision if book.routes else "")
+        self._policy_watch.start()
         self._metrics.warmed_up(perf_counter() - started)
         if self._watch is not None:
             self._watch.start()
@@ -123,6 +126,7 @@ class Server:
         even then: the interpreter would wait for it for as long as that takes.
         """
         self.state = ServerState.DRAINING
+        self._policy_watch.close()
         if self._watch is not None:
             self._watch.close()
         self._health.set_ready(False)

@@ -43,6 +43,8 @@ class Answered(NamedTuple):
     """The one that was applied, overrides included."""
     candidates: Candidates
     context: Context
+    shadows: tuple[Policy, ...] = ()
+    """Policies of which the slates are to be made beside the answer, and only counted."""
 
     @property
     def arm(self) -> str:

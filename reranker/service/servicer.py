@@ -88,7 +88,17 @@ class RerankerServicer:
         )
         if self._after is not None:
             self._after.offer(
-                Answered(time(), request, response, slate, trace, choice.policy, decoded.candidates, decoded.context)
+                Answered(
+                    time(),
+                    request,
+                    response,
+                    slate,
+                    trace,
+                    choice.policy,
+                    decoded.candidates,
+                    decoded.context,
+                    choice.shadows,
+                )
             )
         return response
 

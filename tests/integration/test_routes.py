@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -117,3 +118,27 @@ def test_mistakes_open_no_port(folder: Path, tmp_path: Path) -> None:
         "varied.toml, line 2",
         "routes.toml, line 5",
     ]
+
+
+def test_what_other_arms_would_have_done_is_counted_after_the_answer(client: Client, server: Server) -> None:
+    def made(policy: str) -> float:
+        lines = samples(server, f'reranker_shadow_slates_total{{policy="{policy}",status="SATISFIED"}}')
+        return float(lines[0].split(" ")[1]) if lines else 0.0
+
+    end = time.monotonic() + 60
+    while samples(server, 'reranker_after_answer_queue{consumer="shadow"}') != [
+        'reranker_after_answer_queue{consumer="shadow"} 0.0'
+    ]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    before = {policy: made(policy) for policy in ("varied", "default")}
+    unit = next(f"x{i}" for i in range(100) if answer(client, surface="search", unit=f"x{i}").arm == "upstream")
+    for _ in range(3):
+        first = answer(client, surface="search", unit=unit)
+        answer(client, surface="search", unit=unit, cursor=first.cursor)  # a later page has no shadow
+        answer(client, surface="search", unit=unit, refinement={"tone": ["a"]})  # nor has a refined request
+    while {policy: made(policy) for policy in before} != {policy: count + 4 for policy, count in before.items()}:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    changed = samples(server, 'reranker_shadow_changed_share_sum{policy="varied"}')
+    assert float(changed[0].split(" ")[1]) > 0.0

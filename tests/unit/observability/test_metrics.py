@@ -17,7 +17,7 @@ from reranker.observability.metrics import Metrics
 @pytest.fixture
 def metrics() -> Metrics:
     made = Metrics()
-    made.policies_serve([("served", "abc")])
+    made.policies.serve([("served", "abc")])
     return made
 
 

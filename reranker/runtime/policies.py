@@ -1,0 +1,113 @@
+"""The policies while the server runs: a thread looks whether their folder changed, and takes the change over whole."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from time import perf_counter
+from typing import Any
+
+from reranker.errors import InvalidInput
+from reranker.observability.logs import log
+from reranker.observability.metrics import Metrics
+from reranker.policy.compile import warm
+from reranker.policy.folder import Folder
+from reranker.policy.review import overdue
+from reranker.policy.snapshots import PolicyBook
+from reranker.service.policies import PolicyDesk
+
+_SECONDS = 1.0  # between two looks, each of which reads some small files
+_LISTED = 50  # mistakes in one line of the log
+
+
+class PolicyWatch:
+    """Keeps a desk's book current from `start` to `close`.
+
+    A change is taken over when two looks in a row have read the same, so that nobody meets half of what is being
+    copied. It serves as a whole, compiled, from one request to the next, or not at all: where anything is wrong with
+    it, the last good book serves on.
+    """
+
+    def __init__(self, desk: PolicyDesk, folder: Folder | None, metrics: Metrics, seconds: float = _SECONDS) -> None:
+        """Keep what `desk` has, which was made of `folder`; None for a server without one."""
+        self._desk = desk
+        self._metrics, self._seconds = metrics.policies, seconds
+        self._seen = self._decided = folder
+        self._reviewed = datetime.date.min
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
+
+    def start(self) -> None:
+        """Compile what serves, say so, and begin to look."""
+        warm(self._desk.book.policies())
+        self._say_what_serves(self._desk.book)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more; returns at once."""
+        self._end.set()
+
+    def look(self) -> None:
+        """Take a change over if there is one; say whose review is due, once a day."""
+        self._say_what_is_due(self._desk.book)
+        if self._seen is None:
+            return
+        read = Folder.read(self._seen.path)
+        settled, self._seen = read == self._seen, read
+        if not settled or read == self._decided:
+            return
+        self._decided = read
+        began = perf_counter()
+        try:
+            book = PolicyBook.of(read)
+            warm(book.policies())
+        except InvalidInput as error:
+            self._refuse(error)
+            return
+        self._metrics.refuse(False)
+        if book.revision != self._desk.book.revision:
+            self._desk.book = book
+            self._metrics.reloaded("loaded")
+            self._say_what_serves(book, perf_counter() - began)
+
+    def _run(self) -> None:
+        while not self._end.wait(self._seconds):
+            try:
+                self.look()
+            except Exception as error:  # whatever it is, the next change may be better
+                self._metrics.reloaded("refused")
+                self._metrics.refuse(True)
+                log(logging.ERROR, "looking for new policies failed", error)
+
+    def _refuse(self, error: InvalidInput) -> None:
+        self._metrics.reloaded("refused")
+        self._metrics.refuse(True)
+        log(
+            logging.ERROR,
+            "policies refused",
+            mistakes=[str(violation) for violation in error.violations[:_LISTED]],
+            count=len(error.violations),
+            serving=self._desk.book.revision,
+        )
+
+    def _say_what_serves(self, book: PolicyBook, seconds: float | None = None) -> None:
+        routes = book.routes.revision if book.routes else ""
+        self._metrics.serve([(policy.name, policy.revision) for policy in book.policies()], routes, book.revision)
+        fields: dict[str, Any] = {"revision": book.revision, "policies": len(book.names()), "routes": routes}
+        if seconds is not None:
+            fields["seconds"] = round(seconds, 3)
+        log(logging.INFO, "policies serve", **fields)
+        self._reviewed = datetime.date.min
+        self._say_what_is_due(book)
+
+    def _say_what_is_due(self, book: PolicyBook) -> None:
+        today = datetime.datetime.now(datetime.UTC).date()
+        if today == self._reviewed:
+            return
+        self._reviewed = today
+        names = overdue(book.policies(), today)
+        self._metrics.overdue(names)
+        for name in names:
+            about = book.get(name).message.about
+            log(logging.WARNING, "policy review overdue", policy=name, review_by=about.review_by, owner=about.owner)
