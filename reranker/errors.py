@@ -6,6 +6,7 @@ RerankerError
 ├── DeadlinePassed                the deadline came before the slate was full
 ├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
 ├── BadCatalog                    an item catalog is missing, foreign, cut off or damaged
+├── BadLedger                     an exposure ledger cannot be opened
 ├── StoreError                    Redis or Valkey did not do what it was asked
 │   ├── StoreUnavailable          it is slow, gone, full, or does not let us in
 │   └── StoreLied                 it answers what cannot be: a wrong type, a value that is cut off
@@ -145,6 +146,17 @@ class StoreLied(StoreError):
     """It gave an answer that cannot be: a wrong type, a damaged value, or an error that should not occur."""
 
     said = "the store gave a wrong answer"
+
+
+class BadLedger(RerankerError):
+    """An exposure ledger cannot be used; the text names its file or folder, and says why and what to do next."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = str(path), reason
+        super().__init__(escaped(f"{self.path}: {reason}"))
+
+    def __reduce__(self) -> tuple[type[BadLedger], tuple[object, ...]]:
+        return type(self), (self.path, self.reason)
 
 
 class MissingExtra(RerankerError, ImportError):

@@ -1,0 +1,109 @@
+"""The ledger as it was a moment ago, in this process's memory: what a request may look at without waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reranker.exposure.decay import BUCKETS, UNIT, remains
+from reranker.exposure.ledger import Ledger, Position
+from reranker.exposure.receipt import Amounts
+from reranker.exposure.stream import Stream
+from reranker.exposure.tally import GroupTally, Tally, TallyKey
+
+_Sums = dict[int, dict[str, Amounts]]
+"""What one stream holds, by bucket and value."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Snapshot:
+    """The ledger at one time; `tallies` are those that were asked for so far."""
+
+    time: float = 0.0
+    sums: Mapping[Stream, _Sums] = field(default_factory=dict)
+    shown: Mapping[TallyKey, Stream] = field(default_factory=dict)
+    tallies: dict[TallyKey, Tally] = field(default_factory=dict)
+
+
+class Board:
+    """A `TallyBoard`. One thread refreshes it; any number of threads look at it, and none of them waits.
+
+    A key whose half-life was changed has several streams for a while: the one that was written to last is shown.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._position = Position()
+        self._snapshot = _Snapshot()
+        self._refreshed = float("-inf")
+
+    def tally(self, key: TallyKey) -> Tally | None:
+        """The stream at the last refresh; None when nothing is known of it. Made once a refresh. O(its sums)."""
+        snapshot = self._snapshot
+        known = snapshot.tallies.get(key)
+        if known is None and (stream := snapshot.shown.get(key)) is not None:
+            known = snapshot.tallies[key] = _tally_of(stream, snapshot.sums[stream], snapshot.time)
+        return known
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last refresh that succeeded; infinite before the first."""
+        return time.monotonic() - self._refreshed
+
+    @property
+    def keys(self) -> Collection[TallyKey]:
+        """Every stream that something is known of."""
+        return self._snapshot.shown.keys()
+
+    def refresh(self, ledger: Ledger, seconds: float) -> None:
+        """Take over what has changed in the ledger. Raises `LedgerUnavailable`, and the board stays as it is."""
+        changes = ledger.changes(self._position, seconds)
+        sums = {} if changes.is_all else dict(self._snapshot.sums)
+        fresh: set[Stream] = set()
+        for (stream, bucket, value), amounts in changes.sums.items():
+            if stream not in fresh:  # readers may look at the old one
+                fresh.add(stream)
+                sums[stream] = {number: dict(held) for number, held in sums.get(stream, {}).items()}
+            sums[stream].setdefault(bucket, {})[value] = amounts
+        for stream in fresh:
+            for bucket in sorted(sums[stream], reverse=True)[BUCKETS:]:
+                del sums[stream][bucket]
+        self._position = changes.position
+        self._snapshot = _Snapshot(self._clock(), sums, dict(_shown(sums)))
+        self._refreshed = time.monotonic()
+
+
+def _shown(sums: Mapping[Stream, _Sums]) -> Iterator[tuple[TallyKey, Stream]]:
+    """The stream to show for each key: later ones win."""
+    for stream in sorted(sums, key=lambda stream: max(sums[stream]) * stream.half_life):
+        yield stream.key, stream
+
+
+def _tally_of(stream: Stream, sums: _Sums, time: float) -> Tally:
+    """A stream's sums, decayed to `time`."""
+    requests, groups = 0.0, dict[str, GroupTally]()
+    for bucket in sorted(sums):
+        worth = remains(bucket, time, stream.half_life)
+        if worth == 0.0:
+            continue
+        for value, held in sums[bucket].items():
+            if value == "":
+                requests += worth / UNIT * held.items
+            else:
+                groups[value] = _plus(groups.get(value, _NOTHING), held, worth)
+    return Tally(time, requests, groups)
+
+
+_NOTHING = GroupTally()
+
+
+def _plus(group: GroupTally, held: Amounts, worth: float) -> GroupTally:
+    unit = worth / UNIT
+    return GroupTally(
+        group.exposure + unit * held.exposure,
+        group.relevance + worth * held.relevance,
+        group.target + unit * held.target,
+        group.items + unit * held.items,
+        group.price + unit * held.price,
+    )

@@ -1,0 +1,254 @@
+"""The ledger in one SQLite file that all processes of a machine share: the default, without a server of its own."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from reranker.errors import BadLedger
+from reranker.exposure.decay import BUCKETS
+from reranker.exposure.identity import is_remembered, names_of, new_secret, period_of
+from reranker.exposure.ledger import (
+    MEMORY,
+    STREAMS,
+    Changes,
+    Counts,
+    Impression,
+    LedgerUnavailable,
+    Position,
+    Sum,
+)
+from reranker.exposure.receipt import Amounts, Cell, Receipt, add_amounts
+from reranker.exposure.states import Step, see, serve
+from reranker.exposure.stream import Stream, read_stream
+
+FILE = "exposure.sqlite"
+_FORMAT = 1
+_FORGOTTEN_AT_ONCE = 2_000  # old requests deleted by one write: no write waits for a whole period's to go
+
+_TABLES = f"""
+create table if not exists ledger (birth blob not null, version integer not null);
+insert into ledger select randomblob(16), 0 where not exists (select 1 from ledger);
+create table if not exists periods (period integer primary key, secret blob not null);
+create table if not exists requests (name blob primary key, period integer not null, state blob not null) without rowid;
+create index if not exists requests_by_period on requests (period);
+create table if not exists streams (stream blob primary key, words text not null) without rowid;
+create table if not exists sums (
+    stream blob not null, bucket integer not null, value text not null,
+    exposure integer not null, target integer not null, items integer not null, price integer not null,
+    relevance real not null, version integer not null, primary key (stream, bucket, value)
+) without rowid;
+create index if not exists sums_by_version on sums (version);
+pragma user_version = {_FORMAT};
+"""
+_ADD = """
+insert into sums values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set
+    exposure = exposure + excluded.exposure, target = target + excluded.target, items = items + excluded.items,
+    price = price + excluded.price, relevance = relevance + excluded.relevance, version = excluded.version
+"""
+_CHANGED = """
+select words, bucket, value, exposure, target, items, price, relevance
+from sums join streams using (stream) where version > ?
+"""
+_REMEMBER = "insert into requests values (?, ?, ?) on conflict do update set state = excluded.state"
+_FORGET_REQUESTS = "delete from requests where name in (select name from requests where period < ? limit ?)"
+_OLDEST_KEPT = "select distinct bucket from sums where stream = ? order by bucket desc limit 1 offset ?"
+
+
+_Event: TypeAlias = tuple[str, Callable[[bytes | None], Step]]
+"""A request's id, and what an event makes of what is known of it."""
+
+
+class SqliteLedger:
+    """A ledger in `folder`, which must exist. `memory` is how many seconds a request id is known at least.
+
+    A write is one transaction, on the disk when it returns: a process that is killed leaves all of it or nothing. Each
+    process opens the file for itself, after it was forked. Raises `BadLedger` when the file cannot be used.
+    """
+
+    def __init__(self, folder: Path, memory: float = MEMORY, clock: Callable[[], float] = time.time) -> None:
+        self.path = folder / FILE
+        self._memory, self._clock = memory, clock
+        self._lock = threading.Lock()
+        self._file = (0, 0)
+        try:
+            self._connection = self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise BadLedger(self.path, _words_of(error)) from None
+
+    def record(self, receipts: Sequence[Receipt], seconds: float) -> Counts:
+        """Credit slates that were served, in one transaction. O(receipts x slots x values)."""
+        streams = {stream for receipt in receipts for stream in receipt.streams}
+        return self._write([_served(receipt) for receipt in receipts], streams, seconds)
+
+    def record_impressions(self, impressions: Sequence[Impression], seconds: float) -> Counts:
+        """Take back what was not seen, in one transaction. O(impressions x slots x values)."""
+        return self._write([(one.request_id, partial(see, seen=one.seen)) for one in impressions], set(), seconds)
+
+    def changes(self, since: Position, seconds: float) -> Changes:
+        """What has changed since a position. O(changed sums); nothing is read when nothing has."""
+        with self._using(seconds) as connection:
+            birth, version = connection.execute("select birth, version from ledger").fetchone()
+            is_all = birth != since.birth or version < since.version
+            rows = connection.execute(_CHANGED, (0 if is_all else since.version,)).fetchall()
+        sums = {Sum(read_stream(words), bucket, value): Amounts(*sums) for words, bucket, value, *sums in rows}
+        return Changes(Position(birth, version), is_all, sums)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _write(self, events: Sequence[_Event], streams: set[Stream], seconds: float) -> Counts:
+        counts, sums = Counts(), dict[Cell, Amounts]()
+        with self._using(seconds) as connection:
+            connection.execute("begin immediate")
+            period = period_of(self._clock(), self._memory)
+            keys = self._keys(connection, period)
+            for request_id, step_from in events:
+                names = names_of(request_id, keys, period)
+                name, state = _found(connection, names) or (names[0], None)
+                step = step_from(state)
+                counts.count(step.outcome)
+                if step.state is not None:
+                    connection.execute(_REMEMBER, (name, period, step.state))
+                    add_amounts(sums, step.amounts)
+            self._add(connection, sums, streams)
+            connection.execute(_FORGET_REQUESTS, (period - 1, _FORGOTTEN_AT_ONCE))
+            connection.execute("commit")
+        return counts
+
+    def _keys(self, connection: sqlite3.Connection, period: int) -> dict[int, bytes]:
+        """The keys that may have named a request, that of `period` among them; older ones are deleted."""
+        known = dict(connection.execute("select period, secret from periods").fetchall())
+        if period not in known:
+            known[period] = new_secret()
+            connection.execute("insert into periods values (?, ?)", (period, known[period]))
+            connection.execute("delete from periods where period < ?", (period - 1,))
+            _forget_streams(connection, self._clock())
+        return {other: secret for other, secret in known.items() if is_remembered(other, period)}
+
+    def _add(self, connection: sqlite3.Connection, sums: Mapping[Cell, Amounts], streams: set[Stream]) -> None:
+        if not sums:
+            return
+        words = [(stream.digest, stream.text) for stream in streams]
+        connection.executemany("insert into streams values (?, ?) on conflict do nothing", words)
+        connection.execute("update ledger set version = version + 1")
+        (version,) = connection.execute("select version from ledger").fetchone()
+        for stream, bucket in {(cell.stream, cell.bucket) for cell in sums}:
+            _make_room(connection, stream, bucket)
+        connection.executemany(_ADD, [(*cell, *amounts, version) for cell, amounts in sums.items()])
+
+    @contextmanager
+    def _using(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone; whatever goes wrong undoes the transaction."""
+        end = time.monotonic() + seconds
+        if not self._lock.acquire(timeout=max(0.0, seconds)):
+            raise LedgerUnavailable("busy")
+        try:
+            self._follow()
+            wait = max(0, round((end - time.monotonic()) * 1e3))
+            self._connection.execute(f"pragma busy_timeout = {wait}")
+            yield self._connection
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnavailable(_reason_of(error)) from None
+        finally:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            self._lock.release()
+
+    def _follow(self) -> None:
+        """Open what has the file's name now: one that was deleted or replaced would take writes that nobody reads."""
+        if _identity(self.path) != self._file:
+            old, self._connection = self._connection, self._open()
+            old.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        try:
+            (found,) = connection.execute("pragma user_version").fetchone()
+            if found not in (0, _FORMAT):
+                raise sqlite3.DatabaseError(f"it has format {found}, this release reads {_FORMAT}")
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            if found == 0:
+                connection.executescript(f"begin immediate; {_TABLES} commit;")
+            self._file = _identity(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _found(connection: sqlite3.Connection, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """The name that a request has, and what is known of it; None when it is unknown."""
+    marks = ", ".join("?" * len(names))
+    for name, state in connection.execute(f"select name, state from requests where name in ({marks})", names):
+        return name, state
+    return None
+
+
+def _make_room(connection: sqlite3.Connection, stream: bytes, bucket: int) -> None:
+    """Forget the oldest bucket of a stream when it gets a new one and has as many as count.
+
+    No clock is asked: one that is wrong would forget what is worth keeping.
+    """
+    if connection.execute("select 1 from sums where stream = ? and bucket = ? limit 1", (stream, bucket)).fetchone():
+        return
+    oldest = connection.execute(_OLDEST_KEPT, (stream, BUCKETS - 2)).fetchone()
+    if oldest:
+        connection.execute("delete from sums where stream = ? and bucket < ?", (stream, *oldest))
+
+
+def _forget_streams(connection: sqlite3.Connection, now: float) -> None:
+    """When there are very many streams, drop those that have decayed to nothing."""
+    if connection.execute("select count(*) from streams").fetchone()[0] <= STREAMS // 2:
+        return
+    newest = "select stream, words, max(bucket) from streams left join sums using (stream) group by stream"
+    for stream, words, bucket in connection.execute(newest).fetchall():
+        if bucket is None or (bucket + 1 + BUCKETS) * read_stream(words).half_life < now:
+            connection.execute("delete from sums where stream = ?", (stream,))
+            connection.execute("delete from streams where stream = ?", (stream,))
+
+
+def _served(receipt: Receipt) -> _Event:
+    """The event of a slate; one whose caller gave it no id gets a name of its own, for this write alone."""
+    is_anonymous = not receipt.request_id
+    request_id = secrets.token_hex(16) if is_anonymous else receipt.request_id
+    return request_id, partial(serve, receipt=receipt.data, anonymous=is_anonymous)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return status.st_dev, status.st_ino
+
+
+_REASONS = {
+    "SQLITE_BUSY": "busy",
+    "SQLITE_LOCKED": "busy",
+    "SQLITE_FULL": "full",
+    "SQLITE_IOERR": "unreadable",
+    "SQLITE_READONLY": "unwritable",
+    "SQLITE_CANTOPEN": "unwritable",
+    "SQLITE_CORRUPT": "damaged",
+    "SQLITE_NOTADB": "damaged",
+}
+
+
+def _reason_of(error: Exception) -> str:
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return next((reason for start, reason in _REASONS.items() if name.startswith(start)), "failed")
+
+
+def _words_of(error: Exception) -> str:
+    return str(error) or type(error).__name__
