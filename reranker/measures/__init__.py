@@ -2,9 +2,17 @@
 
 from reranker.measures.concentration import entropy, gini
 from reranker.measures.distance import intra_list_distances, unit_rows
-from reranker.measures.exposure import awrf, exposure_parity, in_group_fairness, mean_exposure, slot_attention
+from reranker.measures.exposure import (
+    attention_gap,
+    attention_shares,
+    awrf,
+    exposure_parity,
+    in_group_fairness,
+    mean_exposure,
+    slot_attention,
+)
 from reranker.measures.groups import Membership, membership, ndkl, shares, skews
-from reranker.measures.orders import displacements, kendall_tau, rank_biased_overlap
+from reranker.measures.orders import displacements, kendall_tau, overlap, rank_biased_overlap
 from reranker.measures.presence import div, div_ceiling
 from reranker.measures.ranked_groups import calibration_kl, rkl, rnd, rrd
 from reranker.measures.relevance import ndcg, relevance_gains, relevance_retained
@@ -15,6 +23,8 @@ from reranker.measures.variety import log_determinant, vendi_score
 __all__ = [
     "Membership",
     "alpha_ndcg",
+    "attention_gap",
+    "attention_shares",
     "awrf",
     "calibration_kl",
     "displacements",
@@ -33,6 +43,7 @@ __all__ = [
     "membership",
     "ndcg",
     "ndkl",
+    "overlap",
     "rank_biased_overlap",
     "relevance_gains",
     "relevance_retained",

@@ -55,6 +55,35 @@ def mean_exposure(listed: Membership, supply: Membership, attention: Floats | No
     return mean
 
 
+def attention_shares(listed: Membership, attention: Floats | None = None) -> Floats | None:
+    """Share of the attention to labelled items that each value gets, (V,), from 0 to 1.
+
+    An item of several values counts for each, so that shares may add up to more than 1. Unknown items are left out, and
+    their slots' attention with them. `attention` (k,) is `slot_attention` unless given. None when nothing is labelled.
+    O(entries).
+    """
+    attention = slot_attention(len(listed.labelled)) if attention is None else attention
+    total = float(attention[listed.labelled].sum())
+    if total == 0.0:
+        return None
+    received = np.bincount(listed.carried, weights=attention[listed.rows], minlength=listed.width)
+    return received.astype(np.float64) / total
+
+
+def attention_gap(listed: Membership, reference: Floats, attention: Floats | None = None) -> float | None:
+    """Share of the attention that would have to go to other groups to be as the reference wants it, from 0 to 1.
+
+    Total variation distance of the groups' attention from the reference: half the sum of the absolute differences.
+    Distributions, unknown items and other values are as in `awrf`. None when nothing is labelled. O(entries).
+    """
+    rows, classes, target = against(listed, reference)
+    if len(rows) == 0:
+        return None
+    attention = slot_attention(len(listed.labelled)) if attention is None else attention
+    received = np.bincount(classes, weights=attention[rows], minlength=len(target))
+    return min(float(np.abs(received / received.sum() - target).sum()) / 2.0, 1.0)
+
+
 def exposure_parity(listed: Membership, supply: Membership, attention: Floats | None = None) -> float | None:
     """Least over largest mean exposure of the groups, from 0 (one group gets none) to 1 (parity).
 

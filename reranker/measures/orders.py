@@ -33,6 +33,12 @@ def rank_biased_overlap(one: Positions, other: Positions, persistence: float = 0
     return min(seen + float(agreement[-1]) * persistence**end, 1.0)
 
 
+def overlap(one: Positions, other: Positions) -> float | None:
+    """Overlap@k: items that both lists hold, over the length of the shorter; from 0 to 1. None when a list is empty."""
+    short = min(len(one), len(other))
+    return len(np.intersect1d(one, other, assume_unique=True)) / short if short else None
+
+
 def kendall_tau(one: Positions, other: Positions) -> float | None:
     """Kendall's tau of two lists that may hold different items, from -1 (reversed, or nothing in common) to 1.
 

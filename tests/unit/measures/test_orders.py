@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reranker.measures import displacements, kendall_tau, rank_biased_overlap
+from reranker.measures import displacements, kendall_tau, overlap, rank_biased_overlap
 from tests.reference import naive_orders
 
 ORDERS = st.lists(st.integers(0, 12), unique=True, max_size=8)
@@ -67,3 +67,10 @@ def test_names_do_not_matter(one: list[int], other: list[int]) -> None:
     for measure in (rank_biased_overlap, kendall_tau):
         again = measure(renamed[one].astype(np.int32), renamed[other].astype(np.int32))
         assert again == pytest.approx(measure(order(*one), order(*other)))
+
+
+def test_overlap_is_of_the_shorter_list() -> None:
+    assert overlap(np.array([3, 1, 2]), np.array([2, 3, 9])) == pytest.approx(2 / 3)
+    assert overlap(np.array([3]), np.array([2, 3, 9])) == 1.0
+    assert overlap(np.array([3, 4]), np.array([5, 6])) == 0.0
+    assert overlap(np.array([], int), np.array([5, 6])) is None

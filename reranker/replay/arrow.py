@@ -1,0 +1,160 @@
+"""Rows of a run as Arrow batches; the only file of this room, beside its readers and writers, that imports pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from reranker.errors import MissingExtra
+from reranker.replay.one import Replayer, Row
+from reranker.replay.plan import Plan
+from reranker.replay.words import Measure
+from reranker.signals import Catalog
+
+try:
+    import pyarrow as pa
+except ImportError:
+    raise MissingExtra("pyarrow", "parquet") from None
+
+RECORDS = pa.schema([pa.field("ordinal", pa.int64(), False), pa.field("record", pa.binary(), False)])
+"""What goes in: the place of a request in the traffic, from 0, and the bytes of its `RequestLog`."""
+
+_TEXTS = ("request", "kind", "surface", "intent", "language", "country")
+_NUMBER = [("measure", pa.string()), ("attribute", pa.string()), ("value", pa.string()), ("number", pa.float64())]
+_PRESENCE = [
+    ("attribute", pa.string()),
+    ("value", pa.string()),
+    ("supply", pa.int32()),
+    ("slots", pa.list_(pa.int32())),
+    ("lifted", pa.int32()),
+    ("lifted_score", pa.float64()),
+    ("dropped", pa.int32()),
+    ("dropped_score", pa.float64()),
+]
+_QUOTA = [
+    ("attribute", pa.string()),
+    ("value", pa.string()),
+    ("bound", pa.string()),
+    ("required", pa.float64()),
+    ("achieved", pa.float64()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("soft", pa.bool_()),
+]
+RESULTS = pa.schema(
+    [
+        ("ordinal", pa.int64()),
+        *((name, pa.string()) for name in _TEXTS),
+        ("candidates", pa.int32()),
+        ("label", pa.string()),
+        ("positions", pa.list_(pa.int32())),
+        ("status", pa.string()),
+        ("tier", pa.string()),
+        ("error", pa.string()),
+        ("numbers", pa.list_(pa.struct(_NUMBER))),
+        ("presences", pa.list_(pa.struct(_PRESENCE))),
+        ("quotas", pa.list_(pa.struct(_QUOTA))),
+    ]
+)
+"""What comes out: one row for each request under each policy. Nothing in it depends on when or where it was made."""
+
+TIMINGS = pa.schema([("ordinal", pa.int64()), ("label", pa.string()), ("microseconds", pa.float64())])
+"""What the engine took, apart from the results, which are the same bytes on every run."""
+
+
+def replay_batches(
+    batches: Iterable[pa.RecordBatch],
+    plan: Plan,
+    catalog: Catalog | None = None,
+    timed: Callable[[Sequence[Row]], None] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Batches of `RECORDS` in, batches of `RESULTS` out, one for one and in order: what any engine runs.
+
+    A pure function of its input: no state is kept between batches, so they may be split, joined and spread at will.
+    `timed` is given the rows of each batch, with the time that each took.
+    """
+    replayer = Replayer(plan, catalog)
+    for batch in batches:
+        ordinals, records = batch.column("ordinal").to_pylist(), batch.column("record").to_pylist()
+        rows = [row for number, record in zip(ordinals, records, strict=True) for row in replayer.rows(number, record)]
+        if timed is not None:
+            timed(rows)
+        yield results_of(rows)
+
+
+def records_of(first: int, records: Sequence[bytes]) -> pa.RecordBatch:
+    """Consecutive records, the first of which has this place in the traffic."""
+    ordinals = pa.array(range(first, first + len(records)), pa.int64())
+    return pa.RecordBatch.from_arrays([ordinals, pa.array(records, pa.binary())], schema=RECORDS)
+
+
+def results_of(rows: Sequence[Row]) -> pa.RecordBatch:
+    """Rows as a batch of `RESULTS`."""
+    requests = [row.request for row in rows]
+    names = {"request": "request_id"}
+    texts = [pa.array([getattr(r, names.get(name, name)) for r in requests], pa.string()) for name in _TEXTS]
+    numbers = [sorted(row.measured.numbers.items(), key=_place) for row in rows]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([r.ordinal for r in requests], pa.int64()),
+            *texts,
+            pa.array([r.candidates for r in requests], pa.int32()),
+            pa.array([row.label for row in rows], pa.string()),
+            pa.array([row.positions for row in rows], pa.list_(pa.int32())),
+            pa.array([row.status for row in rows], pa.string()),
+            pa.array([row.tier for row in rows], pa.string()),
+            pa.array([row.error for row in rows], pa.string()),
+            _structs(numbers, _NUMBER, lambda entry: (entry[0].name, entry[0].attribute, entry[0].value, entry[1])),
+            _structs([row.measured.presences for row in rows], _PRESENCE, _presence),
+            _structs([row.quotas for row in rows], _QUOTA, _quota),
+        ],
+        schema=RESULTS,
+    )
+
+
+def timings_of(rows: Sequence[Row]) -> pa.RecordBatch:
+    """What the rows took, of those that have a slate."""
+    timed = [row for row in rows if not row.error]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([row.request.ordinal for row in timed], pa.int64()),
+            pa.array([row.label for row in timed], pa.string()),
+            pa.array([row.microseconds for row in timed], pa.float64()),
+        ],
+        schema=TIMINGS,
+    )
+
+
+def _place(entry: tuple[Measure, float]) -> tuple[str, str, str]:
+    measure = entry[0]
+    return measure.name, measure.attribute, measure.value
+
+
+def _presence(presence: Any) -> tuple[Any, ...]:
+    return tuple(getattr(presence, name) for name, _ in _PRESENCE)
+
+
+def _quota(outcome: Any) -> tuple[Any, ...]:
+    return (
+        outcome.attribute,
+        outcome.value,
+        outcome.bound.value,
+        outcome.required,
+        outcome.achieved,
+        outcome.status.value,
+        outcome.reason.value if outcome.reason else "",
+        outcome.soft,
+    )
+
+
+def _structs(rows: Sequence[Sequence[Any]], fields: Sequence[tuple[str, Any]], fields_of: Callable[[Any], Any]) -> Any:
+    """One list of structs a row, built column by column."""
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    entries = [fields_of(entry) for row in rows for entry in row]
+    columns = list(zip(*entries, strict=True)) if entries else [()] * len(fields)
+    arrays = [pa.array(column, kind) for column, (_, kind) in zip(columns, fields, strict=True)]
+    values = pa.StructArray.from_arrays(arrays, fields=[pa.field(name, kind) for name, kind in fields])
+    return pa.ListArray.from_arrays(pa.array(offsets), values)

@@ -1,0 +1,319 @@
+"""What one slate is worth to a comparison: every policy measured by the same yardstick, with `reranker.measures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import Candidates
+from reranker.engine.checks import guard_passes
+from reranker.engine.listing import upstream_order
+from reranker.measures import (
+    Membership,
+    attention_gap,
+    attention_shares,
+    awrf,
+    displacements,
+    div,
+    exposure_parity,
+    in_group_fairness,
+    intra_list_distances,
+    ndcg,
+    ndkl,
+    overlap,
+    rank_biased_overlap,
+    relevance_gains,
+    relevance_retained,
+    shares,
+    skews,
+    slot_attention,
+)
+from reranker.measures.attribute import MeasuredAttribute
+from reranker.policy import Policy
+from reranker.policy.compile import compiled
+from reranker.quotas.pool import hard_columns
+from reranker.replay.words import Measure
+
+Positions = NDArray[np.int32]
+MOST_VALUES = 32
+"""An attribute of more values is one of providers, such as creators: counted value by value, not compared by group."""
+_MOST_PAIRS = 64  # values of a pair of attributes
+UNKNOWN = ""
+"""The value of an item of which none is known."""
+TIMES = " × "
+"""Stands between the two attributes, and the two values, of a pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """How slates are measured, whatever policy made them; else a policy would be judged by its own words.
+
+    `attributes` are measured beside those that requests bring targets for; none: every small one that is carried.
+    """
+
+    attributes: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    domains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    score_zero: float | None = None
+
+    @classmethod
+    def of(cls, policies: Iterable[Policy], more: Sequence[str] = ()) -> Yardstick:
+        """What these policies name, each word as the first policy that has it means it; and `more` attributes."""
+        names: dict[str, None] = {}
+        thresholds: dict[str, float] = {}
+        domains: dict[str, tuple[str, ...]] = {}
+        zero: float | None = None
+        for policy in policies:
+            rules = compiled(policy, 1)
+            names.update(dict.fromkeys((*rules.named_attributes, *rules.soft_attributes)))
+            for name, rule in rules.label_rules.items():
+                thresholds.setdefault(name, rule.threshold)
+            for name, values in rules.wanted_values().items():
+                domains.setdefault(name, values)
+            if zero is None and rules.score_zero_given:
+                zero = rules.score_zero
+        names.update(dict.fromkeys(more))
+        return cls(tuple(names), thresholds, domains, zero)
+
+    def named(self, candidates: Candidates) -> tuple[str, ...]:
+        """The attributes to measure on one list."""
+        if self.attributes:
+            return self.attributes
+        return tuple(name for name, column in candidates.attributes.items() if len(column.values) <= MOST_VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One value in one slate: candidates that carry it, slots that they have, from 1, and who came and went.
+
+    `lifted` items came from below the upstream top k, `dropped` ones left it; their scores are shares of the best
+    candidate's relevance, added up, NaN where scores have no zero. The value of unlabelled items is "".
+    """
+
+    attribute: str
+    value: str
+    supply: int
+    slots: tuple[int, ...]
+    lifted: int
+    lifted_score: float
+    dropped: int
+    dropped_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The numbers of one slate; a measure without meaning there is absent."""
+
+    numbers: dict[Measure, float]
+    presences: tuple[Presence, ...]
+
+
+class MeasuredList:
+    """One candidate list, laid out once for the slates of all policies. `targets` are the request's own."""
+
+    def __init__(
+        self, candidates: Candidates, yardstick: Yardstick, targets: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
+        self.candidates, self._yardstick = candidates, yardstick
+        self.order = upstream_order(candidates.scores)
+        self._gains = relevance_gains(candidates.scores, yardstick.score_zero)
+        self._shares = _shares_of_best(self._gains, len(candidates))
+        declared = targets or {}
+        names = dict.fromkeys((*yardstick.named(candidates), *declared))
+        self._groups = [
+            MeasuredAttribute.of(
+                candidates,
+                name,
+                declared.get(name),
+                yardstick.domains.get(name, ()),
+                yardstick.thresholds.get(name, 0.5),
+            )
+            for name in names
+        ]
+        small = [group for group in self._groups if len(group.values) <= MOST_VALUES]
+        self._pairs = [
+            _Pair.of(one, other)
+            for one, other in combinations(small, 2)
+            if 0 < len(one.values) * len(other.values) <= _MOST_PAIRS
+        ]
+
+    def measure(self, positions: Positions, policy: Policy) -> Measured:
+        """The slate `positions` (k,) that `policy` made of this list."""
+        numbers: dict[Measure, float] = {}
+        _add(numbers, self._of_slate(positions))
+        guarded = self._may_be_lifted(policy, len(positions))
+        presences: list[Presence] = []
+        for group in self._groups:
+            listed = group.members.of(positions)
+            presences += self._presences(group.attribute, group.values, group.members, positions)
+            if len(group.values) > MOST_VALUES:
+                continue
+            _add(numbers, self._of_attribute(group, listed, positions, guarded), group.attribute)
+            _add_values(numbers, group.attribute, group.values, group.members, positions, group.reference)
+        for pair in self._pairs:
+            presences += self._presences(pair.attribute, pair.values, pair.members, positions)
+            _add_values(numbers, pair.attribute, pair.values, pair.members, positions, shares(pair.members))
+        return Measured(numbers, tuple(presences))
+
+    def _of_slate(self, positions: Positions) -> dict[str, float | None]:
+        candidates, zero, count = self.candidates, self._yardstick.score_zero, len(positions)
+        top = self.order[:count]
+        embedding = next(iter(candidates.embeddings.values()), None)
+        distances: tuple[float | None, float | None] = (None, None)
+        if embedding is not None:
+            distances = intra_list_distances(embedding.matrix, embedding.norms, positions)
+        moved = np.abs(displacements(positions, self.order))
+        return {
+            "relevance_retained": relevance_retained(candidates.scores, positions, self.order, zero),
+            "ndcg": ndcg(candidates.scores, positions, self.order, zero),
+            "intra_list_average_distance": distances[0],
+            "intra_list_minimum_distance": distances[1],
+            "upstream_overlap": overlap(positions, top),
+            "upstream_rbo": rank_biased_overlap(positions, top),
+            "mean_displacement": float(moved.mean()) if count else None,
+        }
+
+    def _of_attribute(
+        self,
+        group: MeasuredAttribute,
+        listed: Membership,
+        positions: Positions,
+        guarded: NDArray[np.bool_] | None,
+    ) -> dict[str, float | None]:
+        skew = skews(listed, group.reference)
+        free, under_guard = group.ceilings(guarded, len(positions))
+        fairness = None if self._gains is None else in_group_fairness(group.members, self._gains, positions)
+        return {
+            "div": div(listed.first(group.asked)),
+            "div_ceiling": free,
+            "div_ceiling_guarded": under_guard,
+            "min_skew": skew[0] if skew else None,
+            "max_skew": skew[1] if skew else None,
+            "ndkl": ndkl(listed, group.reference),
+            "awrf": awrf(listed, group.reference),
+            "attention_gap": attention_gap(listed, group.reference),
+            "exposure_parity": exposure_parity(group.grouped.of(positions), group.grouped),
+            "in_group_fairness": None if fairness is None or np.isnan(fairness).all() else float(np.nanmin(fairness)),
+            "label_coverage": float(listed.labelled.mean()) if len(positions) else None,
+        }
+
+    def _may_be_lifted(self, policy: Policy, slots: int) -> NDArray[np.bool_] | None:
+        """Whom the policy's guard lets into a slate of this length: bool (N,); None where it has no guard."""
+        rules = compiled(policy, slots)
+        if rules.guard is None:
+            return None
+        columns = hard_columns(rules, self.candidates, self.order)
+        may = np.empty(len(self.candidates), bool)
+        may[self.order] = guard_passes(rules, columns, self.candidates.scores[self.order])
+        may[self.order[:slots]] = True
+        return may
+
+    def _presences(
+        self, attribute: str, values: Sequence[str], members: Membership, positions: Positions
+    ) -> list[Presence]:
+        """Each value that is on the slate or was in the upstream top; of few values all that are carried."""
+        top = self.order[: len(positions)]
+        came, went = np.setdiff1d(positions, top), np.setdiff1d(top, positions)
+        supply = members.counts
+        slots: dict[int, list[int]] = {}
+        listed = members.of(positions)
+        for row, value in zip((listed.rows + 1).tolist(), listed.carried.tolist(), strict=True):
+            slots.setdefault(value, []).append(row)
+        lifted, dropped = self._sums(members, came), self._sums(members, went)
+        if len(values) <= MOST_VALUES:
+            shown = [value for value in range(len(values)) if supply[value] or value in slots]
+        else:
+            shown = sorted({*slots, *np.flatnonzero(lifted[0]).tolist(), *np.flatnonzero(dropped[0]).tolist()})
+        rows = [
+            Presence(
+                attribute,
+                values[v],
+                int(supply[v]),
+                tuple(slots.get(v, ())),
+                *(int(lifted[0][v]), float(lifted[1][v]), int(dropped[0][v]), float(dropped[1][v])),
+            )
+            for v in shown
+        ]
+        unlabelled = ~members.labelled
+        if unlabelled.any():
+            places = tuple((np.flatnonzero(unlabelled[positions]) + 1).tolist())
+            gone, new = went[unlabelled[went]], came[unlabelled[came]]
+            sums = (len(new), float(self._shares[new].sum()), len(gone), float(self._shares[gone].sum()))
+            rows.append(Presence(attribute, UNKNOWN, int(unlabelled.sum()), places, *sums))
+        return rows
+
+    def _sums(
+        self, members: Membership, positions: NDArray[np.integer]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """How many of these items carry each value, and the sum of their scores."""
+        some = members.of(positions)
+        scores = self._shares[positions][some.rows]
+        return some.counts, np.bincount(some.carried, weights=scores, minlength=some.width).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two attributes crossed: an item is labelled where both know it."""
+
+    attribute: str
+    values: tuple[str, ...]
+    members: Membership
+
+    @classmethod
+    def of(cls, one: MeasuredAttribute, other: MeasuredAttribute) -> _Pair:
+        a, b = one.members, other.members
+        rows = a.rows
+        times = b.lengths[rows]  # each entry of one meets every value of the other that the item carries
+        within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+        carried = np.repeat(a.carried, times) * b.width + b.carried[np.repeat(b.starts[rows], times) + within]
+        lengths = a.lengths * b.lengths
+        starts = np.zeros(len(lengths) + 1, np.intp)
+        np.cumsum(lengths, out=starts[1:])
+        members = Membership(starts, carried, a.width * b.width, a.labelled & b.labelled)
+        values = tuple(f"{x}{TIMES}{y}" for x in one.values for y in other.values)
+        return cls(f"{one.attribute}{TIMES}{other.attribute}", values, members)
+
+
+def _add(numbers: dict[Measure, float], found: Mapping[str, float | None], attribute: str = "") -> None:
+    for name, number in found.items():
+        if number is not None:
+            numbers[Measure(name, attribute)] = number
+
+
+def _add_values(
+    numbers: dict[Measure, float],
+    attribute: str,
+    values: Sequence[str],
+    members: Membership,
+    positions: Positions,
+    reference: NDArray[np.float64],
+) -> None:
+    """Attention to each value that is there or due; to the unknown ones as a share of all, as they are in no other."""
+    listed = members.of(positions)
+    attention = slot_attention(len(positions))
+    if len(attention):
+        unknown = attention[~listed.labelled].sum() / attention.sum()
+        numbers[Measure("unknown_attention", attribute)] = float(unknown)
+    received = attention_shares(listed, attention)
+    if received is None:
+        return
+    for value, share, due, supply in zip(
+        values, received.tolist(), reference.tolist(), members.counts.tolist(), strict=True
+    ):
+        if not supply and not due > 0.0:  # neither there nor due: this list says nothing about it
+            continue
+        numbers[Measure("attention", attribute, value)] = min(share, 1.0)
+        if not np.isnan(due):
+            numbers[Measure("attention_shortfall", attribute, value)] = max(0.0, due - share)
+
+
+def _shares_of_best(gains: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:
+    """Relevance as a share of the best candidate's, (N,); NaN where scores have no zero or nobody has any."""
+    if gains is None or not count or gains.max() <= 0.0:
+        return np.full(count, np.nan)
+    best: NDArray[np.float64] = gains / gains.max()
+    return best

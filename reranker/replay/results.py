@@ -1,0 +1,118 @@
+"""The results of a run by policy, as plain arrays: what every comparison is made of. One entry a request throughout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.replay.measured import MOST_VALUES, TIMES
+from reranker.replay.words import Measure
+
+Floats = NDArray[np.float64]
+
+_SIZES = ((50, "under 50"), (200, "50 to 199"), (1_000, "200 to 999"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """The requests of a run, (n,): `dimensions` hold a text a request, "" where nothing is known."""
+
+    ordinals: NDArray[np.int64]
+    names: tuple[str, ...]
+    dimensions: Mapping[str, tuple[str, ...]]
+    candidates: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ordinals)
+
+    def sizes(self) -> tuple[str, ...]:
+        """The length of each list in words, for slices."""
+        return tuple(next((word for limit, word in _SIZES if n < limit), "1000 or more") for n in self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class Presences:
+    """Values on slates, one entry for each value in each request, (m,); `slots` are those of entry i from `starts[i]`.
+
+    `request` is a place among the requests, `supply` counts candidates; the rest is as in `measured.Presence`.
+    """
+
+    request: NDArray[np.intp]
+    attribute: NDArray[np.object_]
+    value: NDArray[np.object_]
+    supply: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    lifted: NDArray[np.int64]
+    lifted_score: Floats
+    dropped: NDArray[np.int64]
+    dropped_score: Floats
+
+    def of(self, attribute: str) -> NDArray[np.intp]:
+        """The entries of one attribute."""
+        return np.flatnonzero(self.attribute == attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class Deficit:
+    """One bound over all requests: how often it holds, and how often and by how much it is broken, by reason."""
+
+    attribute: str
+    value: str
+    bound: str
+    soft: bool
+    met: int
+    broken: Mapping[str, int]
+    suspended: Mapping[str, int]
+    units: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one policy made of the requests: numbers by measure (n,), NaN where there is none, and slates.
+
+    `positions` has an empty slate where there is an `errors` text.
+    """
+
+    label: str
+    numbers: Mapping[Measure, Floats]
+    positions: tuple[NDArray[np.int64], ...]
+    errors: tuple[str, ...]
+    statuses: Mapping[str, int]
+    presences: Presences
+    deficits: tuple[Deficit, ...]
+    microseconds: Floats
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """How many requests have no slate, by what was wrong with them."""
+        return Counter(error for error in self.errors if error)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """A whole run: the traffic and what each policy made of it, by label in the run's order."""
+
+    traffic: Traffic
+    answers: Mapping[str, Answers]
+    providers: tuple[str, ...] = field(default=())
+    """Attributes of more than 32 values over the run: counted value by value, not compared by group."""
+
+    def groups(self) -> tuple[str, ...]:
+        """The attributes that are compared by group, pairs of them last."""
+        names = {measure.attribute for answers in self.answers.values() for measure in answers.numbers}
+        return tuple(sorted(names - {"", *self.providers}, key=lambda name: (TIMES in name, name)))
+
+
+def providers_of(answers: Mapping[str, Answers]) -> tuple[str, ...]:
+    """The attributes with more values over all requests than a comparison by group could show."""
+    values: dict[str, set[str]] = {}
+    for each in answers.values():
+        for attribute, value in set(zip(each.presences.attribute.tolist(), each.presences.value.tolist(), strict=True)):
+            if TIMES not in attribute:
+                values.setdefault(attribute, set()).add(value)
+    return tuple(sorted(name for name, found in values.items() if len(found - {""}) > MOST_VALUES))
