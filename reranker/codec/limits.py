@@ -33,6 +33,8 @@ class Limits:
     """Characters of one id, name or attribute value."""
     policy_bytes: int = 16_384
     """Bytes of a policy sent along."""
+    impressions: int = 1_000
+    """Reports of impressions in one call."""
     inline_policies: bool = True
     """Whether a request may bring its policy along."""
     message_bytes: int = 64 << 20

@@ -10,11 +10,13 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
+from reranker.observability.exposure import ExposureMetrics
 from reranker.observability.policies import PolicyMetrics
 from reranker.observability.store import StoreMetrics
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
+_OTHER_SERVICES = {"RecordImpressions": "reranker.v1.ExposureService"}
 
 # Dense where the latency budget is; Prometheus' own buckets start at 5 ms, where this service should end.
 _SECONDS = (
@@ -41,6 +43,7 @@ class Metrics:
         self._add_after_metrics()
         self.policies = PolicyMetrics(self.registry)
         self.store = StoreMetrics(self.registry)
+        self.exposure = ExposureMetrics(self.registry)
 
     def _add_call_metrics(self) -> None:
         method = ("grpc_service", "grpc_method")
@@ -129,19 +132,19 @@ class Metrics:
 
     def call_started(self, method: str) -> None:
         """An RPC begins; `method` is one of the service's own."""
-        self._started.labels(SERVICE, method).inc()
+        self._started.labels(_service_of(method), method).inc()
         self._in_flight.inc()
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
         """It ends, after so many seconds; `code` is the gRPC code's name as Go spells it, e.g. InvalidArgument."""
-        self._handled.labels(SERVICE, method, code).inc()
-        self._seconds.labels(SERVICE, method).observe(seconds)
+        self._handled.labels(_service_of(method), method, code).inc()
+        self._seconds.labels(_service_of(method), method).observe(seconds)
         self._in_flight.dec()
 
     def call_refused(self, method: str, code: str) -> None:
         """An RPC was turned away at the door: it counts as begun and ended, and its time, next to none, not at all."""
-        self._started.labels(SERVICE, method).inc()
-        self._handled.labels(SERVICE, method, code).inc()
+        self._started.labels(_service_of(method), method).inc()
+        self._handled.labels(_service_of(method), method, code).inc()
 
     def request_shed(self, reason: str) -> None:
         """A request was turned away for want of capacity; `reason` is what its error says."""
@@ -208,3 +211,7 @@ class Metrics:
     def _count_missing(self, kind: str, count: int) -> None:
         if count:
             self._missing.labels(kind).inc(count)
+
+
+def _service_of(method: str) -> str:
+    return _OTHER_SERVICES.get(method, SERVICE)

@@ -24,10 +24,12 @@ from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.admin import AdminServer
 from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.keys import read_seals
+from reranker.runtime.ledger import LedgerWatch, open_ledger
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
+from reranker.service import exposure
 from reranker.service.admission import Admission, WorkerPool
 from reranker.service.after import AfterAnswer
 from reranker.service.health import Health, OnPool
@@ -56,7 +58,8 @@ class CannotListen(RerankerError):
 class Server:
     """One server in this process; construction opens both ports, with health NOT_SERVING and every call UNAVAILABLE.
 
-    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies and bad keys and `BadCatalog`.
+    Raises `CannotListen`, and before a port is open `InvalidInput` for bad policies and bad keys, `BadCatalog` and
+    `BadLedger`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -69,10 +72,11 @@ class Server:
         self._metrics = Metrics()
         self._store = make_store(settings, self._metrics)
         self._watch = None if self._shelf is None else CatalogWatch(self._shelf, self._metrics)
-        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics)])
+        self._desk = PolicyDesk(book, _limits(settings))
+        self._ledger = LedgerWatch(open_ledger(settings), self._metrics, lambda: self._desk.book.policies())
+        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed])
         self._gate = Gate()
         self._health = Health()
-        self._desk = PolicyDesk(book, _limits(settings))
         self._policy_watch = PolicyWatch(self._desk, folder, self._metrics)
         self._workers = WorkerPool(settings.worker_threads)
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
@@ -108,6 +112,7 @@ class Server:
         self._metrics.warmed_up(perf_counter() - started)
         if self._watch is not None:
             self._watch.start()
+        self._ledger.start()
         self._after.start()
         self._metrics.set_ready(True)
         self._gate.open()
@@ -145,6 +150,9 @@ class Server:
             self._admin.close()
         closing.join(_LAST_WORD)
         worked_off = self._after.close(max(_LAST_WORD, end - perf_counter()))
+        self._ledger.close()
+        if self._store is not None:
+            self._store.close()
         return worked_off and not closing.is_alive()
 
     def _close_pools(self) -> None:
@@ -153,8 +161,6 @@ class Server:
         self._health.close()
         for pool in (self._workers, self._stream_pool, self._reflection_pool):
             pool.shutdown(cancel_futures=True)
-        if self._store is not None:
-            self._store.close()
 
     def _await_quiet(self) -> None:
         """Until calls have ceased to arrive, which they do where each caller waits for the answer to its last one."""
@@ -169,7 +175,9 @@ class Server:
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
         servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals, self._shelf, self._after)
-        return Admission(handlers(servicer, wire), self._workers, settings.queue_length, observer)
+        exposures = exposure.ExposureServicer(self._ledger.ledger, _limits(settings), self._metrics)
+        services = [handlers(servicer, wire), exposure.handlers(exposures, wire)]
+        return Admission(services, self._workers, settings.queue_length, observer)
 
     def _grpc_server(self) -> grpc.Server:
         settings = self.settings
@@ -195,6 +203,7 @@ def check(settings: Settings) -> tuple[str, ...]:
     book = PolicyBook.load(settings.policies)
     _seals(settings)
     shelf = _shelf(settings)
+    open_ledger(settings).close()
     engine.warm_up()
     if shelf is not None:
         shelf.check()
@@ -219,7 +228,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _add_reflection(server: grpc.Server, pool: ThreadPoolExecutor) -> None:
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (SERVICE, exposure.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     servicer = reflection.ReflectionServicer(names)
     # Each reflection stream holds a thread; on a pool of its own it cannot take one from the requests.
     servicer.ServerReflectionInfo = OnPool(servicer.ServerReflectionInfo, pool)

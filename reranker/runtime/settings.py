@@ -40,6 +40,15 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _whole_seconds(least: int, most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number of seconds from {least} to {most}")
+        return float(text)
+
+    return parse
+
+
 def _address(text: str) -> str:
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
@@ -109,6 +118,19 @@ class Settings:
     catalog: Path | None = field(
         default=None,
         metadata=_read(_folder, "folder of the item catalog; without it requests carry all of their columns", "none"),
+    )
+    ledger: Path | None = field(
+        default=None,
+        metadata=_read(
+            _folder, "folder of the exposure ledger, for all processes of this machine", "one that ends with the server"
+        ),
+    )
+    ledger_memory: float = field(
+        default=3_600.0,
+        metadata=_read(
+            _whole_seconds(10, 604_800),
+            "seconds for which the ledger knows a request's id at least, for repetitions and impressions",
+        ),
     )
     store: StoreAddress | None = field(
         default=None, metadata=_read(_store, "URL of Redis or Valkey; without it nothing is shared with others", "none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,15 +45,17 @@ class WorkerPool(ThreadPoolExecutor):
 
 
 class Admission(grpc.GenericRpcHandler):
-    """The service's handlers behind a bounded queue: at most `queue` calls wait for a worker.
+    """The services' handlers behind a bounded queue: at most `queue` calls wait for a worker.
 
     The next one is answered RESOURCE_EXHAUSTED at once, by threads that do nothing else and before its message is read.
     Streams have a pool and a limit of their own and pass. gRPC's `maximum_concurrent_rpcs` would turn health checks
     away as well.
     """
 
-    def __init__(self, methods: grpc.GenericRpcHandler, pool: WorkerPool, queue: int, observer: Observer) -> None:
-        self._methods = methods
+    def __init__(
+        self, services: Sequence[grpc.GenericRpcHandler], pool: WorkerPool, queue: int, observer: Observer
+    ) -> None:
+        self._services = services
         self._pool = pool
         self._queue = queue
         self._observer = observer
@@ -62,7 +64,8 @@ class Admission(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         """The handler of a call that has just arrived; None when there is no such method."""
-        handler = self._methods.service(handler_call_details)
+        handlers = (service.service(handler_call_details) for service in self._services)
+        handler = next((found for found in handlers if found is not None), None)
         self.arrivals += 1
         if handler is None or handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
             return handler

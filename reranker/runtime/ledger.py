@@ -1,0 +1,138 @@
+"""The exposure ledger while the server runs: where it is kept, and a thread that keeps the local view of it fresh."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from reranker.errors import BadLedger
+from reranker.exposure.board import Board
+from reranker.exposure.ledger import Ledger, LedgerUnavailable
+from reranker.exposure.sqlite import SqliteLedger
+from reranker.exposure.standing import shares_of, shown_groups
+from reranker.exposure.tally import GroupTally
+from reranker.observability.exposure import Standing
+from reranker.observability.logs import log
+from reranker.observability.metrics import Metrics
+from reranker.policy import Policy
+from reranker.runtime.settings import Settings
+from reranker.service.exposure import LedgerFeed
+
+_SECONDS = 1.0  # between two looks
+_READ_SECONDS = 1.0  # for one look
+
+
+class TemporaryFolder:
+    """A folder for a ledger that nobody asked to keep: it ends with those who share it."""
+
+    def __init__(self) -> None:
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="reranker-ledger-")
+        except OSError as error:
+            reason = f"cannot be used for the exposure ledger: {error.strerror}; name a folder with --ledger"
+            raise BadLedger(tempfile.gettempdir(), reason) from None
+        self.path = Path(self._folder.name)
+
+    def close(self) -> None:
+        """Delete it."""
+        self._folder.cleanup()
+
+
+class OpenLedger(NamedTuple):
+    """A ledger, and the folder that ends with it, if there is one."""
+
+    ledger: Ledger
+    folder: TemporaryFolder | None = None
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.ledger.close()
+        if self.folder is not None:
+            self.folder.close()
+
+
+def open_ledger(settings: Settings) -> OpenLedger:
+    """The ledger that the settings name, or one that ends with this process. Raises `BadLedger`."""
+    if settings.ledger is not None:
+        return OpenLedger(SqliteLedger(settings.ledger, settings.ledger_memory))
+    folder = TemporaryFolder()
+    return OpenLedger(SqliteLedger(folder.path, settings.ledger_memory), folder)
+
+
+class LedgerWatch:
+    """Keeps a board fresh and a feed's spool short, from `start` to `close`; `policies` are those that serve."""
+
+    def __init__(
+        self,
+        opened: OpenLedger,
+        metrics: Metrics,
+        policies: Callable[[], Iterable[Policy]],
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._opened = opened
+        self.ledger, self.board = opened.ledger, Board()
+        self.feed = LedgerFeed(self.ledger, self.board, metrics)
+        self._policies, self._seconds = policies, seconds
+        self._all_metrics, self._metrics = metrics, metrics.exposure
+        self._trouble = ""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    def start(self) -> None:
+        """Look once, so that the first request knows what is known, and go on."""
+        self.look()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more, and let go of the ledger; after the feed was closed."""
+        self._end.set()
+        if self._thread.ident is not None:
+            self._thread.join(_READ_SECONDS)
+        self._opened.close()
+
+    def look(self) -> None:
+        """Take over what has changed, and write what waits."""
+        try:
+            self.board.refresh(self.ledger, _READ_SECONDS)
+        except LedgerUnavailable as error:
+            self._metrics.failed("read", error.reason)
+            self._say(error.reason)
+        else:
+            self._say("")
+            self._metrics.stand(self._standings())
+        self._metrics.looked(self.board.age, len(self.board.keys))
+        self.feed.flush()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._seconds):
+            try:
+                self.look()
+            except Exception as error:  # whatever it is, the next look may be better
+                log(logging.ERROR, "looking at the exposure ledger failed", error)
+
+    def _say(self, trouble: str) -> None:
+        if trouble and not self._trouble:
+            log(logging.ERROR, "the exposure ledger cannot be read", cause=trouble)
+        elif self._trouble and not trouble:
+            log(logging.INFO, "the exposure ledger is read again")
+        self._trouble = trouble
+
+    def _standings(self) -> Iterator[Standing]:
+        """The groups that policies name, over all surfaces and contexts, without those that are too small to show."""
+        groups = {
+            (group.policy, group.attribute): group for policy in self._policies() for group in shown_groups(policy)
+        }
+        sums: dict[tuple[str, str, str], list[dict[str, GroupTally]]] = defaultdict(list)
+        for key in self.board.keys:
+            tally = self.board.tally(key) if (key.policy, key.attribute) in groups else None
+            if tally is not None:
+                arm = key.arm and self._all_metrics.policies.known(key.arm)
+                sums[key.policy, arm, key.attribute].append(dict(tally.groups))
+        for (policy, arm, attribute), tallies in sums.items():
+            for value, share, target in shares_of(tallies, groups[policy, attribute]):
+                yield Standing(policy, arm, attribute, value, share, target)
