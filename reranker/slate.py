@@ -247,9 +247,43 @@ class RelevanceFloor:
     best_retained: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class ExposureOutcome:
+    """What the exposure of one group over earlier requests asked of this slate.
+
+    `target` is its share of attention by this request's target, `due` its share by the targets of earlier requests and
+    `given` what it got, both over `half_life`. `price` is what its items gain, in units of the mean relevance of
+    upstream's slate; below 0 they are held back.
+    """
+
+    attribute: str
+    value: str
+    target: float
+    due: float
+    given: float
+    price: float
+    half_life: str
+
+    @property
+    def detail(self) -> str:
+        """The same in a sentence, for the policy's owner."""
+        who = escaped(f"{self.attribute} {self.value}")
+        gap = 100.0 * (self.due - self.given)
+        side = "under" if gap > 0 else "over"
+        what = "lifted" if self.price > 0 else "held back"
+        return (
+            f"exposure of {who}: {abs(gap):.1f} points {side} its target over {self.half_life}; its items are {what} "
+            f"by {abs(self.price):.3g} of the relevance of upstream's slate"
+        )
+
+
 @dataclass(frozen=True)
 class Report:
-    """How the slate meets its policy. `measures` are computed on first access, from the arrays of this request."""
+    """How the slate meets its policy. `measures` are computed on first access, from the arrays of this request.
+
+    `exposure` is what earlier requests asked of this one, and `exposure_late` whether what is known of them is older
+    than it should be.
+    """
 
     status: SlateStatus
     tier: QuotaTier
@@ -261,6 +295,8 @@ class Report:
     policy_revision: str
     measure: Callable[[], SlateMeasures] = field(repr=False, compare=False)
     floor: RelevanceFloor | None = None
+    exposure: tuple[ExposureOutcome, ...] = ()
+    exposure_late: bool = False
 
     @cached_property
     def measures(self) -> SlateMeasures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reranker.codec.limits import Limits
 from reranker.codec.measures import fill_measures
-from reranker.slate import Explanation, QuotaOutcome, RelevanceFloor, SignalCounts, Slate
+from reranker.slate import Explanation, ExposureOutcome, QuotaOutcome, RelevanceFloor, SignalCounts, Slate
 from reranker.v1 import reranker_service_pb2, slate_pb2
 
 _LIMITS = Limits()
@@ -27,6 +27,8 @@ def encode_slate(
         quotas=[_outcome(outcome) for outcome in report.quotas],
         notes=report.notes,
         relevance_floor=None if report.floor is None else _floor(report.floor),
+        exposure=[_exposure(outcome) for outcome in report.exposure],
+        degraded=reranker_service_pb2.DEGRADED_REASON_EXPOSURE if report.exposure_late else None,
     )
     _fill_signals(response.signals, report.signals)
     if request.return_ids:
@@ -86,6 +88,19 @@ def _outcome(outcome: QuotaOutcome) -> slate_pb2.QuotaOutcome:
         detail=outcome.detail,
         crowded_slots=slate_pb2.SlotSpan(first=first, last=last) if last else None,
         soft=outcome.soft,
+    )
+
+
+def _exposure(outcome: ExposureOutcome) -> slate_pb2.ExposureOutcome:
+    return slate_pb2.ExposureOutcome(
+        attribute=outcome.attribute,
+        value=outcome.value,
+        target=outcome.target,
+        due=outcome.due,
+        given=outcome.given,
+        price=outcome.price,
+        half_life=outcome.half_life,
+        detail=outcome.detail,
     )
 
 

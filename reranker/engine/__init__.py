@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reranker.engine.request import Trace, rerank, rerank_traced
+from reranker.engine.steer import Outlook
 from reranker.engine.warm import warm_up
 
-__all__ = ["Trace", "rerank", "rerank_traced", "warm_up"]
+__all__ = ["Outlook", "Trace", "rerank", "rerank_traced", "warm_up"]

@@ -64,7 +64,10 @@ class Chooser:
         bounded, rules = self.bounded, self.bounded.rules
         strategy = self._strategy(plan, diversity)
         wishes = bounded.wishes(strategy.problem.weighted_relevance()) if bounded.has_wishes else None
-        selection = Selection(strategy, plan, bounded.pool, wishes, self.deadline, self.nearest, rules.candidate_window)
+        selection = Selection(
+            strategy, plan, bounded.pool, wishes, self.deadline, self.nearest, rules.candidate_window, bounded.steer,
+            bounded.steer.bonus(strategy.problem.relevance, diversity),
+        )  # fmt: skip
         return Attempt(plan, strategy, select(selection, explain))
 
     def upstream(self, after: Attempt, explain: bool) -> Attempt:

@@ -12,6 +12,7 @@ from reranker.engine.history import History
 from reranker.engine.lacking import places_of, stand_still
 from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
+from reranker.engine.steer import Outlook, Steer
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.active import Active, active_blocks
 from reranker.quotas.fetch import for_a_full_slate
@@ -36,6 +37,7 @@ class Bounded:
     soft: tuple[AttributeTable, ...]
     unit: NDArray[np.float32] | None
     earlier: NDArray[np.float32]
+    steer: Steer
 
     @property
     def has_wishes(self) -> bool:
@@ -82,8 +84,8 @@ class Bounded:
         return tuple(likeness_outcome(bound, unit, self.pool, picks, self.earlier) for bound in bounds)
 
 
-def bind(rules: CompiledPolicy, listing: Listing, history: History | None) -> Bounded:
-    """The policy's bounds over the candidates that take part."""
+def bind(rules: CompiledPolicy, listing: Listing, history: History | None, outlook: Outlook) -> Bounded:
+    """The policy's bounds over the candidates that take part, and what `outlook` makes of its exposure targets."""
     candidates, context, order = listing.candidates, listing.context, listing.order
     columns = hard_columns(rules, candidates, order)
     passes = guard_passes(rules, columns, listing.own_falling)
@@ -95,10 +97,11 @@ def bind(rules: CompiledPolicy, listing: Listing, history: History | None) -> Bo
         kept = places_of(still, fixed, 0 if history is not None and history.earlier.shown else rules.keep_top, slots)
         fixed = dict(sorted({**fixed, **kept}.items()))
     pool = build_pool(rules, columns, passes, fixed, history.earlier if history is not None else None, frozenset(kept))
-    active = active_blocks(rules, pool, context.targets, listing.refined)
+    steer = Steer(rules, pool, listing, outlook)
+    active = active_blocks(rules, pool, context.targets, listing.refined, steer.alone)
     unit, earlier = _unit_rows(rules, listing, history)
     soft = build_tables(rules, pool, active.soft) if active.soft else ()
-    return Bounded(rules, pool, active, build_tables(rules, pool, active.hard), soft, unit, earlier)
+    return Bounded(rules, pool, active, build_tables(rules, pool, active.hard), soft, unit, earlier, steer)
 
 
 _NO_ROWS = np.zeros((0, 1), np.float32)

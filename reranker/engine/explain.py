@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
+from reranker.engine.steer import Steer
 from reranker.kernels.pick import resolved
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
@@ -21,7 +22,8 @@ from reranker.texts import escaped
 class Explainer:
     """Watches one selection slot by slot: `before` sees who could stand there, `after` who was picked.
 
-    `embedding`, in input order, is what it says nearness in; `repeats` are the spacings and decays in force.
+    `embedding`, in input order, is what it says nearness in; `repeats` are the spacings and decays in force, `steer`
+    what puts prices on groups.
     """
 
     def __init__(
@@ -31,8 +33,10 @@ class Explainer:
         pool: Pool,
         embedding: EmbeddingColumn | None,
         repeats: Repeats | None,
+        steer: Steer | None = None,
     ) -> None:
         self._strategy, self._plan, self._pool, self._repeats = strategy, plan, pool, repeats
+        self._steer = steer
         self._held: dict[int, tuple[str, bool]] = {}
         self._found: list[Explanation] = []
         self._counts = [np.zeros(len(table.values), np.int32) for table in plan.tables]
@@ -194,8 +198,9 @@ class Explainer:
         if pick == slot:
             return f"{place}: best of what was left, where upstream had it"
         reason = strategy.reason(slot) if strategy.problem.diversity > 0 else ""
-        if pick > slot and self._bonus[pick] > 0:
-            return f"{place}: lifted, because a soft bound asks for it"
+        softly = self._softly(slot, pick)
+        if softly:
+            return f"{place}: {softly}"
         if pick > slot:
             why = "" if self._best_by_worth(pick) else reason
             return f"{place}: lifted, because {why or 'better candidates may not stand here'}"
@@ -209,6 +214,19 @@ class Explainer:
         if not reason or any(earlier.forced_by for earlier in above):
             return f"{place}: lower than upstream had it, because bounds put other items above it"
         return f"{place}: lower than upstream had it, because items above it are worth more, or {strategy.otherwise}"
+
+    def _softly(self, slot: int, pick: int) -> str:
+        """How what earlier requests ask for, or a soft bound, moved the pick; empty where neither did."""
+        lift = None if self._steer is None else self._steer.lift
+        if self._steer is not None and lift is not None:
+            who = escaped(" ".join(self._steer.why(pick)))
+            if lift[pick] > 0.0 and pick > slot:
+                return f"lifted, because {who} has had less exposure than its target asks for"
+            if lift[pick] < 0.0 and pick < slot:
+                return f"lower than upstream had it, because {who} has had more exposure than its target asks for"
+            if pick < slot and any(lift[e.upstream_rank - 1] > 0.0 and e.upstream_rank > pick for e in self._found):
+                return "lower than upstream had it, because groups that have had too little exposure stand above it"
+        return "lifted, because a soft bound asks for it" if pick > slot and self._bonus[pick] > 0 else ""
 
     def _best_by_worth(self, pick: int) -> bool:
         """Whether diversity did not matter: of those that may stand here, the pick is worth most."""

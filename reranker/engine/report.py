@@ -10,6 +10,7 @@ from reranker.context import Context
 from reranker.engine.aspects import looks_at_aspects
 from reranker.engine.listing import Listing
 from reranker.engine.mix import absent_embeddings
+from reranker.engine.steer import Steer
 from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
@@ -32,10 +33,11 @@ def build_report(
     notes: tuple[str, ...],
     floor: RelevanceFloor | None,
     compared: bool,
+    steer: Steer,
 ) -> Report:
     """The report of one slate: `positions` among the candidates that take part, `pool` those in upstream order.
 
-    `compared`: there was something to compare candidates by.
+    `compared`: there was something to compare candidates by; `steer` is what earlier requests asked.
     """
     candidates, context = listing.candidates, listing.context
     order = listing.upstream
@@ -71,6 +73,8 @@ def build_report(
         policy_revision=rules.revision,
         measure=measure,
         floor=floor,
+        exposure=steer.outcomes(),
+        exposure_late=steer.is_late,
     )
 
 

@@ -20,6 +20,7 @@ from reranker.engine.page import Filled, next_cursor, read_page
 from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
 from reranker.engine.seal import PROCESS, Seals
+from reranker.engine.steer import Outlook
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.exposure.tally import Served
 from reranker.measures.relevance import above_zero, relevance_retained
@@ -30,6 +31,7 @@ from reranker.quotas.planner import Plan
 from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Slate, SlateStatus
 
 _NOTHING_KNOWN = Context()
+_NO_LEDGER = Outlook()
 
 
 @dataclass(slots=True)
@@ -69,10 +71,12 @@ def rerank_traced(
     context: Context | None = None,
     deadline: float | None = None,
     seals: Seals = PROCESS,
+    outlook: Outlook = _NO_LEDGER,
 ) -> tuple[Slate, Trace]:
-    """`rerank`, and where the time went; `seals` open and seal cursors.
+    """`rerank`, and where the time went; `seals` open and seal cursors, `outlook` is what is known of earlier requests.
 
-    When `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
+    What the slate adds to that, `trace.exposure`, is for whoever keeps the ledger: nothing is written here. When
+    `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
     """
     stages: dict[str, float] = {}
     began = time.perf_counter()
@@ -86,7 +90,7 @@ def rerank_traced(
     history, notes = history_of(rules, candidates, context, page)
     stages["policy"], began = _lap(began)
 
-    bounded = bind(rules, listing, history)
+    bounded = bind(rules, listing, history, outlook)
     problem, said = build_problem(rules, listing, history, bounded.pool)
     chooser = Chooser(bounded, problem, main_embedding(listing.candidates), deadline)
     floored = _floored(chooser, listing, rules)
@@ -116,9 +120,10 @@ def rerank_traced(
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
-        notes=notes + said,
+        notes=notes + said + bounded.steer.notes,
         floor=_floor_report(floored, listing, rules),
         compared=problem.embedding is not None,
+        steer=bounded.steer,
     )
     positions = listing.in_request(own)
     positions.setflags(write=False)
@@ -130,8 +135,9 @@ def rerank_traced(
         return next_cursor(page, filled)
 
     slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
+    exposure = bounded.steer.served(picks, page.shown) if rules.exposure else ()
     stages["report"], _ = _lap(began)
-    return slate, Trace(stages, bool(listing.refined))
+    return slate, Trace(stages, bool(listing.refined), exposure)
 
 
 def _lap(began: float) -> tuple[float, float]:

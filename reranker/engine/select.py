@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
 from reranker.engine.explain import Explainer
+from reranker.engine.steer import Steer
 from reranker.errors import DeadlinePassed
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
@@ -26,7 +28,8 @@ class Selection:
 
     `embedding` is the first one, in which explanations say what stands near; None where nobody has it. `window` is how
     many of the best candidates are diversified, 0: all. Those beyond it, or beyond as many as there are slots, stand
-    only where bounds leave nobody else, the most relevant first (rule 11).
+    only where bounds leave nobody else, the most relevant first (rule 11). `prices` float64 (N,) are what `steer` adds
+    to every utility, the same in all slots; None where it adds nothing.
     """
 
     strategy: Strategy
@@ -36,6 +39,8 @@ class Selection:
     deadline: float | None
     embedding: EmbeddingColumn | None
     window: int = 0
+    steer: Steer | None = None
+    prices: NDArray[np.float64] | None = None
 
     @property
     def tail(self) -> int:
@@ -48,17 +53,21 @@ def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     plan = selection.plan
     if selection.tail < len(selection.pool):
         plan.gate.taken[selection.tail :] = True  # the strategy does not see them
+    if selection.prices is not None:
+        selection.strategy.adjust(selection.prices)
     if plan.driver is None and selection.wishes is None and not explain:
         _in_runs(selection)
         return ()
     repeats = selection.wishes.repeats if selection.wishes is not None else None
     explainer = None
     if explain:
-        explainer = Explainer(selection.strategy, plan, selection.pool, selection.embedding, repeats)
+        steer = selection.steer if selection.prices is not None else None
+        explainer = Explainer(selection.strategy, plan, selection.pool, selection.embedding, repeats, steer)
     for slot in range(selection.pool.slots):
         _check_deadline(selection, slot)
         if selection.wishes is not None:
-            selection.strategy.adjust(selection.wishes.bonus(slot))
+            wished = selection.wishes.bonus(slot)
+            selection.strategy.adjust(wished if selection.prices is None else wished + selection.prices)
         _fill(selection, slot, explainer)
         pick = int(plan.gate.picks[slot])
         if explainer is not None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from reranker.policy import defaults
 from reranker.policy.blocks import in_words
+from reranker.policy.exposure import target_shares
 from reranker.policy.model import Policy
 from reranker.policy.vocabulary import fraction_of
 from reranker.v1 import policy_pb2 as pb
@@ -66,6 +67,14 @@ def numbers(policy: Policy) -> list[str]:
             columns = "".join(f"{f'at {slots}':>8}" for slots in _AT)
             lines.append(f"{f'quotas[{index}] {subject(quota)}':<36}{'binds from':>12}{columns}")
             lines += map(_row, shares)
+    for index, exposure in enumerate(policy.message.exposure):
+        targets = target_shares(exposure)
+        if targets:
+            columns = "".join(f"{f'at {slots}':>8}" for slots in _AT)
+            lines.append(
+                f"{f'exposure[{index}] {exposure.attribute}, without a ledger':<36}{'binds from':>12}{columns}"
+            )
+            lines += [_row(Share("target", value, share, True)) for value, share in targets.items()]
     return lines
 
 
@@ -76,7 +85,7 @@ def warnings(policy: Policy) -> list[str]:
         for index, quota in enumerate(policy.message.quotas)
         for reason in _vacuous(quota)
     ]
-    return found + list(_in_conflict(policy.message))
+    return found + list(_in_conflict(policy.message)) + list(_out_of_reach(policy.message))
 
 
 def first_floor(share: Fraction) -> int:
@@ -151,6 +160,25 @@ def _in_conflict(message: pb.Policy) -> Iterator[str]:
             cap = caps[who].get(value, share)
             if cap < share:
                 yield f"{who} {value}".rstrip() + f": the least share, {share}, is above the most, {cap}"
+
+
+def _out_of_reach(message: pb.Policy) -> Iterator[str]:
+    """Exposure targets that the policy's own hard shares of the same attribute rule out, slate by slate."""
+    for index, exposure in enumerate(message.exposure):
+        where = f"exposure[{index}] {exposure.attribute}"
+        if exposure.HasField("band") and exposure.band == 0:
+            yield f"{where}: with a band of 0 earlier requests change nothing"
+        bounds = [
+            bound
+            for quota in message.quotas
+            if quota.attribute == exposure.attribute and not quota.soft and not defaults.get(quota, "within")
+            for bound in shares_of(quota)
+        ]
+        for value, target in target_shares(exposure).items():
+            for bound in bounds:
+                if bound.value == value and (bound.share > target if bound.is_floor else bound.share < target):
+                    side = "below the least" if bound.is_floor else "above the most"
+                    yield f"{where} {value}: the target, {target}, is {side} that a slate may hold, {bound.share}"
 
 
 def _row(bound: Share) -> str:

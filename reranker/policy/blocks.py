@@ -84,13 +84,15 @@ class SimilarityBound:
 class Target:
     """Shares that wait for the request: from its context, or from its candidates (`pool`).
 
-    They bind in the first `within` slots, which the policy writes as `written` (0: the whole slate).
+    They bind in the first `within` slots, which the policy writes as `written` (0: the whole slate); not `capped`: from
+    below alone.
     """
 
     pool: bool
     tolerance: Fraction
     within: int
     written: int
+    capped: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,9 +231,11 @@ def _around(
     within, written = target.within, target.written
     for value, share in shares.items():
         least, most = max(Fraction(0), share - target.tolerance), min(Fraction(1), share + target.tolerance)
-        lower, upper = share_floor(least, within, slots), share_ceiling(most, within, slots)
+        lower = share_floor(least, within, slots)
         yield PrefixBound(attribute, value, lower, None, weight, share=least, within=written)
-        yield PrefixBound(attribute, value, None, upper, weight, share=most, within=written)
+        if target.capped:
+            upper = share_ceiling(most, within, slots)
+            yield PrefixBound(attribute, value, None, upper, weight, share=most, within=written)
 
 
 @lru_cache(4096)

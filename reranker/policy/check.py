@@ -21,7 +21,7 @@ _CONTEXT_KEYS = ("surface", "language", "country", "intent")
 _MOST_BLOCKS = 1000  # of one kind
 _MOST_BOUNDS = 1000
 _BLOCKS = ("similarity_signals", "quotas", "spacings", "decays", "exposure")
-_SERVED = {"similarity_signals": 8, "spacings": 16, "decays": 16}  # each looks at all candidates
+_SERVED = {"similarity_signals": 8, "spacings": 16, "decays": 16, "exposure": 8}  # each looks at all candidates
 
 
 def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
@@ -36,6 +36,7 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     for index, quota in enumerate(policy.quotas):
         check_quotas.check_quota(policy, quota, ("quotas", index), mistakes)
     bounds = sum(max(1, check_quotas.bounds_of(quota)) for quota in policy.quotas)
+    bounds += sum(len(exposure.target) for exposure in policy.exposure)
     if bounds > _MOST_BOUNDS:
         mistakes.add(("quotas",), f"name {bounds} bounds in all; at most {_MOST_BOUNDS} can be kept in time")
     for word, most in _SERVED.items():
@@ -46,9 +47,7 @@ def check(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     for path, target in _blocks_with_target(policy):
         check_target(target, path, mistakes)
         check_domain(policy, target.attribute, table_values(target.target, (*path, "target")), mistakes)
-    for index, exposure in enumerate(policy.exposure):
-        if not set(exposure.per) <= set(_CONTEXT_KEYS):
-            mistakes.add(("exposure", index, "per"), f"must be from {listed(_CONTEXT_KEYS, 'and')}")
+    _check_exposure(policy, mistakes)
     if policy.shadow.HasField("policy") and policy.shadow.policy == policy.name:
         mistakes.add(("shadow", "policy"), "must be another policy than this one")
 
@@ -110,6 +109,16 @@ def _check_objective(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
     by_aspect = enum_word(policy_pb2.Strategy.DESCRIPTOR, strategy) in BY_ASPECT
     if policy.HasField("calibration") and not by_aspect and not mistakes.excuse(("objective",), "strategy"):
         mistakes.add(("calibration",), "goes with strategy = calibrated, xquad, pm2, dum or round_robin only")
+
+
+def _check_exposure(policy: policy_pb2.Policy, mistakes: Mistakes) -> None:
+    first: dict[str, int] = {}
+    for index, exposure in enumerate(policy.exposure):
+        if not set(exposure.per) <= set(_CONTEXT_KEYS):
+            mistakes.add(("exposure", index, "per"), f"must be from {listed(_CONTEXT_KEYS, 'and')}")
+        if exposure.attribute and first.setdefault(exposure.attribute, index) < index:
+            reason = f"is steered by exposure[{first[exposure.attribute]}] already: one attribute has one target"
+            mistakes.add(("exposure", index, "attribute"), reason)
 
 
 def _check_similarity_signal(signal: policy_pb2.SimilaritySignal, path: KeyPath, mistakes: Mistakes) -> None:

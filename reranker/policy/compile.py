@@ -18,6 +18,7 @@ from reranker.policy.blocks import (
     compile_similarity,
     intersections,
 )
+from reranker.policy.exposure import Exposure, compile_exposure
 from reranker.policy.model import Policy
 from reranker.policy.terms import Decay, Signal, Spacing, compile_decays, compile_signals, compile_spacings
 from reranker.v1 import policy_pb2 as pb
@@ -83,18 +84,26 @@ class CompiledPolicy:
     """What an id that the catalog does not know means: "neutral", "keep_in_place" or "reject"."""
     missing_embedding: str = "neutral"
     """The same of an item without embedding."""
-    merged: dict[str, Any] = field(default_factory=dict, repr=False)
-    """What the quotas make of this policy alone, by attribute: it lives and dies with the policy."""
+    exposure: tuple[Exposure, ...] = ()
+    merged: dict[tuple[str | int, ...], Any] = field(default_factory=dict, repr=False)
+    """What the quotas make of this policy's own blocks, by subject and blocks: it lives and dies with the policy."""
 
     @cached_property
     def plain(self) -> bool:
         """True when every request meets the same blocks, all of them hard."""
         return all(block.settled and not block.soft for block in self.blocks)
 
+    @cached_property
+    def own_blocks(self) -> frozenset[int]:
+        """Which blocks, by identity, are the policy's own as they stand, and not made for one request."""
+        alone = (exposure.alone for exposure in self.exposure)
+        return frozenset(id(block) for block in (*self.blocks, *alone) if block.target is None)
+
     @property
     def size(self) -> int:
         """Bytes that the bounds take, those in `merged` included."""
         bounds = sum(len(block.prefix_bounds) for block in self.blocks)
+        bounds += sum(len(exposure.alone.prefix_bounds) for exposure in self.exposure)
         tables = bounds + len(self.quota_attributes) + len(self.spacings) + len(self.decays)
         return 1000 + 16 * (self.slots + 1) * tables
 
@@ -111,8 +120,9 @@ class CompiledPolicy:
 
     @cached_property
     def quota_attributes(self) -> tuple[str, ...]:
-        """What blocks bound, attributes and intersections in words, in the policy's order."""
-        return tuple(dict.fromkeys(block.attribute for block in self.blocks))
+        """What blocks bound or steer, attributes and intersections in words, in the policy's order."""
+        steered = (exposure.attribute for exposure in self.exposure)
+        return tuple(dict.fromkeys((*(block.attribute for block in self.blocks), *steered)))
 
     def attributes_of(self, subject: str) -> tuple[str, ...]:
         """The attributes that a bound's subject names: itself, or those of an intersection."""
@@ -285,6 +295,7 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         aspect_attributes=aspect_attributes(message),
         unknown_id=_missing(message, "unknown_id"),
         missing_embedding=_missing(message, "missing_embedding"),
+        exposure=compile_exposure(message, slots),
     )
 
 

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from reranker.policy import defaults
 from reranker.policy.aspects import BY_ASPECT
 from reranker.policy.binding import exact, shares_of, subject
+from reranker.policy.exposure import target_shares
 from reranker.policy.model import Policy
 from reranker.policy.terms import compile_signals
 from reranker.policy.vocabulary import enum_word, fraction_of
@@ -65,6 +66,7 @@ def described(policy: Policy) -> list[str]:
         *(sentence for quota in message.quotas for sentence in _quota(quota)),
         *(_spacing(spacing) for spacing in message.spacings),
         *(_decay(decay) for decay in message.decays),
+        *(sentence for exposure in message.exposure for sentence in _exposure(exposure)),
         *_labels(message.labels),
         f"When the bounds cannot all hold, it {_MODES[_word(message.on_infeasible, 'mode')]}.",
     ]
@@ -225,6 +227,26 @@ def _counts(quota: pb.Quota) -> Iterator[str]:
         where = f"any {window} slots in a row" if window else "the slate"
         times = "once" if quota.max_per_value == 1 else f"{quota.max_per_value} times"
         yield f"{name}: no value more than {times} in {where}."
+
+
+def _exposure(exposure: pb.Exposure) -> Iterator[str]:
+    """What is steered across requests, and what holds where there is no ledger."""
+    shares = ", ".join(f"{value} {share}" for value, share in target_shares(exposure).items())
+    if exposure.target_source == pb.TARGET_SOURCE_POOL:
+        shares = "those among the labelled candidates that pass the guard"
+    elif exposure.target_source == pb.TARGET_SOURCE_REQUEST:
+        shares = "those that requests name"
+    apart = f", for each {' and '.join(exposure.per)} apart" if exposure.per else ""
+    half_life, band = defaults.get(exposure, "half_life"), defaults.get(exposure, "band")
+    yield (
+        f"{exposure.attribute}: over requests, shares of exposure are steered to {shares}{apart}; the past counts half "
+        f"after {half_life}."
+    )
+    yield f"  In one slate a value is moved to {band:g} beside its share at most."
+    yield (
+        f"  Values with fewer than {defaults.get(exposure, 'min_count')} items are left alone. Where nothing is known "
+        "of earlier requests, the shares are least shares at every prefix of the slate."
+    )
 
 
 def _labels(labels: pb.Labels) -> Iterator[str]:

@@ -28,18 +28,22 @@ class Active:
 
 
 def active_blocks(
-    policy: CompiledPolicy, pool: Pool, targets: Targets, refined: frozenset[str] = frozenset()
+    policy: CompiledPolicy,
+    pool: Pool,
+    targets: Targets,
+    refined: frozenset[str] = frozenset(),
+    more: Sequence[Block] = (),
 ) -> Active:
-    """Sort the policy's blocks for this request; `targets` are shares by attribute and value.
+    """Sort the policy's blocks for this request, and `more`; `targets` are shares by attribute and value.
 
     What names one of the `refined` attributes, which the user narrowed, does not apply (rule 12).
     """
-    if policy.plain and not refined:
+    if policy.plain and not refined and not more:
         return Active(policy.blocks, (), ())
     hard: list[Block] = []
     soft: list[Block] = []
     suspended: list[QuotaOutcome] = []
-    for block in policy.blocks:
+    for block in (*policy.blocks, *more):
         narrowed = not refined.isdisjoint(policy.attributes_of(block.attribute))
         applies, reason = (None, OutcomeReason.REFINED) if narrowed else _resolved(policy, block, pool, targets)
         if applies is not None:
@@ -59,15 +63,20 @@ def _resolved(
         return None, OutcomeReason.LOW_COVERAGE
     if block.target is None:
         return block, None
-    if block.target.pool:
-        shares, without = _pool_shares(policy, block, block.target, pool), OutcomeReason.LOW_COVERAGE
-    else:
-        shares = {value: exact(share) for value, share in targets.get(block.attribute, {}).items()}
-        without = OutcomeReason.NO_TARGET
-    if shares is not None and (shares or block.target.pool):
+    shares = shares_of_target(policy, block, pool, targets)
+    if shares is not None:
         return block.with_target(shares), None
     rest = block.with_target({})
+    without = OutcomeReason.LOW_COVERAGE if block.target.pool else OutcomeReason.NO_TARGET
     return (rest if rest.prefix_bounds or rest.each or rest.window else None), without
+
+
+def shares_of_target(policy: CompiledPolicy, block: Block, pool: Pool, targets: Targets) -> dict[str, Fraction] | None:
+    """The shares of a block whose target comes with the request or from its candidates; None where there are none."""
+    assert block.target is not None
+    if block.target.pool:
+        return _pool_shares(policy, block, block.target, pool)
+    return {value: exact(share) for value, share in targets.get(block.attribute, {}).items()} or None
 
 
 def _target_alone(block: Block) -> Block:

@@ -112,12 +112,13 @@ def _bounds(
 
 
 def _policy_bounds(policy: CompiledPolicy, subject: str, blocks: list[Block]) -> Bounds:
-    """What the blocks alone say of one subject; kept with the policy when every request meets the same."""
-    if not policy.plain:
+    """What the blocks alone say of one subject; kept with the policy where none was made for this request."""
+    if not all(id(block) in policy.own_blocks for block in blocks):
         return _merged(policy.slots, blocks)
-    known: Bounds | None = policy.merged.get(subject)
+    key: tuple[str | int, ...] = (subject, *map(id, blocks))
+    known: Bounds | None = policy.merged.get(key)
     if known is None:
-        known = policy.merged[subject] = _merged(policy.slots, blocks)
+        known = policy.merged[key] = _merged(policy.slots, blocks)
     return known
 
 

@@ -174,7 +174,9 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        servicer = RerankerServicer(self._desk, _limits(settings), observer, self._seals, self._shelf, self._after)
+        servicer = RerankerServicer(
+            self._desk, _limits(settings), observer, self._seals, self._shelf, self._after, self._ledger.board
+        )
         exposures = exposure.ExposureServicer(self._ledger.ledger, _limits(settings), self._metrics)
         services = [handlers(servicer, wire), exposure.handlers(exposures, wire)]
         return Admission(services, self._workers, settings.queue_length, observer)

@@ -13,6 +13,7 @@ from reranker.codec import DecodedRequest, decode_request, encode_slate, in_word
 from reranker.codec.limits import Limits
 from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
+from reranker.exposure.tally import TallyBoard
 from reranker.observability import Observer
 from reranker.policy import Policy
 from reranker.policy.snapshots import Choice
@@ -30,7 +31,7 @@ class RerankerServicer:
     """Answers messages; raises what `errors.failure_of` knows.
 
     `seals` open and seal the cursors of pages; `shelf` has the item catalog, None where the server has none; `after`
-    gets every slate that was made.
+    gets every slate that was made; `board` shows what the exposure ledger knows, None where the server keeps none.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RerankerServicer:
         seals: Seals = PROCESS,
         shelf: Shelf | None = None,
         after: AfterAnswer | None = None,
+        board: TallyBoard | None = None,
     ) -> None:
         self._desk = desk
         self._limits = limits
@@ -48,6 +50,7 @@ class RerankerServicer:
         self._seals = seals
         self._shelf = shelf
         self._after = after
+        self._board = board
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
@@ -62,6 +65,7 @@ class RerankerServicer:
                 context=decoded.context,
                 deadline=call.deadline,
                 seals=self._seals,
+                outlook=engine.Outlook(self._board, choice.arm),
             )
         except InvalidInput as error:
             raise in_words_of_the_wire(error, request) from None

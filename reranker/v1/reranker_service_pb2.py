@@ -28,15 +28,15 @@ from reranker.v1 import policy_pb2 as reranker_dot_v1_dot_policy__pb2
 from reranker.v1 import slate_pb2 as reranker_dot_v1_dot_slate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"reranker/v1/reranker_service.proto\x12\x0breranker.v1\x1a\x1creranker/v1/candidates.proto\x1a\x19reranker/v1/context.proto\x1a\x18reranker/v1/policy.proto\x1a\x17reranker/v1/slate.proto\"\x85\x01\n\x0fPolicyOverrides\x12\x16\n\tdiversity\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0frelevance_floor\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x04H\x02\x88\x01\x01\x42\x0c\n\n_diversityB\x12\n\x10_relevance_floorB\x07\n\x05_seed\"\xda\x02\n\rRerankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x01(\x0b\x32\x1a.reranker.v1.CandidateList\x12\x12\n\nslate_size\x18\x03 \x01(\x05\x12\x15\n\x0bpolicy_name\x18\x04 \x01(\tH\x00\x12,\n\rinline_policy\x18\x05 \x01(\x0b\x32\x13.reranker.v1.PolicyH\x00\x12/\n\toverrides\x18\x06 \x01(\x0b\x32\x1c.reranker.v1.PolicyOverrides\x12%\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\x14.reranker.v1.Context\x12\x12\n\nreturn_ids\x18\x08 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x10\n\x08measures\x18\n \x01(\x08\x12\x13\n\x0bomit_cursor\x18\x0b \x01(\x08\x42\x08\n\x06policy\"\xa4\x01\n\x0cStageTimings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x11\n\tpolicy_us\x18\x02 \x01(\r\x12\x12\n\nsignals_us\x18\x03 \x01(\r\x12\x0f\n\x07plan_us\x18\x04 \x01(\r\x12\x11\n\tselect_us\x18\x05 \x01(\r\x12\x11\n\treport_us\x18\x06 \x01(\r\x12\x11\n\tencode_us\x18\x07 \x01(\r\x12\x10\n\x08total_us\x18\x08 \x01(\r\"\x8d\x01\n\x0cSignalCounts\x12\x1a\n\x12missing_embeddings\x18\x01 \x01(\r\x12\x13\n\x0bunknown_ids\x18\x02 \x01(\r\x12\x19\n\x11\x61\x62sent_attributes\x18\x03 \x03(\t\x12\x31\n\x0eunknown_values\x18\x04 \x03(\x0b\x32\x19.reranker.v1.UnknownCount\"5\n\x0cUnknownCount\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x01(\r\"c\n\x0eRelevanceFloor\x12\x10\n\x08required\x18\x01 \x01(\x01\x12\x11\n\tdiversity\x18\x02 \x01(\x01\x12\x1a\n\rbest_retained\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_best_retained\"\xaf\x05\n\x0eRerankResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x14\n\x0citem_numbers\x18\x04 \x03(\x06\x12\r\n\x05gains\x18\x05 \x03(\x02\x12\x13\n\x0bpolicy_name\x18\x06 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\x0b\n\x03\x61rm\x18\x08 \x01(\t\x12(\n\x06status\x18\t \x01(\x0e\x32\x18.reranker.v1.SlateStatus\x12$\n\x04tier\x18\n \x01(\x0e\x32\x16.reranker.v1.QuotaTier\x12-\n\x08\x64\x65graded\x18\x0b \x01(\x0e\x32\x1b.reranker.v1.DegradedReason\x12)\n\x06quotas\x18\x0c \x03(\x0b\x32\x19.reranker.v1.QuotaOutcome\x12\x1f\n\x12relevance_retained\x18\r \x01(\x01H\x00\x88\x01\x01\x12,\n\x08measures\x18\x0e \x01(\x0b\x32\x1a.reranker.v1.SlateMeasures\x12.\n\x0c\x65xplanations\x18\x0f \x03(\x0b\x32\x18.reranker.v1.Explanation\x12*\n\x07signals\x18\x10 \x01(\x0b\x32\x19.reranker.v1.SignalCounts\x12*\n\x07timings\x18\x11 \x01(\x0b\x32\x19.reranker.v1.StageTimings\x12\x0e\n\x06\x63ursor\x18\x12 \x01(\x0c\x12\r\n\x05notes\x18\x13 \x03(\t\x12\x34\n\x0frelevance_floor\x18\x14 \x01(\x0b\x32\x1b.reranker.v1.RelevanceFloor\x12\x17\n\x0f\x63\x61talog_version\x18\x15 \x01(\tB\x15\n\x13_relevance_retained\"B\n\x13RerankStreamRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x1a.reranker.v1.RerankRequest\"}\n\x14RerankStreamResponse\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1b.reranker.v1.RerankResponseH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.reranker.v1.RequestErrorH\x00\x42\x08\n\x06result\"`\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.reranker.v1.RequestViolation\"6\n\x10RequestViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"V\n\x15ValidatePolicyRequest\x12\x0e\n\x04toml\x18\x01 \x01(\tH\x00\x12%\n\x06policy\x18\x02 \x01(\x0b\x32\x13.reranker.v1.PolicyH\x00\x42\x06\n\x04\x66orm\"B\n\x0fPolicyViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\r\"\\\n\x16ValidatePolicyResponse\x12\x30\n\nviolations\x18\x01 \x03(\x0b\x32\x1c.reranker.v1.PolicyViolation\x12\x10\n\x08revision\x18\x02 \x01(\t\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11GetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.reranker.v1.Policy\x12\x10\n\x08revision\x18\x02 \x01(\t\"\x15\n\x13ListPoliciesRequest\"@\n\rPolicySummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"D\n\x14ListPoliciesResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.reranker.v1.PolicySummary*\xaf\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x01\x12\x1b\n\x17\x44\x45GRADED_REASON_SIGNALS\x10\x02\x12\x1c\n\x18\x44\x45GRADED_REASON_EXPOSURE\x10\x03\x12#\n\x1f\x44\x45GRADED_REASON_CLIENT_FALLBACK\x10\x04\x32\xa9\x03\n\x0fRerankerService\x12\x41\n\x06Rerank\x12\x1a.reranker.v1.RerankRequest\x1a\x1b.reranker.v1.RerankResponse\x12W\n\x0cRerankStream\x12 .reranker.v1.RerankStreamRequest\x1a!.reranker.v1.RerankStreamResponse(\x01\x30\x01\x12Y\n\x0eValidatePolicy\x12\".reranker.v1.ValidatePolicyRequest\x1a#.reranker.v1.ValidatePolicyResponse\x12J\n\tGetPolicy\x12\x1d.reranker.v1.GetPolicyRequest\x1a\x1e.reranker.v1.GetPolicyResponse\x12S\n\x0cListPolicies\x12 .reranker.v1.ListPoliciesRequest\x1a!.reranker.v1.ListPoliciesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"reranker/v1/reranker_service.proto\x12\x0breranker.v1\x1a\x1creranker/v1/candidates.proto\x1a\x19reranker/v1/context.proto\x1a\x18reranker/v1/policy.proto\x1a\x17reranker/v1/slate.proto\"\x85\x01\n\x0fPolicyOverrides\x12\x16\n\tdiversity\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0frelevance_floor\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x04H\x02\x88\x01\x01\x42\x0c\n\n_diversityB\x12\n\x10_relevance_floorB\x07\n\x05_seed\"\xda\x02\n\rRerankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x01(\x0b\x32\x1a.reranker.v1.CandidateList\x12\x12\n\nslate_size\x18\x03 \x01(\x05\x12\x15\n\x0bpolicy_name\x18\x04 \x01(\tH\x00\x12,\n\rinline_policy\x18\x05 \x01(\x0b\x32\x13.reranker.v1.PolicyH\x00\x12/\n\toverrides\x18\x06 \x01(\x0b\x32\x1c.reranker.v1.PolicyOverrides\x12%\n\x07\x63ontext\x18\x07 \x01(\x0b\x32\x14.reranker.v1.Context\x12\x12\n\nreturn_ids\x18\x08 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x10\n\x08measures\x18\n \x01(\x08\x12\x13\n\x0bomit_cursor\x18\x0b \x01(\x08\x42\x08\n\x06policy\"\xa4\x01\n\x0cStageTimings\x12\x11\n\tdecode_us\x18\x01 \x01(\r\x12\x11\n\tpolicy_us\x18\x02 \x01(\r\x12\x12\n\nsignals_us\x18\x03 \x01(\r\x12\x0f\n\x07plan_us\x18\x04 \x01(\r\x12\x11\n\tselect_us\x18\x05 \x01(\r\x12\x11\n\treport_us\x18\x06 \x01(\r\x12\x11\n\tencode_us\x18\x07 \x01(\r\x12\x10\n\x08total_us\x18\x08 \x01(\r\"\x8d\x01\n\x0cSignalCounts\x12\x1a\n\x12missing_embeddings\x18\x01 \x01(\r\x12\x13\n\x0bunknown_ids\x18\x02 \x01(\r\x12\x19\n\x11\x61\x62sent_attributes\x18\x03 \x03(\t\x12\x31\n\x0eunknown_values\x18\x04 \x03(\x0b\x32\x19.reranker.v1.UnknownCount\"5\n\x0cUnknownCount\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x01(\r\"c\n\x0eRelevanceFloor\x12\x10\n\x08required\x18\x01 \x01(\x01\x12\x11\n\tdiversity\x18\x02 \x01(\x01\x12\x1a\n\rbest_retained\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x10\n\x0e_best_retained\"\xdf\x05\n\x0eRerankResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x10\n\x08item_ids\x18\x03 \x03(\t\x12\x14\n\x0citem_numbers\x18\x04 \x03(\x06\x12\r\n\x05gains\x18\x05 \x03(\x02\x12\x13\n\x0bpolicy_name\x18\x06 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\x0b\n\x03\x61rm\x18\x08 \x01(\t\x12(\n\x06status\x18\t \x01(\x0e\x32\x18.reranker.v1.SlateStatus\x12$\n\x04tier\x18\n \x01(\x0e\x32\x16.reranker.v1.QuotaTier\x12-\n\x08\x64\x65graded\x18\x0b \x01(\x0e\x32\x1b.reranker.v1.DegradedReason\x12)\n\x06quotas\x18\x0c \x03(\x0b\x32\x19.reranker.v1.QuotaOutcome\x12\x1f\n\x12relevance_retained\x18\r \x01(\x01H\x00\x88\x01\x01\x12,\n\x08measures\x18\x0e \x01(\x0b\x32\x1a.reranker.v1.SlateMeasures\x12.\n\x0c\x65xplanations\x18\x0f \x03(\x0b\x32\x18.reranker.v1.Explanation\x12*\n\x07signals\x18\x10 \x01(\x0b\x32\x19.reranker.v1.SignalCounts\x12*\n\x07timings\x18\x11 \x01(\x0b\x32\x19.reranker.v1.StageTimings\x12\x0e\n\x06\x63ursor\x18\x12 \x01(\x0c\x12\r\n\x05notes\x18\x13 \x03(\t\x12\x34\n\x0frelevance_floor\x18\x14 \x01(\x0b\x32\x1b.reranker.v1.RelevanceFloor\x12\x17\n\x0f\x63\x61talog_version\x18\x15 \x01(\t\x12.\n\x08\x65xposure\x18\x16 \x03(\x0b\x32\x1c.reranker.v1.ExposureOutcomeB\x15\n\x13_relevance_retained\"B\n\x13RerankStreamRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x1a.reranker.v1.RerankRequest\"}\n\x14RerankStreamResponse\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1b.reranker.v1.RerankResponseH\x00\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x19.reranker.v1.RequestErrorH\x00\x42\x08\n\x06result\"`\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\nviolations\x18\x03 \x03(\x0b\x32\x1d.reranker.v1.RequestViolation\"6\n\x10RequestViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"V\n\x15ValidatePolicyRequest\x12\x0e\n\x04toml\x18\x01 \x01(\tH\x00\x12%\n\x06policy\x18\x02 \x01(\x0b\x32\x13.reranker.v1.PolicyH\x00\x42\x06\n\x04\x66orm\"B\n\x0fPolicyViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\r\"\\\n\x16ValidatePolicyResponse\x12\x30\n\nviolations\x18\x01 \x03(\x0b\x32\x1c.reranker.v1.PolicyViolation\x12\x10\n\x08revision\x18\x02 \x01(\t\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x11GetPolicyResponse\x12#\n\x06policy\x18\x01 \x01(\x0b\x32\x13.reranker.v1.Policy\x12\x10\n\x08revision\x18\x02 \x01(\t\"\x15\n\x13ListPoliciesRequest\"@\n\rPolicySummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"D\n\x14ListPoliciesResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.reranker.v1.PolicySummary*\xaf\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x01\x12\x1b\n\x17\x44\x45GRADED_REASON_SIGNALS\x10\x02\x12\x1c\n\x18\x44\x45GRADED_REASON_EXPOSURE\x10\x03\x12#\n\x1f\x44\x45GRADED_REASON_CLIENT_FALLBACK\x10\x04\x32\xa9\x03\n\x0fRerankerService\x12\x41\n\x06Rerank\x12\x1a.reranker.v1.RerankRequest\x1a\x1b.reranker.v1.RerankResponse\x12W\n\x0cRerankStream\x12 .reranker.v1.RerankStreamRequest\x1a!.reranker.v1.RerankStreamResponse(\x01\x30\x01\x12Y\n\x0eValidatePolicy\x12\".reranker.v1.ValidatePolicyRequest\x1a#.reranker.v1.ValidatePolicyResponse\x12J\n\tGetPolicy\x12\x1d.reranker.v1.GetPolicyRequest\x1a\x1e.reranker.v1.GetPolicyResponse\x12S\n\x0cListPolicies\x12 .reranker.v1.ListPoliciesRequest\x1a!.reranker.v1.ListPoliciesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'reranker.v1.reranker_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEGRADEDREASON']._serialized_start=2670
-  _globals['_DEGRADEDREASON']._serialized_end=2845
+  _globals['_DEGRADEDREASON']._serialized_start=2718
+  _globals['_DEGRADEDREASON']._serialized_end=2893
   _globals['_POLICYOVERRIDES']._serialized_start=160
   _globals['_POLICYOVERRIDES']._serialized_end=293
   _globals['_RERANKREQUEST']._serialized_start=296
@@ -50,31 +50,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEVANCEFLOOR']._serialized_start=1010
   _globals['_RELEVANCEFLOOR']._serialized_end=1109
   _globals['_RERANKRESPONSE']._serialized_start=1112
-  _globals['_RERANKRESPONSE']._serialized_end=1799
-  _globals['_RERANKSTREAMREQUEST']._serialized_start=1801
-  _globals['_RERANKSTREAMREQUEST']._serialized_end=1867
-  _globals['_RERANKSTREAMRESPONSE']._serialized_start=1869
-  _globals['_RERANKSTREAMRESPONSE']._serialized_end=1994
-  _globals['_REQUESTERROR']._serialized_start=1996
-  _globals['_REQUESTERROR']._serialized_end=2092
-  _globals['_REQUESTVIOLATION']._serialized_start=2094
-  _globals['_REQUESTVIOLATION']._serialized_end=2148
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=2150
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=2236
-  _globals['_POLICYVIOLATION']._serialized_start=2238
-  _globals['_POLICYVIOLATION']._serialized_end=2304
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=2306
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=2398
-  _globals['_GETPOLICYREQUEST']._serialized_start=2400
-  _globals['_GETPOLICYREQUEST']._serialized_end=2432
-  _globals['_GETPOLICYRESPONSE']._serialized_start=2434
-  _globals['_GETPOLICYRESPONSE']._serialized_end=2508
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=2510
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=2531
-  _globals['_POLICYSUMMARY']._serialized_start=2533
-  _globals['_POLICYSUMMARY']._serialized_end=2597
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2599
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2667
-  _globals['_RERANKERSERVICE']._serialized_start=2848
-  _globals['_RERANKERSERVICE']._serialized_end=3273
+  _globals['_RERANKRESPONSE']._serialized_end=1847
+  _globals['_RERANKSTREAMREQUEST']._serialized_start=1849
+  _globals['_RERANKSTREAMREQUEST']._serialized_end=1915
+  _globals['_RERANKSTREAMRESPONSE']._serialized_start=1917
+  _globals['_RERANKSTREAMRESPONSE']._serialized_end=2042
+  _globals['_REQUESTERROR']._serialized_start=2044
+  _globals['_REQUESTERROR']._serialized_end=2140
+  _globals['_REQUESTVIOLATION']._serialized_start=2142
+  _globals['_REQUESTVIOLATION']._serialized_end=2196
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=2198
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=2284
+  _globals['_POLICYVIOLATION']._serialized_start=2286
+  _globals['_POLICYVIOLATION']._serialized_end=2352
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=2354
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=2446
+  _globals['_GETPOLICYREQUEST']._serialized_start=2448
+  _globals['_GETPOLICYREQUEST']._serialized_end=2480
+  _globals['_GETPOLICYRESPONSE']._serialized_start=2482
+  _globals['_GETPOLICYRESPONSE']._serialized_end=2556
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=2558
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=2579
+  _globals['_POLICYSUMMARY']._serialized_start=2581
+  _globals['_POLICYSUMMARY']._serialized_end=2645
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2647
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2715
+  _globals['_RERANKERSERVICE']._serialized_start=2896
+  _globals['_RERANKERSERVICE']._serialized_end=3321
 # @@protoc_insertion_point(module_scope)

@@ -111,7 +111,7 @@ class RelevanceFloor(_message.Message):
     def __init__(self, required: _Optional[float] = ..., diversity: _Optional[float] = ..., best_retained: _Optional[float] = ...) -> None: ...
 
 class RerankResponse(_message.Message):
-    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes", "relevance_floor", "catalog_version")
+    __slots__ = ("request_id", "positions", "item_ids", "item_numbers", "gains", "policy_name", "policy_revision", "arm", "status", "tier", "degraded", "quotas", "relevance_retained", "measures", "explanations", "signals", "timings", "cursor", "notes", "relevance_floor", "catalog_version", "exposure")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,7 @@ class RerankResponse(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     RELEVANCE_FLOOR_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPOSURE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     positions: _containers.RepeatedScalarFieldContainer[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -154,7 +155,8 @@ class RerankResponse(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     relevance_floor: RelevanceFloor
     catalog_version: str
-    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ..., relevance_floor: _Optional[_Union[RelevanceFloor, _Mapping]] = ..., catalog_version: _Optional[str] = ...) -> None: ...
+    exposure: _containers.RepeatedCompositeFieldContainer[_slate_pb2.ExposureOutcome]
+    def __init__(self, request_id: _Optional[str] = ..., positions: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[str]] = ..., item_numbers: _Optional[_Iterable[int]] = ..., gains: _Optional[_Iterable[float]] = ..., policy_name: _Optional[str] = ..., policy_revision: _Optional[str] = ..., arm: _Optional[str] = ..., status: _Optional[_Union[_slate_pb2.SlateStatus, str]] = ..., tier: _Optional[_Union[_slate_pb2.QuotaTier, str]] = ..., degraded: _Optional[_Union[DegradedReason, str]] = ..., quotas: _Optional[_Iterable[_Union[_slate_pb2.QuotaOutcome, _Mapping]]] = ..., relevance_retained: _Optional[float] = ..., measures: _Optional[_Union[_slate_pb2.SlateMeasures, _Mapping]] = ..., explanations: _Optional[_Iterable[_Union[_slate_pb2.Explanation, _Mapping]]] = ..., signals: _Optional[_Union[SignalCounts, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., cursor: _Optional[bytes] = ..., notes: _Optional[_Iterable[str]] = ..., relevance_floor: _Optional[_Union[RelevanceFloor, _Mapping]] = ..., catalog_version: _Optional[str] = ..., exposure: _Optional[_Iterable[_Union[_slate_pb2.ExposureOutcome, _Mapping]]] = ...) -> None: ...
 
 class RerankStreamRequest(_message.Message):
     __slots__ = ("request",)

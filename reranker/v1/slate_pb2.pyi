@@ -259,3 +259,23 @@ class Explanation(_message.Message):
     text: str
     soft_part: float
     def __init__(self, slot: _Optional[int] = ..., gain: _Optional[float] = ..., relevance_part: _Optional[float] = ..., diversity_part: _Optional[float] = ..., upstream_rank: _Optional[int] = ..., displacement: _Optional[int] = ..., nearest_slot: _Optional[int] = ..., nearest_similarity: _Optional[float] = ..., pinned: bool = ..., rank_exhausted: bool = ..., forced_by: _Optional[_Iterable[_Union[QuotaInfluence, _Mapping]]] = ..., instead_of_rank: _Optional[int] = ..., text: _Optional[str] = ..., soft_part: _Optional[float] = ...) -> None: ...
+
+class ExposureOutcome(_message.Message):
+    __slots__ = ("attribute", "value", "target", "due", "given", "price", "half_life", "detail")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    DUE_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    value: str
+    target: float
+    due: float
+    given: float
+    price: float
+    half_life: str
+    detail: str
+    def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., target: _Optional[float] = ..., due: _Optional[float] = ..., given: _Optional[float] = ..., price: _Optional[float] = ..., half_life: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...

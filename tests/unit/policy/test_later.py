@@ -22,7 +22,6 @@ LATER: dict[str, dict[str, Any]] = {
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
     "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},
-    "exposure": {"exposure": [{"attribute": "a", "target": "pool"}]},
     "shadow": {"shadow": {"policy": "other", "fraction": 0.1}},
 }
 
@@ -50,11 +49,11 @@ def test_the_whole_of_a_block_is_refused_once() -> None:
         "quotas": [
             {"attribute": "a", "fair_star": {"protected": ["x"], "rule": "closest"}},
         ],
-        "exposure": [{"attribute": "a", "target": SHARES, "band": 0.2}],
+        "shadow": {"policy": "other", "fraction": 0.1},
     }
     refuse_later_words(words.from_tree(tree, mistakes), mistakes)
     paths = [violation.path for violation in mistakes]
-    assert paths == ["quotas[0].fair_star", "exposure[0]"]
+    assert paths == ["quotas[0].fair_star", "shadow"]
 
 
 def test_a_word_at_its_default_asks_for_nothing() -> None:
@@ -64,6 +63,7 @@ def test_a_word_at_its_default_asks_for_nothing() -> None:
         "spacings": [{"attribute": "a", "penalty": 0.2, "window": 3}],
         "decays": [{"attribute": "a", "factor": 0.5}],
         "labels": {"a": {"confidence": 0.9}},
+        "exposure": [{"attribute": "a", "target": "pool"}],
     }
     for key, value in DEFAULTS.items():
         block, _, word = key.rpartition(".")

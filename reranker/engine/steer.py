@@ -1,0 +1,241 @@
+"""How what the ledger knows enters one request: as prices on its candidates, or as quotas where it knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import AttributeColumn
+from reranker.context import Context
+from reranker.engine.listing import Listing
+from reranker.exposure import controller
+from reranker.exposure.controller import Steering
+from reranker.exposure.tally import Served, TallyBoard, TallyKey
+from reranker.measures.exposure import slot_attention
+from reranker.measures.relevance import above_zero
+from reranker.policy.blocks import Block
+from reranker.policy.compile import CompiledPolicy
+from reranker.policy.exposure import Exposure
+from reranker.quotas.active import shares_of_target
+from reranker.quotas.pool import Pool, grouped
+from reranker.slate import ExposureOutcome
+from reranker.texts import escaped
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a request may know of those before it: the ledger's `board`, None without one, and its experiment's arm."""
+
+    board: TallyBoard | None = None
+    arm: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Steered:
+    """One `[[exposure]]` block in one request. `steering` is None where it is kept to as a quota; `why` says so.
+
+    `memory` is what the ledger last knew, to be handed back where it was not acted upon.
+    """
+
+    rules: Exposure
+    key: TallyKey
+    column: AttributeColumn
+    shares: dict[str, float]
+    steering: Steering | None
+    memory: Steering | None
+    why: str
+
+
+class Steer:
+    """The `[[exposure]]` blocks of one request over its candidates."""
+
+    def __init__(self, rules: CompiledPolicy, pool: Pool, listing: Listing, outlook: Outlook) -> None:
+        self._rules, self._pool, self._listing = rules, pool, listing
+        self._age = outlook.board.age if outlook.board is not None else 0.0
+        self._blocks = [
+            steered
+            for exposure in rules.exposure
+            if exposure.attribute not in listing.refined and (steered := self._steered(exposure, outlook)) is not None
+        ]
+
+    @property
+    def alone(self) -> tuple[Block, ...]:
+        """The targets that this request keeps to by itself, as quotas, those included that turn out to be none."""
+        acted = {id(steered.rules) for steered in self._blocks if steered.steering is not None}
+        return tuple(exposure.alone for exposure in self._rules.exposure if id(exposure) not in acted)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the ledger's view is older than it should be."""
+        return bool(self._rules.exposure) and self._age > controller.SOME_LATE
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why a target is kept to in this slate alone; names no values."""
+        return tuple(
+            f"exposure of {escaped(steered.rules.attribute)}: {steered.why}, so its target is a quota on this slate"
+            for steered in self._blocks
+            if steered.why
+        )
+
+    @cached_property
+    def lift(self) -> NDArray[np.float64] | None:
+        """Each candidate's price, float64 (N,), upstream order, in units of upstream's mean; None where all are 0.
+
+        The band is kept here: what is lifted of a group is no more than its share and the band ask for, its best; and
+        its first items, as many as its share less the band, are never held back.
+        """
+        lift: NDArray[np.float64] | None = None
+        for steered in self._blocks:
+            for value, group in steered.steering.groups.items() if steered.steering else ():
+                if group.price == 0.0 or value not in steered.column.values:
+                    continue
+                if lift is None:
+                    lift = np.zeros(len(self._pool))
+                carriers = _carriers(steered.column, value)
+                lift[self._within_band(carriers, group.share, steered.rules.band, group.price)] += group.price
+        return lift
+
+    @cached_property
+    def unit(self) -> float:
+        """What a price of 1 is in normalised relevance: what the mean of upstream's slate has above no relevance."""
+        falling, scores, slots = self._listing.falling, self._listing.own_falling, self._pool.slots
+        if not len(falling) or falling[0] == falling[-1]:
+            return 1.0
+        zero = self._rules.score_zero
+        if not self._rules.score_zero_given:
+            zero = min(0.0, float(falling[-1]))  # scores without a zero: the least candidate has no relevance
+        with np.errstate(over="ignore", invalid="ignore"):
+            above = np.maximum(scores[:slots] / 2.0 - zero / 2.0, 0.0).mean()
+            unit = float(above / (falling[0] / 2.0 - falling[-1] / 2.0))
+        return unit if np.isfinite(unit) else 1.0
+
+    def bonus(self, relevance: NDArray[np.float64], diversity: float) -> NDArray[np.float64] | None:
+        """What prices add to every candidate's utility: float64 (N,); `relevance` normalised, upstream order.
+
+        Beside diversity, whose gains are about 1, a price of 1 is 1; those of `cover` grow with the candidates.
+        """
+        if self.lift is None:
+            return None
+        span = float(relevance[0] - relevance[-1]) or 1.0
+        gains = len(self._pool) if self._rules.strategy == "cover" else 1.0
+        return self.lift * ((1.0 - diversity) * span * self.unit + diversity * gains)
+
+    def why(self, candidate: int) -> tuple[str, str]:
+        """Attribute and value of the dearest price on a candidate; empty where it has none."""
+        found, largest = ("", ""), 0.0
+        for steered in self._blocks:
+            for value, group in steered.steering.groups.items() if steered.steering else ():
+                carried = value in steered.column.values and candidate in _carriers(steered.column, value)
+                if carried and abs(group.price) > largest:
+                    found, largest = (steered.rules.attribute, value), abs(group.price)
+        return found
+
+    def outcomes(self) -> tuple[ExposureOutcome, ...]:
+        """What was asked of this slate, and why."""
+        return tuple(
+            ExposureOutcome(
+                attribute=steered.rules.attribute,
+                value=value,
+                target=group.share,
+                due=group.due,
+                given=group.given,
+                price=group.price,
+                half_life=steered.rules.half_life_text,
+            )
+            for steered in self._blocks
+            if steered.steering is not None
+            for value, group in steered.steering.groups.items()
+        )
+
+    def served(self, picks: NDArray[np.int32], before: int) -> tuple[Served, ...]:
+        """What the finished slate gave, for the ledger; `picks` are upstream ranks from 0, `before` earlier items."""
+        if not self._blocks or self._listing.refined:
+            return ()
+        zero = self._rules.score_zero
+        worth = np.maximum(above_zero(self._listing.own_falling[picks], zero), 0.0).tolist()
+        return tuple(self._served(steered, picks, before, tuple(worth)) for steered in self._blocks)
+
+    def _served(self, steered: _Steered, picks: NDArray[np.int32], before: int, worth: tuple[float, ...]) -> Served:
+        values = tuple(map(tuple, steered.column.take(picks).listed()))
+        shares, prices = controller.in_force(
+            steered.steering, steered.shares, _got(values, before), self._used_up(steered, picks)
+        )
+        if steered.steering is None and steered.memory is not None:
+            prices = {value: group.memory for value, group in steered.memory.groups.items()}
+        return Served(steered.key, steered.rules.half_life, before, values, worth, shares, prices)
+
+    def _steered(self, exposure: Exposure, outlook: Outlook) -> _Steered | None:
+        column = self._pool.columns.get(exposure.attribute)
+        if column is None:
+            return None
+        if self._rules.label_rule(exposure.attribute).unknown == "group":
+            column = grouped(column)
+        shares = self._shares(exposure)
+        if not shares:
+            return None
+        key = _key(exposure, self._rules, self._listing.context, outlook.arm)
+        if outlook.board is None:
+            return _Steered(exposure, key, column, shares, None, None, "no ledger is known")
+        known = controller.steer(outlook.board.tally(key), shares, exposure.band, exposure.min_count)
+        if self._age > controller.too_late(exposure.half_life):
+            return _Steered(exposure, key, column, shares, None, known, "what is known of earlier requests is too old")
+        why = "" if known is not None else "too little is known of earlier requests"
+        return _Steered(exposure, key, column, shares, known, None, why)
+
+    def _shares(self, exposure: Exposure) -> dict[str, float] | None:
+        if exposure.shares is not None:
+            return dict(exposure.shares)
+        found = shares_of_target(self._rules, exposure.alone, self._pool, self._listing.context.targets)
+        return None if found is None else {value: float(share) for value, share in found.items()}
+
+    def _within_band(self, carriers: NDArray[np.intp], share: float, band: float, price: float) -> NDArray[np.intp]:
+        slots = self._pool.slots
+        if price > 0.0:
+            return carriers[: int(np.ceil(slots * min(1.0, share + band) - 1e-9))]
+        return carriers[int(np.floor(slots * max(0.0, share - band) + 1e-9)) :]
+
+    def _used_up(self, steered: _Steered, picks: NDArray[np.int32]) -> Sequence[str]:
+        """Groups that are behind and have nobody left who could have been shown."""
+        if steered.steering is None:
+            return ()
+        slots, release = self._pool.slots, self._pool.release
+        found = []
+        for value, group in steered.steering.groups.items():
+            if group.behind:
+                carriers = _carriers(steered.column, value)
+                could = carriers[release[carriers] <= slots]
+                if np.isin(could, picks).all():
+                    found.append(value)
+        return found
+
+
+def _key(exposure: Exposure, rules: CompiledPolicy, context: Context, arm: str) -> TallyKey:
+    per = tuple((word, str(getattr(context, word))) for word in exposure.per)
+    return TallyKey(context.surface, rules.name, arm, exposure.attribute, per)
+
+
+def _carriers(column: AttributeColumn, value: str) -> NDArray[np.intp]:
+    """Who carries the value, in upstream order."""
+    if value not in column.values:
+        return np.zeros(0, np.intp)
+    hits = column.codes == column.values.index(value) + 1
+    if column.offsets is None:
+        return np.flatnonzero(hits)
+    return np.flatnonzero(np.add.reduceat(np.append(hits, False), column.offsets[:-1]) * (np.diff(column.offsets) > 0))
+
+
+def _got(values: tuple[tuple[str, ...], ...], before: int) -> dict[str, float]:
+    """Each value's share of the attention of labelled slots."""
+    attention = slot_attention(before + len(values))[before:].tolist()
+    got: dict[str, float] = {}
+    labelled = 0.0
+    for item, weight in zip(values, attention, strict=True):
+        labelled += weight if item else 0.0
+        for value in item:
+            got[value] = got.get(value, 0.0) + weight
+    return {value: weight / labelled for value, weight in got.items()}

@@ -1,0 +1,220 @@
+"""Exposure targets in one request: prices where the ledger knows enough, quotas where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reranker import Candidates, Context, Policy, SlateStatus, rerank
+from reranker.engine import Outlook, rerank_traced
+from reranker.exposure.tally import GroupTally, Tally, TallyKey
+from reranker.slate import OutcomeReason
+
+SHARES = {"x": 0.6, "y": 0.4}
+
+
+class Shown:
+    """A board that shows one tally to whoever asks for it by its key."""
+
+    def __init__(self, tally: Tally | None, age: float = 0.0, key: TallyKey | None = None) -> None:
+        self._tally, self.age, self.asked = tally, age, list[TallyKey]()
+        self._key = key
+
+    def tally(self, key: TallyKey) -> Tally | None:
+        self.asked.append(key)
+        return self._tally if self._key in (None, key) else None
+
+
+def stream(price: float = 0.0, got: float = 0.2, requests: float = 10_000.0) -> Tally:
+    """A stream in which y got the share `got` of what was due to it at 0.4, at a mean price."""
+    total = 4.5 * requests
+    groups = {
+        "x": GroupTally(total * (1 - got), 0.0, total * 0.6, 8 * requests, -price * requests),
+        "y": GroupTally(total * got, 0.0, total * 0.4, 2 * requests, price * requests),
+    }
+    return Tally(0.0, requests, groups)
+
+
+def candidates(count: int = 40, every: int = 4) -> Candidates:
+    """Falling scores from 1 to 0.5; every fourth item is a y."""
+    scores = np.linspace(1.0, 0.5, count)
+    tones = ["y" if i % every == every - 1 else "x" for i in range(count)]
+    random = np.random.default_rng(3)
+    return Candidates([f"i{i}" for i in range(count)], scores, random.normal(size=(count, 8)), {"tone": tones})
+
+
+def policy(target: Any = SHARES, strategy: str = "relevance", **words: Any) -> Policy:
+    block = {"attribute": "tone", "target": target, **words}
+    return Policy.from_dict({"name": "p", "objective": {"strategy": strategy}, "exposure": [block]})
+
+
+def tones(slate: Any, of: Candidates) -> list[str]:
+    column = of.attributes["tone"]
+    return [column.values[column.codes[position] - 1] for position in slate.positions]
+
+
+def as_quota(words: Mapping[str, Any]) -> Policy:
+    return Policy.from_dict({"objective": {"strategy": "relevance"}, "quotas": [{"attribute": "tone", **words}]})
+
+
+class TestWithoutALedger:
+    def test_the_target_is_least_shares(self) -> None:
+        listed = candidates()
+        alone, quota = rerank(listed, policy(), 10), rerank(listed, as_quota({"min_share": SHARES}), 10)
+        assert alone.positions.tolist() == quota.positions.tolist()
+        assert alone.report.quotas == quota.report.quotas
+        assert any("no ledger is known" in note for note in alone.report.notes)
+        assert alone.report.exposure == ()
+        assert not alone.report.exposure_late
+
+    def test_of_the_pool(self) -> None:
+        listed = candidates()
+        alone = rerank(listed, policy("pool"), 10)
+        quota = rerank(listed, as_quota({"min_share": {"x": "3/4", "y": "1/4"}}), 10)
+        assert alone.positions.tolist() == quota.positions.tolist()
+
+    def test_of_the_request(self) -> None:
+        listed = candidates()
+        context = Context(targets={"tone": SHARES})
+        asked = rerank(listed, policy("request"), 10, context=context)
+        assert asked.positions.tolist() == rerank(listed, policy(), 10).positions.tolist()
+        silent = rerank(listed, policy("request"), 10)
+        assert [outcome.reason for outcome in silent.report.quotas] == [OutcomeReason.NO_TARGET]
+        assert silent.positions.tolist() == list(range(10))
+
+    @pytest.mark.parametrize(
+        ("board", "why"),
+        [
+            (Shown(None), "too little is known"),
+            (Shown(stream(requests=3.0)), "too little is known"),
+            (Shown(stream(), age=4_000.0), "too old"),
+        ],
+    )
+    def test_where_it_knows_too_little(self, board: Shown, why: str) -> None:
+        listed = candidates()
+        slate, trace = rerank_traced(listed, policy(), 10, outlook=Outlook(board))
+        assert slate.positions.tolist() == rerank(listed, policy(), 10).positions.tolist()
+        assert any(why in note for note in slate.report.notes)
+        assert trace.exposure[0].shares == SHARES
+
+    def test_own_quotas_of_the_attribute_merge(self) -> None:
+        words = {"name": "p", "objective": {"strategy": "relevance"},
+                 "quotas": [{"attribute": "tone", "max_share": {"y": 0.2}}],
+                 "exposure": [{"attribute": "tone", "target": SHARES}]}  # fmt: skip
+        slate = rerank(candidates(), Policy.from_dict(words), 10)
+        assert tones(slate, candidates()).count("y") == 2  # caps outrank floors
+        assert slate.report.status == SlateStatus.RELAXED_MINIMAL
+
+
+class TestWithALedger:
+    def test_who_got_too_little_is_lifted(self) -> None:
+        listed = candidates()
+        slate, trace = rerank_traced(listed, policy(), 10, outlook=Outlook(Shown(stream(price=0.1))), explain=True)
+        assert tones(slate, listed).count("y") == 5  # its share and the band
+        assert slate.report.quotas == ()
+        assert slate.report.status == SlateStatus.SATISFIED
+        x, y = slate.report.exposure
+        assert (y.value, y.target, y.half_life) == ("y", 0.4, "24h")
+        assert (y.due, y.given) == pytest.approx((0.4, 0.2))
+        assert y.price > 0.1 > -0.1 > x.price
+        assert y.detail.startswith("exposure of tone y: 20.0 points under its target over 24h; its items are lifted by")
+        assert trace.exposure[0].prices == {"x": x.price, "y": y.price}
+        lifted = next(e for e in slate.explanations if e.displacement > 0)
+        assert "tone y has had less exposure than its target asks for" in lifted.text
+        fell = next(e for e in slate.explanations if e.displacement < 0)
+        assert "groups that have had too little exposure stand above it" in fell.text
+
+    def test_nothing_moves_where_nothing_is_owed(self) -> None:
+        listed = candidates()
+        slate, _ = rerank_traced(listed, policy(), 10, outlook=Outlook(Shown(stream(got=0.4))))
+        assert slate.positions.tolist() == list(range(10))
+        assert [outcome.price for outcome in slate.report.exposure] == [0.0, 0.0]
+
+    @pytest.mark.parametrize("strategy", ["relevance", "mmr", "msd", "dpp", "ssd", "cover", "calibrated"])
+    @pytest.mark.parametrize("band", [0.1, 0.25])
+    def test_no_more_are_lifted_than_the_band_allows(self, strategy: str, band: float) -> None:
+        words = {"name": "p", "objective": {"strategy": strategy, "diversity": 0.3},
+                 "exposure": [{"attribute": "tone", "target": SHARES, "band": band}]}  # fmt: skip
+        if strategy == "calibrated":
+            words["calibration"] = {"attribute": "tone", "target": "pool"}
+        # Nobody would be shown for his own worth: all y stand behind all x.
+        scores = np.concatenate([np.linspace(10.0, 9.0, 50), np.linspace(1.0, 0.9, 50)])
+        vectors = np.tile(np.eye(8, dtype=np.float32)[0], (100, 1))
+        listed = Candidates(list(range(100)), scores, vectors, {"tone": ["x"] * 50 + ["y"] * 50})
+        board = Shown(stream(price=2.0))
+        slate, _ = rerank_traced(listed, Policy.from_dict(words), 10, outlook=Outlook(board))
+        assert tones(slate, listed).count("y") == round(10 * (0.4 + band) + 0.49)
+
+    def test_the_same_input_and_snapshot_give_the_same_slate(self) -> None:
+        listed, board = candidates(), Shown(stream(price=0.1))
+        one, two = (rerank_traced(listed, policy(strategy="dpp"), 10, outlook=Outlook(board))[0] for _ in range(2))
+        assert one == two
+
+    def test_late_but_good_enough(self) -> None:
+        slate, _ = rerank_traced(candidates(), policy(), 10, outlook=Outlook(Shown(stream(), age=20.0)))
+        assert slate.report.exposure_late
+        assert slate.report.exposure
+
+    def test_what_is_too_old_is_remembered(self) -> None:
+        board = Shown(stream(price=0.25), age=1e9)
+        _, trace = rerank_traced(candidates(), policy(), 10, outlook=Outlook(board))
+        assert trace.exposure[0].prices == pytest.approx({"x": -0.25, "y": 0.25})
+
+    def test_beside_quotas_and_soft_rules_on_other_attributes(self) -> None:
+        listed = candidates()
+        words = {"name": "p", "objective": {"strategy": "mmr", "diversity": 0.2},
+                 "quotas": [{"attribute": "tone", "min_count": {"x": 3}}],
+                 "spacings": [{"attribute": "tone", "penalty": 0.01, "window": 2}],
+                 "exposure": [{"attribute": "tone", "target": SHARES}]}  # fmt: skip
+        without = rerank_traced(listed, Policy.from_dict(words), 10, outlook=Outlook(Shown(stream(got=0.4))))[0]
+        slate = rerank_traced(listed, Policy.from_dict(words), 10, outlook=Outlook(Shown(stream(price=1.0))))[0]
+        assert slate.report.status == SlateStatus.SATISFIED
+        assert tones(slate, listed).count("x") >= 3
+        assert tones(slate, listed).count("y") > tones(without, listed).count("y")
+
+    def test_items_of_several_values_and_unknown_ones(self) -> None:
+        attributes = {"tone": [["x"], ["x", "y"], [], ["y"], ["x"], []]}
+        listed = Candidates(list(range(6)), np.linspace(1.0, 0.5, 6), None, attributes)
+        slate, trace = rerank_traced(listed, policy("pool"), 6, outlook=Outlook(Shown(stream(price=0.1))))
+        by_slot = [attributes["tone"][position] for position in slate.positions]
+        assert [list(values) for values in trace.exposure[0].values] == by_slot
+        assert trace.exposure[0].relevance == pytest.approx(tuple(listed.scores[slate.positions]))
+
+
+class TestStreams:
+    def test_the_key_is_of_surface_policy_arm_and_what_splits_it(self) -> None:
+        board = Shown(None)
+        context = Context(surface="search", country="GB", intent="beauty")
+        words = policy(per=["intent", "country"], half_life="30m")
+        _, trace = rerank_traced(candidates(), words, 10, context=context, outlook=Outlook(board, "b"))
+        key = TallyKey("search", "p", "b", "tone", (("intent", "beauty"), ("country", "GB")))
+        assert board.asked == [key]
+        assert (trace.exposure[0].key, trace.exposure[0].half_life) == (key, 1_800.0)
+
+    def test_what_a_user_chose_is_neither_steered_nor_recorded(self) -> None:
+        context = Context(refinement={"tone": ["y"]})
+        board = Shown(stream(price=0.1))
+        slate, trace = rerank_traced(candidates(), policy(), 5, context=context, outlook=Outlook(board))
+        assert trace.exposure == ()
+        assert board.asked == []
+        assert {outcome.reason for outcome in slate.report.quotas} == {OutcomeReason.REFINED}
+
+    def test_pages_count_on(self) -> None:
+        board = Shown(stream(price=0.1))
+        first, _ = rerank_traced(candidates(), policy(), 5, outlook=Outlook(board))
+        _, trace = rerank_traced(
+            candidates(), policy(), 5, context=Context(cursor=first.cursor), outlook=Outlook(board)
+        )
+        assert trace.exposure[0].before == 5
+
+    def test_a_group_that_is_away(self) -> None:
+        """It is owed what it lacks as long as it is not behind; then others share what it cannot have."""
+        listed = Candidates(list(range(10)), np.linspace(1.0, 0.5, 10), None, {"tone": ["x"] * 10})
+        near = rerank_traced(listed, policy(), 5, outlook=Outlook(Shown(stream(got=0.37))))[1].exposure[0]
+        far = rerank_traced(listed, policy(), 5, outlook=Outlook(Shown(stream(got=0.2, price=0.3))))[1].exposure[0]
+        assert near.shares == SHARES
+        assert far.shares == pytest.approx({"x": 1.0, "y": 0.0})
+        assert far.prices["y"] == pytest.approx(0.3)
