@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -103,12 +104,18 @@ _CHECK = (
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from reranker.runtime.configuration import resolve
+    from reranker.runtime.configuration import Configuration, resolve
 
-    settings = resolve(vars(options)).settings
+    # Before NumPy loads: a request has one core, and a process that is to fork must have no threads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    def read() -> Configuration:
+        return resolve(vars(options))
+
+    configuration = read()
     from reranker.runtime.process import check_only, serve
 
-    return check_only(settings) if options.check else serve(settings)
+    return check_only(configuration.settings) if options.check else serve(configuration, read)
 
 
 def _rerank(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import logging
 import secrets
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -17,7 +18,11 @@ _KEY = secrets.token_bytes(16)
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: ts, level, event, and the fields of the record's `fields`."""
+    """One object a line: ts, level, event, the fields that all lines of a process have, and the record's `fields`."""
+
+    def __init__(self, constant: Mapping[str, object] | None = None) -> None:
+        super().__init__()
+        self._constant = dict(constant or {})
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback gives its frames and its type, because its text may quote the request."""
@@ -26,6 +31,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
+        line.update(self._constant)
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = type(record.exc_info[1]).__qualname__
@@ -34,10 +40,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send this package's log to `stream` (standard error) as JSON lines of at least `level`."""
+def configure(level: str, stream: TextIO | None = None, **constant: object) -> None:
+    """Send this package's log to `stream` (standard error) as JSON lines of at least `level`.
+
+    `constant` are fields that every line has.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(constant))
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False

@@ -1,4 +1,4 @@
-"""The admin port: /metrics for Prometheus, /healthz and /readyz for those who cannot speak gRPC."""
+"""The admin port: pages over HTTP, for Prometheus, for those who cannot speak gRPC, and for people."""
 
 from __future__ import annotations
 
@@ -6,46 +6,41 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from typing import Any, NamedTuple, TypeAlias
 
 from reranker.observability.logs import log
-from reranker.runtime.state import ServerState
 
-_Reply = tuple[HTTPStatus, str, bytes]
-_TEXT = "text/plain; charset=utf-8"
-_CONNECTIONS = 32
+TEXT = "text/plain; charset=utf-8"
+CONNECTIONS = 32
+BACKLOG = 2 * CONNECTIONS  # of the listening socket: the base class's five make bursts of clients wait for seconds
 _SILENCE = 10  # seconds that a client may keep silent
 
 
+class Reply(NamedTuple):
+    """What a page says."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+Page: TypeAlias = Callable[[str], Reply]
+"""A page, made when it is asked for; its argument is the request's `Accept` header."""
+
+
 class AdminServer:
-    """Answers from construction until `close`, each connection on a thread; `port` is the one it really has.
+    """Answers on `listener` from construction until `close`, each connection on a thread.
 
     At most 32 connections are open: a further one ends the oldest, so clients that connect and say nothing keep
     neither threads nor the next scrape's place.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, state: Callable[[], ServerState]) -> None:
-        def metrics(accept: str) -> _Reply:
-            encode, content_type = choose_encoder(accept)
-            return HTTPStatus.OK, content_type, encode(registry)
-
-        def alive(_: str) -> _Reply:
-            return HTTPStatus.OK, _TEXT, b"ok\n"
-
-        def ready(_: str) -> _Reply:
-            now = state()
-            status = HTTPStatus.OK if now is ServerState.SERVING else HTTPStatus.SERVICE_UNAVAILABLE
-            return status, _TEXT, f"{now.value}\n".encode()
-
-        pages = {"/metrics": metrics, "/healthz": alive, "/readyz": ready}
-        self._server = _Server((host, port), pages)
-        self.port: int = self._server.server_address[1]
+    def __init__(self, listener: socket.socket, pages: Mapping[str, Page]) -> None:
+        self._server = _Server(listener, pages)
+        self.port: int = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
         self._thread.start()
 
@@ -58,19 +53,19 @@ class AdminServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 2 * _CONNECTIONS  # the base class's five make bursts of clients wait for seconds
-    allow_reuse_address = True  # a restart must not wait for the last scrape's connection to be forgotten
 
-    def __init__(self, address: tuple[str, int], pages: dict[str, Callable[[str], _Reply]]) -> None:
+    def __init__(self, listener: socket.socket, pages: Mapping[str, Page]) -> None:
         self.pages = pages
         self._lock = threading.Lock()
         self._open: dict[socket.socket, None] = {}  # the oldest first
-        super().__init__(address, _Handler)
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a new connection a thread, at the oldest one's cost when there are too many."""
         with self._lock:
-            if len(self._open) >= _CONNECTIONS:
+            if len(self._open) >= CONNECTIONS:
                 oldest = next(iter(self._open))
                 del self._open[oldest]
                 _hang_up(oldest)
@@ -106,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = self.server.pages.get(self.path.partition("?")[0])
         if page is None:
             known = ", ".join(self.server.pages)
-            self._reply(HTTPStatus.NOT_FOUND, _TEXT, f"no such page; there are {known}\n".encode())
+            self._reply(HTTPStatus.NOT_FOUND, TEXT, f"no such page; there are {known}\n".encode())
         else:
             self._reply(*page(self.headers.get("Accept", "")))
 

@@ -152,7 +152,17 @@ class Settings:
     reflection: bool | None = field(
         default=None, metadata=_read(_boolean, "whether gRPC reflection answers", "on loopback, and not in production")
     )
-    worker_threads: int = field(default=8, metadata=_read(_count(1, 256), "how many requests are worked on at once"))
+    workers: int = field(
+        default=1,
+        metadata=_read(_count(1, 256), "how many processes serve; with more than one, a supervisor starts them"),
+    )
+    port_per_worker: bool = field(
+        default=False,
+        metadata=_read(_boolean, "whether each process has a port of its own, the next ones after that of `listen`"),
+    )
+    worker_threads: int = field(
+        default=8, metadata=_read(_count(1, 256), "how many requests a process works on at once")
+    )
     queue: int | None = field(
         default=None,
         metadata=_read(
@@ -163,7 +173,15 @@ class Settings:
     )
     streams: int = field(
         default=16,
-        metadata=_read(_count(1, 1_024), "how many streams may be open at once; each holds a thread of its own"),
+        metadata=_read(_count(1, 1_024), "how many streams a process has open at most; each holds a thread"),
+    )
+    max_connection_age: float | None = field(
+        default=None,
+        metadata=_read(
+            _seconds,
+            "seconds after which a client is asked to connect anew; 0 for never",
+            "0 for one process, else 300",
+        ),
     )
     max_message_bytes: int = field(
         default=64 << 20, metadata=_read(_count(1_024, 1 << 30), "the largest message that is received")
@@ -211,6 +229,13 @@ class Settings:
     def reflects(self) -> bool:
         """Whether reflection answers."""
         return self.loopback and not self.production if self.reflection is None else self.reflection
+
+    @property
+    def seconds_a_connection_lives(self) -> float:
+        """How long a connection lives, so that those of several workers spread anew; 0 for ever."""
+        if self.max_connection_age is not None:
+            return self.max_connection_age
+        return 0.0 if self.workers == 1 else 300.0
 
     @property
     def seconds_to_drain(self) -> float:

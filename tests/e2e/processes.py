@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Process:
-    """One server process; `address` and `admin` as it printed them."""
+    """One server process; `address` (the first of `addresses`) and `admin` as it printed them."""
 
     def __init__(self, *flags: str, start: Sequence[str] = ("server.py",), **environment: str) -> None:
         command = [sys.executable, *start, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags]
@@ -29,9 +29,10 @@ class Process:
             bufsize=1,
         )
         line = self.line(60)
-        found = re.fullmatch(r"reranker: listening on (\S+), admin on http://(\S+); warming up\n", line)
+        found = re.fullmatch(r"reranker: listening on (.+), admin on http://(\S+); warming up\n", line)
         assert found, line
-        self.address, self.admin = found.groups()
+        self.addresses = found[1].split(", ")
+        self.address, self.admin = self.addresses[0], found[2]
 
     def line(self, timeout: float) -> str:
         assert self.process.stdout is not None

@@ -82,7 +82,7 @@ def test_without_a_key_file_cursors_end_with_their_process_and_the_log_says_so(s
     assert page(one, cursor)
     with pytest.raises(InvalidInput, match=r"context\.cursor"):
         page(other, cursor)
-    told = [line for line in lines_of(one) if line["event"] == "cursors hold in this process alone"]
+    told = [line for line in lines_of(one) if line["event"] == "cursors hold until this server ends"]
     assert [line["level"] for line in told] == ["info"]
     assert "--cursor-key-file" in told[0]["why"]
     assert "one file of keys" in told[0]["next"]

@@ -20,6 +20,7 @@ from reranker.client import Client, ServerError, from_columns
 from reranker.runtime.server import Server
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from tests.e2e.load import wait_for
 from tests.e2e.processes import Process, run
 
 CANDIDATES = from_columns([f"p{i}" for i in range(20)], np.linspace(1, 0, 20), np.eye(20))
@@ -199,6 +200,8 @@ def test_the_client_falls_back_when_the_server_stands_still_and_when_it_is_kille
         answered = client.rerank(CANDIDATES, 4)
         assert answered.degraded is None
         process.send(signal.SIGSTOP)
+        stat = Path(f"/proc/{process.process.pid}/stat")
+        wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
         started = time.monotonic()
         late = client.rerank(CANDIDATES, 4, deadline=0.3)
         assert time.monotonic() - started < 2.0

@@ -22,7 +22,8 @@ from grpc_status import rpc_status
 
 from reranker.client import from_columns
 from reranker.errors import InvalidInput
-from reranker.runtime.server import CannotListen, Server
+from reranker.runtime.ports import CannotListen
+from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
@@ -157,10 +158,20 @@ def test_a_port_in_use_is_a_clear_error(server: Server) -> None:
 
 
 def test_unknown_admin_pages_are_not_found(server: Server) -> None:
-    status, text = page(server, "/configz")
+    status, text = page(server, "/")
     assert status == 404
-    assert "/metrics, /healthz, /readyz" in text
+    assert "/metrics, /healthz, /readyz, /configz, /statusz" in text
     assert page(server, "/healthz?verbose=1")[0] == 200
+
+
+def test_status_and_settings_are_pages_that_a_person_can_read(server: Server) -> None:
+    status, html = page(server, "/statusz")
+    assert status == 200
+    for said in ("<h1>diversity-reranker: SERVING</h1>", "<h2>Policies</h2>", "<td>tones</td>", server.address):
+        assert said in html
+    status, text = page(server, "/configz")
+    assert status == 200
+    assert "streams = 2" in text
 
 
 def test_a_scrape_shows_what_happened(server: Server, channel: grpc.Channel) -> None:

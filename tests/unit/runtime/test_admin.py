@@ -9,17 +9,18 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from reranker.runtime.admin import AdminServer
-from reranker.runtime.state import ServerState
+from reranker.runtime.admin import BACKLOG, TEXT, AdminServer, Reply
+from reranker.runtime.ports import admin_socket
 
 
 @pytest.fixture
 def admin() -> Iterator[AdminServer]:
-    running = AdminServer("127.0.0.1", 0, CollectorRegistry(), lambda: ServerState.SERVING)
+    pages = {"/healthz": lambda _: Reply(HTTPStatus.OK, TEXT, b"ok\n")}
+    running = AdminServer(admin_socket("127.0.0.1:0", BACKLOG), pages)
     yield running
     running.close()
 

@@ -55,10 +55,10 @@ def test_every_mistake_is_named_at_once() -> None:
             RERANKER_REFLECTION="perhaps",
             RERANKER_ADMIN="host:99999",
             RERANKER_LOG_LEVEL="loud",
-            RERANKER_WORKERS="4",
+            RERANKER_WORKER="4",
         )
     assert {violation.path for violation in raised.value.violations} == {
-        "RERANKER_WORKERS",
+        "RERANKER_WORKER",
         "--listen",
         "RERANKER_ADMIN",
         "--policies",
