@@ -47,18 +47,39 @@ def read(path: str | os.PathLike[str]) -> Iterator[RequestLog]:
     Raises `InvalidInput` naming the byte offset (in the decompressed stream) of the first record that cannot be read;
     the records before it have been given by then. `OSError` if the file cannot be opened.
     """
+    for offset, body in _bodies(path):
+        try:
+            yield RequestLog.FromString(body)
+        except DecodeError:
+            reason = "the record is not a RequestLog message"
+            raise InvalidInput([Violation(f"byte {offset}", reason)], source=os.fspath(path)) from None
+
+
+def read_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The records of `path` as the bytes of their messages, unparsed; else as `read`."""
+    return (body for _, body in _bodies(path))
+
+
+def framed(records: Iterable[RequestLog]) -> bytes:
+    """Records as they stand in a file that is not compressed."""
+    bodies = [record.SerializeToString(deterministic=True) for record in records]
+    return b"".join(part for body in bodies for part in (_varint(len(body)), body))
+
+
+def _bodies(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
+    """Where each record stands and its bytes."""
     with _open(Path(path)) as stream:
         offset = 0
         while True:
-            record, size = _next_record(stream, offset, os.fspath(path))
-            if record is None:
+            body, size = _next_body(stream, offset, os.fspath(path))
+            if body is None:
                 return
-            yield record
+            yield offset, body
             offset += size
 
 
-def _next_record(stream: IO[bytes], offset: int, source: str) -> tuple[RequestLog | None, int]:
-    """The record at `offset` and how many bytes it took; None at a clean end."""
+def _next_body(stream: IO[bytes], offset: int, source: str) -> tuple[bytes | None, int]:
+    """The record at `offset` and how many bytes it took with its size; None at a clean end."""
     try:
         header, length = _read_varint(stream)
         if header == 0:
@@ -68,11 +89,9 @@ def _next_record(stream: IO[bytes], offset: int, source: str) -> tuple[RequestLo
         body = stream.read(length)
         if len(body) < length:
             raise _Broken(f"the file ends inside a record: {length} bytes were promised, {len(body)} are there")
-        return RequestLog.FromString(body), header + length
+        return body, header + length
     except _Broken as broken:
         reason = str(broken)
-    except DecodeError:
-        reason = "the record is not a RequestLog message"
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = f"the compressed stream is damaged or cut off ({error})"
     raise InvalidInput([Violation(f"byte {offset}", reason)], source=source)

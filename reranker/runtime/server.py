@@ -24,6 +24,7 @@ from reranker.runtime.listening import add_reflection, grpc_server, listen
 from reranker.runtime.pages import Overview, Sections, WorkerView, pages
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.ports import CannotListen, admin_socket, port_of
+from reranker.runtime.request_log import request_loggers
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
@@ -75,7 +76,8 @@ class Server:
         self._watch = None if shelf is None else CatalogWatch(shelf, self._metrics)
         self._desk = PolicyDesk(self._inputs.book, _limits(settings))
         self._ledger = LedgerWatch(open_ledger(settings), self._metrics, lambda: self._desk.book.policies())
-        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed])
+        loggers = request_loggers(settings, self._metrics)
+        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed, *loggers])
         self._gate = Gate()
         self._health = Health()
         self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics)

@@ -49,6 +49,16 @@ def _whole_seconds(least: int, most: int) -> Callable[[str], float]:
     return parse
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
 def _address(text: str) -> str:
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
@@ -197,6 +207,26 @@ class Settings:
     )
     grace: float = field(
         default=10.0, metadata=_read(_seconds, "seconds that calls under way get to end when the server stops")
+    )
+    request_log: Path | None = field(
+        default=None,
+        metadata=_read(_folder, "folder that a sample of requests and answers is recorded in, for replays", "none"),
+    )
+    request_log_sample: float = field(
+        default=0.01, metadata=_read(_share, "the share of answers that is recorded, chosen by chance")
+    )
+    request_log_file_bytes: int = field(
+        default=64 << 20, metadata=_read(_count(1_024, 1 << 40), "compressed bytes at which the next file is begun")
+    )
+    request_log_file_seconds: int = field(
+        default=3_600, metadata=_read(_count(1, 31_536_000), "seconds after which the next file is begun")
+    )
+    request_log_keep_days: int = field(
+        default=7, metadata=_read(_count(1, 3_650), "days after which a recorded file is deleted")
+    )
+    request_log_plain_ids: bool = field(
+        default=False,
+        metadata=_read(_boolean, "whether ids of requests, units and items are recorded as they are, not as hashes"),
     )
     log_level: str = field(
         default="info",

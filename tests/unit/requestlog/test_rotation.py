@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from reranker.requestlog import read
+from reranker.requestlog.files import framed
+from reranker.requestlog.rotation import RotatingLog
+from reranker.v1.request_log_pb2 import RequestLog
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def records(*names: str) -> list[RequestLog]:
+    made = [RequestLog() for _ in names]
+    for record, name in zip(made, names, strict=True):
+        record.metadata.kind = name
+        record.metadata.origin = os.urandom(100).hex()
+    return made
+
+
+def kinds(folder: Path) -> list[str]:
+    return [record.metadata.kind for path in sorted(folder.glob("*.rlog.gz")) for record in read(path)]
+
+
+def log(folder: Path, clock: Clock | None = None, *, size: int = 1 << 20, seconds: float = 60.0) -> RotatingLog:
+    return RotatingLog(folder, size, seconds, keep_days=2.0, clock=clock or Clock())
+
+
+def test_batches_of_one_file_are_read_as_one(tmp_path: Path) -> None:
+    writer = log(tmp_path)
+    writer.append(records("a", "b"))
+    writer.append(records("c"))
+    assert list(tmp_path.glob("*.rlog.gz")) == []
+    (part,) = tmp_path.iterdir()
+    assert [record.metadata.kind for record in read(part)] == ["a", "b", "c"]
+    writer.rotate()
+    assert kinds(tmp_path) == ["a", "b", "c"]
+    (done,) = tmp_path.iterdir()
+    assert done.stat().st_mode & 0o007 == 0
+    writer.rotate()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_ends_by_size_and_by_age(tmp_path: Path) -> None:
+    clock = Clock()
+    writer = log(tmp_path, clock, size=150)
+    for name in "abc":
+        writer.append(records(name, name))
+        clock.now += 1.0
+    assert len(list(tmp_path.glob("*.rlog.gz"))) == 3
+    writer = log(tmp_path, clock, seconds=10.0)
+    writer.append(records("d"))
+    clock.now += 9.0
+    writer.append(records("e"))
+    assert len(list(tmp_path.glob("*.part"))) == 1
+    clock.now += 1.0
+    writer.append(records("f"))
+    assert kinds(tmp_path) == ["a", "a", "b", "b", "c", "c", "d", "e"]
+    writer.rotate()
+    assert kinds(tmp_path)[-1] == "f"
+
+
+def test_what_is_too_old_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    clock = Clock()
+    for name, days in (("old", 3.0), ("young", 1.0)):
+        writer = log(tmp_path, clock)
+        writer.append(records(name))
+        writer.rotate()
+        path = max(tmp_path.glob("*.gz"), key=lambda each: each.stat().st_ctime)
+        path.rename(tmp_path / f"requests-{name}.rlog.gz")
+        os.utime(tmp_path / f"requests-{name}.rlog.gz", (clock.now - days * 86_400.0,) * 2)
+    for name in ("mine.rlog.gz", "requests.txt"):
+        (tmp_path / name).write_text("not of this log")
+        os.utime(tmp_path / name, (0.0, 0.0))
+    log(tmp_path, clock).tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "mine.rlog.gz",
+        "requests-young.rlog.gz",
+        "requests.txt",
+    ]
+
+
+def test_what_a_dead_writer_left_is_finished_up_to_its_last_whole_record(tmp_path: Path) -> None:
+    dead = log(tmp_path)
+    dead.append(records("a", "b"))
+    dead.append(records("c"))
+    (part,) = tmp_path.iterdir()
+    whole = part.read_bytes()
+    os.close(dead._descriptor)  # as the end of a process does: the lock goes, the file stays
+    part.write_bytes(whole + gzip.compress(framed(records("d")))[:60])
+    log(tmp_path).tidy()
+    assert kinds(tmp_path) == ["a", "b", "c"]
+    assert list(tmp_path.glob("*.part")) == []
+    part.write_bytes(b"")
+    log(tmp_path).tidy()
+    assert kinds(tmp_path) == ["a", "b", "c"]
+
+
+def test_what_a_living_writer_writes_is_left_alone(tmp_path: Path) -> None:
+    living = log(tmp_path)
+    living.append(records("a"))
+    log(tmp_path).tidy()
+    assert len(list(tmp_path.glob("*.part"))) == 1
+    living.append(records("b"))
+    living.rotate()
+    assert kinds(tmp_path) == ["a", "b"]
+
+
+def test_a_full_disk_loses_the_batch_and_keeps_the_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = log(tmp_path)
+    writer.append(records("a"))
+    real = os.write
+    written = 0
+
+    def full(descriptor: int, data: bytes) -> int:
+        nonlocal written
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = real(descriptor, data[:20])
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        writer.append(records("b"))
+    monkeypatch.setattr(os, "write", real)
+    writer.append(records("c"))
+    writer.rotate()
+    assert kinds(tmp_path) == ["a", "c"]
+
+
+def test_a_file_that_cannot_even_be_cut_is_left_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    writer = log(tmp_path)
+    writer.append(records("a"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", broken)
+        patched.setattr(os, "ftruncate", broken)
+        with pytest.raises(OSError, match="Input"):
+            writer.append(records("b"))
+    writer.append(records("c"))
+    writer.rotate()
+    assert sorted(kinds(tmp_path)) == ["a", "c"]
+
+
+def test_a_folder_that_is_gone_raises_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    writer = log(folder)
+    with pytest.raises(FileNotFoundError):
+        writer.append(records("a"))
+    folder.mkdir()
+    writer.append(records("b"))
+    writer.rotate()
+    assert kinds(folder) == ["b"]
