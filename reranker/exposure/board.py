@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reranker.exposure.decay import BUCKETS, UNIT, remains
-from reranker.exposure.ledger import Ledger, Position
+from reranker.exposure.ledger import Ledger, Position, Sum
 from reranker.exposure.receipt import Amounts
 from reranker.exposure.stream import Stream
 from reranker.exposure.tally import GroupTally, Tally, TallyKey
@@ -56,22 +56,36 @@ class Board:
         """Every stream that something is known of."""
         return self._snapshot.shown.keys()
 
-    def refresh(self, ledger: Ledger, seconds: float) -> None:
-        """Take over what has changed in the ledger. Raises `LedgerUnavailable`, and the board stays as it is."""
-        changes = ledger.changes(self._position, seconds)
-        sums = {} if changes.is_all else dict(self._snapshot.sums)
-        fresh: set[Stream] = set()
-        for (stream, bucket, value), amounts in changes.sums.items():
-            if stream not in fresh:  # readers may look at the old one
-                fresh.add(stream)
-                sums[stream] = {number: dict(held) for number, held in sums.get(stream, {}).items()}
-            sums[stream].setdefault(bucket, {})[value] = amounts
+    def refresh(self, ledger: Ledger, seconds: float) -> int:
+        """Take over what has changed in the ledger, each part of it within `seconds`. Returns how much was damaged.
+
+        Raises `LedgerUnavailable`, and the board stays as it is.
+        """
+        position, sums, fresh = self._position, dict(self._snapshot.sums), set[Stream]()
+        damaged, is_last = 0, False
+        while not is_last:
+            changes = ledger.changes(position, seconds)
+            position, is_last = changes.position, changes.is_last
+            damaged += changes.damaged
+            if changes.is_all:
+                sums, fresh = {}, set()
+            _take_over(changes.sums, sums, fresh)
         for stream in fresh:
             for bucket in sorted(sums[stream], reverse=True)[BUCKETS:]:
                 del sums[stream][bucket]
-        self._position = changes.position
+        self._position = position
         self._snapshot = _Snapshot(self._clock(), sums, dict(_shown(sums)))
         self._refreshed = time.monotonic()
+        return damaged
+
+
+def _take_over(changed: Mapping[Sum, Amounts], sums: dict[Stream, _Sums], fresh: set[Stream]) -> None:
+    """Put what has changed into `sums`, in which the streams of `fresh` are nobody else's."""
+    for (stream, bucket, value), amounts in changed.items():
+        if stream not in fresh:  # requests may look at the one that was there
+            fresh.add(stream)
+            sums[stream] = {number: dict(held) for number, held in sums.get(stream, {}).items()}
+        sums[stream].setdefault(bucket, {})[value] = amounts
 
 
 def _shown(sums: Mapping[Stream, _Sums]) -> Iterator[tuple[TallyKey, Stream]]:

@@ -20,6 +20,11 @@ def new_secret() -> bytes:
     return secrets.token_bytes(_KEY)
 
 
+def is_secret(data: object) -> bool:
+    """Whether this can be such a key."""
+    return isinstance(data, bytes) and len(data) == _KEY
+
+
 def period_of(time: float, memory: float) -> int:
     """The period of a time; both are in seconds."""
     return math.floor(time / memory)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
 
 from reranker.exposure.receipt import Amounts, Receipt
-from reranker.exposure.states import Outcome
+from reranker.exposure.states import Outcome, Step, see, serve
 from reranker.exposure.stream import Stream
 
 MEMORY = 3_600.0
@@ -67,11 +69,33 @@ class Sum(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """Sums that have changed since a position, as they are now; `is_all`: forget all others, it is another ledger."""
+    """Sums that have changed since a position, as they are now.
+
+    `is_all`: forget all others, it is another ledger. `is_last`: there is nothing behind the new position yet. What
+    could not be read for what it is was `damaged`, and is left out.
+    """
 
     position: Position
     is_all: bool
     sums: Mapping[Sum, Amounts] = field(default_factory=dict)
+    is_last: bool = True
+    damaged: int = 0
+
+
+Event: TypeAlias = tuple[str, Callable[[bytes | None], Step]]
+"""A request's id, and what an event makes of what is known of it."""
+
+
+def served_event(receipt: Receipt) -> Event:
+    """A slate was served; one whose caller gave it no id gets a name of its own, for this write alone."""
+    is_anonymous = not receipt.request_id
+    request_id = secrets.token_hex(16) if is_anonymous else receipt.request_id
+    return request_id, partial(serve, receipt=receipt.data, anonymous=is_anonymous)
+
+
+def seen_event(impression: Impression) -> Event:
+    """Some of a slate was seen."""
+    return impression.request_id, partial(see, seen=impression.seen)
 
 
 class Ledger(Protocol):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from reranker.errors import BadLedger
 from reranker.exposure.decay import BUCKETS
@@ -20,13 +17,15 @@ from reranker.exposure.ledger import (
     STREAMS,
     Changes,
     Counts,
+    Event,
     Impression,
     LedgerUnavailable,
     Position,
     Sum,
+    seen_event,
+    served_event,
 )
 from reranker.exposure.receipt import Amounts, Cell, Receipt, add_amounts
-from reranker.exposure.states import Step, see, serve
 from reranker.exposure.stream import Stream, read_stream
 
 FILE = "exposure.sqlite"
@@ -62,10 +61,6 @@ _FORGET_REQUESTS = "delete from requests where name in (select name from request
 _OLDEST_KEPT = "select distinct bucket from sums where stream = ? order by bucket desc limit 1 offset ?"
 
 
-_Event: TypeAlias = tuple[str, Callable[[bytes | None], Step]]
-"""A request's id, and what an event makes of what is known of it."""
-
-
 class SqliteLedger:
     """A ledger in `folder`, which must exist. `memory` is how many seconds a request id is known at least.
 
@@ -86,11 +81,11 @@ class SqliteLedger:
     def record(self, receipts: Sequence[Receipt], seconds: float) -> Counts:
         """Credit slates that were served, in one transaction. O(receipts x slots x values)."""
         streams = {stream for receipt in receipts for stream in receipt.streams}
-        return self._write([_served(receipt) for receipt in receipts], streams, seconds)
+        return self._write([served_event(receipt) for receipt in receipts], streams, seconds)
 
     def record_impressions(self, impressions: Sequence[Impression], seconds: float) -> Counts:
         """Take back what was not seen, in one transaction. O(impressions x slots x values)."""
-        return self._write([(one.request_id, partial(see, seen=one.seen)) for one in impressions], set(), seconds)
+        return self._write([seen_event(one) for one in impressions], set(), seconds)
 
     def changes(self, since: Position, seconds: float) -> Changes:
         """What has changed since a position. O(changed sums); nothing is read when nothing has."""
@@ -106,7 +101,7 @@ class SqliteLedger:
         with self._lock:
             self._connection.close()
 
-    def _write(self, events: Sequence[_Event], streams: set[Stream], seconds: float) -> Counts:
+    def _write(self, events: Sequence[Event], streams: set[Stream], seconds: float) -> Counts:
         counts, sums = Counts(), dict[Cell, Amounts]()
         with self._using(seconds) as connection:
             connection.execute("begin immediate")
@@ -216,13 +211,6 @@ def _forget_streams(connection: sqlite3.Connection, now: float) -> None:
         if bucket is None or (bucket + 1 + BUCKETS) * read_stream(words).half_life < now:
             connection.execute("delete from sums where stream = ?", (stream,))
             connection.execute("delete from streams where stream = ?", (stream,))
-
-
-def _served(receipt: Receipt) -> _Event:
-    """The event of a slate; one whose caller gave it no id gets a name of its own, for this write alone."""
-    is_anonymous = not receipt.request_id
-    request_id = secrets.token_hex(16) if is_anonymous else receipt.request_id
-    return request_id, partial(serve, receipt=receipt.data, anonymous=is_anonymous)
 
 
 def _identity(path: Path) -> tuple[int, int]:

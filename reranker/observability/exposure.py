@@ -98,6 +98,7 @@ class ExposureMetrics:
         if count:
             self._impressions.labels(result).inc(count)
 
-    def failed(self, operation: str, reason: str) -> None:
-        """An attempt failed; `operation` is "slates", "impressions" or "read", `reason` a `LedgerUnavailable`'s."""
-        self._failures.labels(operation, reason).inc()
+    def failed(self, operation: str, reason: str, count: int = 1) -> None:
+        """Attempts failed; `operation` is "slates", "impressions" or "read", `reason` a `LedgerUnavailable`'s."""
+        if count:
+            self._failures.labels(operation, reason).inc(count)

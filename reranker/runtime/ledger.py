@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reranker.errors import BadLedger
 from reranker.exposure.board import Board
@@ -22,6 +22,9 @@ from reranker.observability.metrics import Metrics
 from reranker.policy import Policy
 from reranker.runtime.settings import Settings
 from reranker.service.exposure import LedgerFeed
+
+if TYPE_CHECKING:
+    from reranker.store.store import Store
 
 _SECONDS = 1.0  # between two looks
 _READ_SECONDS = 1.0  # for one look
@@ -56,10 +59,17 @@ class OpenLedger(NamedTuple):
             self.folder.close()
 
 
-def open_ledger(settings: Settings) -> OpenLedger:
-    """The ledger that the settings name, or one that ends with this process. Raises `BadLedger`."""
+def open_ledger(settings: Settings, store: Store | None = None) -> OpenLedger:
+    """The ledger in the folder that the settings name, else in the store, else one that ends with this process.
+
+    Raises `BadLedger`.
+    """
     if settings.ledger is not None:
         return OpenLedger(SqliteLedger(settings.ledger, settings.ledger_memory))
+    if store is not None:
+        from reranker.exposure.redis import RedisLedger  # redis takes its time to import
+
+        return OpenLedger(RedisLedger(store, settings.ledger_memory))
     folder = TemporaryFolder()
     return OpenLedger(SqliteLedger(folder.path, settings.ledger_memory), folder)
 
@@ -98,12 +108,13 @@ class LedgerWatch:
     def look(self) -> None:
         """Take over what has changed, and write what waits."""
         try:
-            self.board.refresh(self.ledger, _READ_SECONDS)
+            damaged = self.board.refresh(self.ledger, _READ_SECONDS)
         except LedgerUnavailable as error:
             self._metrics.failed("read", error.reason)
             self._say(error.reason)
         else:
             self._say("")
+            self._metrics.failed("read", "damaged", damaged)
             self._metrics.stand(self._standings())
         self._metrics.looked(self.board.age, len(self.board.keys))
         self.feed.flush()

@@ -75,7 +75,8 @@ class Server:
         shelf = self._inputs.shelf
         self._watch = None if shelf is None else CatalogWatch(shelf, self._metrics)
         self._desk = PolicyDesk(self._inputs.book, _limits(settings))
-        self._ledger = LedgerWatch(open_ledger(settings), self._metrics, lambda: self._desk.book.policies())
+        ledger = open_ledger(settings, self._store)
+        self._ledger = LedgerWatch(ledger, self._metrics, lambda: self._desk.book.policies())
         loggers = request_loggers(settings, self._metrics)
         self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed, *loggers])
         self._gate = Gate()

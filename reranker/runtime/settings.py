@@ -132,7 +132,9 @@ class Settings:
     ledger: Path | None = field(
         default=None,
         metadata=_read(
-            _folder, "folder of the exposure ledger, for all processes of this machine", "one that ends with the server"
+            _folder,
+            "folder of the exposure ledger, for all processes of this machine",
+            "in the store, or until the server ends",
         ),
     )
     ledger_memory: float = field(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 
+from loadtest.servers.valkey import Valkey, running_valkey
 from reranker.exposure.board import Board
 from reranker.exposure.ledger import Counts, Ledger
+from reranker.exposure.redis import RedisLedger
 from reranker.exposure.sqlite import SqliteLedger
+from reranker.store import StoreAddress
+from reranker.store.store import Store
 from tests.reference.ledger_cases import HALF_LIVES, NOW, STREAMS, Seen, Slate, assert_alike, histories
 from tests.reference.naive_ledger import NaiveLedger
 
@@ -38,7 +45,7 @@ def check(ledger: Ledger, naive: NaiveLedger) -> None:
         assert_alike(board.tally(key), naive.tally(key, HALF_LIVES[key.attribute], NOW))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(history=histories())
 def test_sqlite(history: list[Slate | Seen]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +54,29 @@ def test_sqlite(history: list[Slate | Seen]) -> None:
         ledger.close()
 
 
-@settings(max_examples=40, deadline=None)
+class Shared(NamedTuple):
+    server: Valkey
+    store: Store
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Shared]:
+    with running_valkey() as server:
+        store = Store(StoreAddress.parse(server.url))
+        store.start(SECONDS)
+        yield Shared(server, store)
+        store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=histories())
+def test_valkey(valkey: Shared, history: list[Slate | Seen]) -> None:
+    valkey.server.ask("FLUSHALL")
+    ledger = RedisLedger(valkey.store)
+    check(ledger, play(history, ledger))
+
+
+@settings(max_examples=20, deadline=None)
 @given(history=histories())
 def test_one_batch_is_as_good_as_many(history: list[Slate | Seen]) -> None:
     """And what was read bit by bit is what is read at once."""
