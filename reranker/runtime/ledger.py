@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import tempfile
 import threading
 from collections import defaultdict
@@ -31,19 +33,20 @@ _READ_SECONDS = 1.0  # for one look
 
 
 class TemporaryFolder:
-    """A folder for a ledger that nobody asked to keep: it ends with those who share it."""
+    """A folder for a ledger that nobody asked to keep: it ends with the process that made it, and not with forks."""
 
     def __init__(self) -> None:
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="reranker-ledger-")
+            self.path = Path(tempfile.mkdtemp(prefix="reranker-ledger-"))
         except OSError as error:
             reason = f"cannot be used for the exposure ledger: {error.strerror}; name a folder with --ledger"
             raise BadLedger(tempfile.gettempdir(), reason) from None
-        self.path = Path(self._folder.name)
+        self._owner = os.getpid()
 
     def close(self) -> None:
         """Delete it."""
-        self._folder.cleanup()
+        if os.getpid() == self._owner:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 class OpenLedger(NamedTuple):
