@@ -159,6 +159,21 @@ class BadLedger(RerankerError):
         return type(self), (self.path, self.reason)
 
 
+class RegisterDamaged(RerankerError):
+    """A line of the register of published policies cannot be; nothing of it is believed."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        self.line, self.reason = line, reason
+        super().__init__(f"line {line} of the register of policies {reason}: it was damaged or altered")
+
+    def __reduce__(self) -> tuple[type[RegisterDamaged], tuple[object, ...]]:
+        return type(self), (self.line, self.reason)
+
+
+class RegisterRefused(RerankerError):
+    """What somebody asked of the register of published policies cannot be done; the text says what can."""
+
+
 class MissingExtra(RerankerError, ImportError):
     """An optional dependency is missing; the text names the extra that brings it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -44,6 +44,16 @@ class PolicyMetrics:
         self._overdue = Gauge(
             "reranker_policy_review_overdue", "1 for each policy past its review_by.", ("policy",), registry=registry
         )
+        self._line = Gauge(
+            "reranker_policy_register_line",
+            "The last line of the store's register of published policies that was read; 0 for none.",
+            registry=registry,
+        )
+        self._age = Gauge(
+            "reranker_policy_register_age_seconds",
+            "How long ago the register was last read; 0 without a store.",
+            registry=registry,
+        )
         self._shadows = Counter(
             "reranker_shadow_slates",
             "Slates made beside an answer, by how bounds fared; FAILED: none could be made.",
@@ -83,6 +93,14 @@ class PolicyMetrics:
         self._overdue.clear()
         for name in policies:
             self._overdue.labels(name).set(1)
+
+    def follow_register(self, age: Callable[[], float]) -> None:
+        """There is a register; `age` says how many seconds ago it was last read."""
+        self._age.set_function(age)
+
+    def register_read(self, line: int) -> None:
+        """It was read up to this line."""
+        self._line.set(line)
 
     def shadow_made(self, policy: str, status: str, changed: float | None = None) -> None:
         """A slate was made beside an answer; `changed` is the share of its slots that differ from the answer's."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from reranker.errors import InvalidInput, Violation
@@ -12,6 +14,21 @@ def read_bytes(path: Path) -> bytes:
     """The file's bytes, one more than may be where it is too large: it may never end. Raises `OSError`."""
     with path.open("rb") as file:
         return file.read(MOST_BYTES + 1)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Let the file hold these bytes, in one step: nobody reads a part of them. Raises `OSError`."""
+    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(made).chmod(0o644)  # servers may run as somebody else
+        Path(made).replace(path)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
 
 
 def text_of(data: bytes, source: str, whole: str = "policy") -> str:

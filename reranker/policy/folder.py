@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reranker.policy.files import read_bytes
@@ -30,6 +30,11 @@ class Folder:
         except OSError as error:
             return cls(path, problem=f"cannot be read: {error.strerror}")
         return cls(path, tuple((name, _read(path / name)) for name in names))
+
+    def with_file(self, name: str, data: bytes) -> Folder:
+        """The same with another file, or with other contents of one."""
+        others = [file for file in self.files if file[0] != name]
+        return replace(self, files=tuple(sorted([*others, (name, data)], key=lambda file: file[0])))
 
 
 def _read(path: Path) -> bytes | str:

@@ -11,6 +11,7 @@ from reranker.errors import FileViolation, InvalidInput, UnknownPolicy, Violatio
 from reranker.policy import words
 from reranker.policy.folder import Folder
 from reranker.policy.model import UPSTREAM, Policy
+from reranker.policy.register import NOTHING, Published
 from reranker.policy.routes import FILE, Route, Routes, Traffic
 
 DEFAULT = "default"
@@ -60,12 +61,17 @@ class PolicyBook:
         return cls() if folder is None else cls.of(Folder.read(folder))
 
     @classmethod
-    def of(cls, folder: Folder) -> PolicyBook:
-        """The policies and routes of a folder's contents. Raises `InvalidInput` naming every mistake of every file."""
+    def of(cls, folder: Folder | None, published: Published = NOTHING) -> PolicyBook:
+        """The policies and routes of a folder's contents, and in their places what is `published`.
+
+        Raises `InvalidInput` naming every mistake of every file, and of what both come to together.
+        """
+        if folder is None:
+            folder = Folder(Path())
         if folder.problem:
             raise InvalidInput([Violation("policies", folder.problem)], str(folder.path))
         found: list[FileViolation] = []
-        known = {DEFAULT, UPSTREAM}
+        known = {DEFAULT, UPSTREAM, *(policy.name for policy in published.policies)}
         file_of: dict[str, str] = {}
         policies, routes_file = [], b""
         for name, data in folder.files:
@@ -82,9 +88,11 @@ class PolicyBook:
                     file_of.setdefault(policy.name, name)
                     policies.append(policy)
         routes = _routes(routes_file, found, known) if routes_file else None
+        if published.routes is not None:
+            routes = _published_routes(published.routes, found, known)
         if found:
             raise InvalidInput(found, str(folder.path))
-        return cls(policies, routes)
+        return cls((*policies, *published.policies), routes)
 
     @property
     def revision(self) -> str:
@@ -156,3 +164,11 @@ def _routes(data: bytes, found: list[FileViolation], known: set[str]) -> Routes 
     except InvalidInput as error:
         found += [FileViolation(v.path, v.reason, v.line, FILE) for v in error.violations]
         return None
+
+
+def _published_routes(routes: Routes, found: list[FileViolation], known: set[str]) -> Routes:
+    try:
+        return Routes.from_proto(routes.to_proto(), known)
+    except InvalidInput as error:
+        found += [FileViolation(v.path, v.reason, file=f"published {FILE}") for v in error.violations]
+        return routes

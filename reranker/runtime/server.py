@@ -25,6 +25,7 @@ from reranker.runtime.pages import Overview, Sections, WorkerView, pages
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.ports import CannotListen, admin_socket, port_of
 from reranker.runtime.request_log import request_loggers
+from reranker.runtime.published import make_published
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
@@ -81,7 +82,8 @@ class Server:
         self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed, *loggers])
         self._gate = Gate()
         self._health = Health()
-        self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics)
+        published = make_published(self._store, settings, self._metrics)
+        self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics, published)
         self._workers = WorkerPool(settings.worker_threads)
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
         self._reflection_pool = ThreadPoolExecutor(2, "reflection")

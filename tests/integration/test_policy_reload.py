@@ -88,7 +88,7 @@ def lines() -> Iterator[Callable[[str], list[dict[str, object]]]]:
 
 @pytest.fixture
 def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(PolicyWatch.__init__, "__defaults__", (0.02,))
+    monkeypatch.setattr(PolicyWatch.__init__, "__defaults__", (None, 0.02))
     running = Server(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", policies=folder, grace=1.0))
     running.warm_up()
     yield running
