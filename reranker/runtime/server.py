@@ -24,8 +24,8 @@ from reranker.runtime.listening import add_reflection, grpc_server, listen
 from reranker.runtime.pages import Overview, Sections, WorkerView, pages
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.ports import CannotListen, admin_socket, port_of
-from reranker.runtime.request_log import request_loggers
 from reranker.runtime.published import make_published
+from reranker.runtime.request_log import request_loggers
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
