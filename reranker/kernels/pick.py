@@ -54,6 +54,32 @@ def first_guess(
 
 
 @inner
+def collect(
+    slot: int,
+    block: int,
+    able: int,
+    one_is_enough: bool,
+    found: int,
+    kind: NDArray[np.int32],
+    release: NDArray[np.int32],
+    is_open: NDArray[np.bool_],
+    taken: NDArray[np.bool_],
+    contenders: NDArray[np.int32],
+) -> int:
+    """How many of a block's `able` candidates, bits of `survey`, may stand; they go behind the `found` contenders.
+
+    `contenders` has room for one more than are found.
+    """
+    standing = 0
+    while able != 0 and not (one_is_enough and standing > 0):
+        i = block * BLOCK + first_bit(able)
+        able &= able - 1
+        contenders[found + standing] = i
+        standing += int(may_stand(slot, taken[i], is_open[kind[i]], release[i]))
+    return standing
+
+
+@inner
 def gather(
     slot: int,
     length: int,

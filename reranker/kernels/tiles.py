@@ -19,7 +19,18 @@ from numba.core import config, types
 from numba.core.registry import cpu_target
 from numpy.typing import NDArray
 
-from reranker.kernels.vectors import LANES, Rows, address, cgutils, intrinsic, lane_totals, plus, shuffle, vector_at
+from reranker.kernels.vectors import (
+    LANES,
+    Rows,
+    address,
+    cgutils,
+    everywhere,
+    intrinsic,
+    lane_totals,
+    plus,
+    shuffle,
+    vector_at,
+)
 
 TALL = 6  # with two registers' width it is what the shorter registers just hold, with four what the longer ones do
 PANEL = 4 * LANES
@@ -48,11 +59,6 @@ def _store(builder: Any, value: Any, pointer: Any, at: Any) -> None:
     builder.store(value, builder.bitcast(builder.gep(pointer, [at]), _VECTOR.as_pointer()), align=4)
 
 
-def _everywhere(builder: Any, number: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(_SHORT, 0))
-    return shuffle(builder, one, one, [0] * LANES)
-
-
 def _call(builder: Any, name: str, *arguments: Any) -> Any:
     kind = ir.FunctionType(_VECTOR, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
@@ -78,7 +84,7 @@ def _strip(builder: Any, left: list[Any], right: Any, lines: list[Any], width: A
             line = builder.mul(k, _constant(PANEL))
             theirs = [vector_at(builder, right, builder.add(line, place), _VECTOR) for place in places]
             for pointer, row in zip(left, cells, strict=True):
-                mine = _everywhere(builder, builder.load(builder.gep(pointer, [k])))
+                mine = everywhere(builder, builder.load(builder.gep(pointer, [k])), _VECTOR)
                 for other, cell in zip(theirs, row, strict=True):
                     product = builder.fmul(mine, other, flags=_FAST)
                     builder.store(builder.fadd(builder.load(cell), product, flags=_FAST), cell)

@@ -63,6 +63,12 @@ def shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
+def everywhere(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector with the number in all lanes."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    return shuffle(builder, one, one, [0] * vector.count)
+
+
 def plus(builder: Any, a: Any, b: Any) -> Any:
     """The sum; multiplications before it may be drawn in."""
     return builder.fadd(a, b, flags=_FAST)

@@ -77,6 +77,7 @@ class ContinuedStrategy(Strategy):
             self._inner.select(0, self._seen)
             self._started = True
         self.bonus = bonus
+        self._wide.taken[self._seen :] = self.gate.taken
         self._inner.adjust(np.concatenate([np.zeros(self._seen), bonus]))
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.kernels.cholesky import SCAN_PIVOT
-from reranker.kernels.dpp import CLAMP, TINY, begin_dpp, residual_variances, select_dpp, weigh
+from reranker.kernels.dpp import CLAMP, TINY, residual_variances, select_dpp, weigh_dpp
 from reranker.kernels.gate import Gate
-from reranker.kernels.pick import BLOCK, MOST
+from reranker.kernels.panels import wide
+from reranker.kernels.pick import BLOCK
 from reranker.kernels.vectors import padded
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp_window import WindowedDppStrategy
@@ -33,70 +33,68 @@ class DppStrategy(Strategy):
     def __init__(self, problem: Problem, gate: Gate) -> None:
         super().__init__(problem, gate)
         assert problem.embedding is not None
-        count, slots = len(problem.order), problem.slots
-        blocks = -(-count // BLOCK)
-        self._dimension = padded(problem.dimension)
-        width = self._dimension + padded(slots + 3)
+        count, slots, columns = len(problem.order), problem.slots, problem.dimension
+        blocks, width, dimension = -(-count // BLOCK), wide(columns), padded(columns)
         scratch = self._scratch
-        self._rows = scratch.singles("rows", count, width)
         self._scan: tuple[Any, ...] = (
-            scratch.singles("pivots", slots + 3, width),
-            scratch.singles("residual", count),
-            scratch.numbers("seen", count),
+            scratch.singles("room", BLOCK, dimension),
+            scratch.singles("panels", blocks * width, BLOCK),
+            scratch.singles("rounded", slots + 3, width),
+            scratch.singles("residual", blocks * BLOCK),
+            scratch.numbers("seen", blocks),
             scratch.doubles("bound", blocks * BLOCK),
             scratch.doubles("crest", blocks),
-            scratch.numbers("chain", 2),
+            scratch.numbers("state", 3),
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
         self._exact: tuple[Any, ...] = (
-            scratch.doubles("own", count, width),  # written only for contenders
-            scratch.doubles("exact", slots, width),
-            scratch.doubles("variance", count),
+            scratch.doubles("own", count, dimension + slots),  # written only for contenders
+            scratch.doubles("bases", slots, dimension),
+            scratch.doubles("variance", blocks * BLOCK),
             scratch.numbers("done", count),
         )
-        self._worth = scratch.doubles("worth", count)
-        self._contenders = scratch.numbers("contenders", count + MOST + BLOCK)
-        _, residual, seen, bound, crest, chain = self._scan
-        _, _, variance, done = self._exact
-        self._top, self._grow = begin_dpp(
-            self._adjusted, gate.taken, problem.diversity, residual, variance, self._worth, bound, crest, seen, done,
-            chain,
-        )  # fmt: skip
+        self._rank = columns if not problem.mixed else count + 1  # own directions are never spanned
+        self._worth, self._ceiling = scratch.doubles("worth", count), scratch.doubles("ceiling", blocks * BLOCK)
+        self._contenders = scratch.numbers("contenders", count + 1)
+        self._weigh(begins=True)
 
     def retract(self, slot: int) -> None:
         """Undo the pick of `slot`; no residual has seen it yet, as only later slots condition on it."""
-        pivots, residual, _, bound, crest, chain = self._scan
+        _, _, rounded, _, _, bound, crest, state = self._scan
+        _, norms, order = self._inputs
+        _, _, variance, _ = self._exact
         pick = self.gate.picks[slot]
-        if float(residual[pick]) >= SCAN_PIVOT:
-            chain[0] -= 1
-            pivots[chain[0]] = 0.0
-        bound[pick] = max(self._worth[pick], TINY) * self._grow
+        if not state[2] and variance[pick] > CLAMP and norms[order[pick]] > 0.0:
+            state[0] -= 1
+        rounded[slot] = 0.0
+        bound[pick] = self._ceiling[pick] = max(self._worth[pick], TINY) * self._grow
         crest[pick // BLOCK] = max(crest[pick // BLOCK], bound[pick])
         super().retract(slot)
 
     def adjust(self, bonus: NDArray[np.float64]) -> None:
         """Add `bonus` to every utility; the scan's bounds are made anew from what is known of the residuals."""
         super().adjust(bonus)
-        self._weigh()
+        self._weigh(begins=False)
 
-    def _weigh(self) -> None:
-        _, residual, _, bound, crest, _ = self._scan
-        _, _, variance, _ = self._exact
-        self._top, self._grow = weigh(
-            self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth, bound, crest
-        )
+    def _weigh(self, begins: bool) -> None:
+        _, _, _, residual, seen, bound, crest, state = self._scan
+        _, _, variance, done = self._exact
+        self._grow = weigh_dpp(
+            begins, self._adjusted, self.gate.taken, self.problem.diversity, residual, variance, self._worth,
+            self._ceiling, bound, crest, seen, done, state,
+        )  # fmt: skip
 
     def _state(self) -> tuple[Any, ...]:
         return (
-            self._worth, self._top, self.problem.diversity, self._grow, self._dimension, self.problem.shifted,
-            self._rows, *self._scan, *self._inputs, *self._exact, self._contenders,
+            self._worth, self._ceiling, self.problem.diversity, self._grow, self._rank, self.problem.shifted,
+            *self._scan, *self._inputs, *self._exact, self._contenders,
         )  # fmt: skip
 
     def parts(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Relevance and diversity part of every candidate's utility after `slot` picks."""
         chain = (*self._inputs, self.problem.shifted, *self._exact)
-        residual_variances(slot, self._dimension, *chain)
-        variance: NDArray[np.float64] = self._exact[2]
+        residual_variances(slot, *chain)
+        variance: NDArray[np.float64] = self._exact[2][: len(self.problem.order)]
         return self._relevance, self.problem.diversity * np.log(np.maximum(variance, CLAMP))
 
     def exhausted(self, diversity_part: float) -> bool:
