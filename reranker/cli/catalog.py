@@ -1,4 +1,4 @@
-"""`reranker catalog build | inspect | verify`: the item catalog from the command line."""
+"""`reranker catalog build | inspect | verify | erased`: the item catalog from the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reranker.cli import terminal
 from reranker.errors import FileViolation, InvalidInput, Violation
+from reranker.texts import escaped
 
 if TYPE_CHECKING:
     from reranker.candidates import Id
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reranker.signals.build import Built
     from reranker.signals.sources import Names
 
+_SECONDS_FOR_THE_STORE = 5.0  # to be reached
 STILL_THERE = 3  # what `verify --absent` returns when the catalog has one of the ids
 _BUILD = (
     "Build a version of the item catalog in FOLDER and make it the current one; a server that serves the folder takes "
@@ -32,6 +34,12 @@ _VERIFY = (
     "Read a catalog from end to end and say whether every byte is what was built. With --absent, also say which of the "
     "ids in a file, one a line, the catalog does not have: they are printed, one a line, and the exit code is "
     f"{STILL_THERE} when it has one of them."
+)
+
+
+_ERASED = (
+    "Print the ids that were erased over gRPC, one a line: those in the file `erased` of a catalog's folder, which "
+    "builds in that folder leave out by themselves, or those in a store, for `build --without` and `verify --absent`."
 )
 
 
@@ -84,6 +92,13 @@ def add_commands(commands: Any, epilog: str) -> None:
     verify.add_argument("--absent", metavar="FILE", help="ids that should not be in it, one a line")
     verify.set_defaults(run=_verify)
 
+    erased = actions.add_parser("erased", help="say which ids were erased", description=_ERASED, epilog=epilog)
+    erased.add_argument("source", metavar="FOLDER|URL", help="a folder of versions, or the URL of a store")
+    erased.add_argument("--store-password-file", metavar="FILE", help="file of the store's password")
+    erased.add_argument("--store-ca", metavar="FILE", help="file of the certificates that vouch for the store")
+    erased.add_argument("--prefix", metavar="TEXT", default="reranker", help="as the servers have it")
+    erased.set_defaults(run=_erased)
+
 
 def _build(options: argparse.Namespace) -> int:
     found: list[Violation] = []
@@ -135,6 +150,36 @@ def _verify(options: argparse.Namespace) -> int:
     words = f"{len(asked) - len(there)} of {len(asked)} ids are absent"
     terminal.note([summary, f"{options.absent}: {words}", *(f"still there: {item}" for item in there)])
     return STILL_THERE if there else 0
+
+
+def _erased(options: argparse.Namespace) -> int:
+    from reranker.signals.erased import read_erased
+
+    ids = _erased_in_store(options) if "://" in options.source else read_erased(Path(options.source))
+    lines = [str(item) for item in ids]
+    plain = [line for line in lines if escaped(line) == line]
+    if len(plain) < len(lines):
+        terminal.note([f"{len(lines) - len(plain)} ids have characters that no line can hold, and are left out"])
+    terminal.show(plain)
+    return 0
+
+
+def _erased_in_store(options: argparse.Namespace) -> list[Id]:
+    from reranker.signals.stored import StoredItems, StoredSettings
+    from reranker.store import StoreAddress
+    from reranker.store.store import Store
+
+    files = [None if name is None else Path(name) for name in (options.store_password_file, options.store_ca)]
+    try:
+        address = StoreAddress.parse(options.source).with_files(*files)
+    except ValueError as error:
+        raise InvalidInput([Violation("URL", str(error))]) from None
+    store = Store(address, connections=1)
+    store.start(_SECONDS_FOR_THE_STORE)
+    try:
+        return StoredItems(store, StoredSettings(options.prefix, cache_bytes=0)).erased_ids()
+    finally:
+        store.close()
 
 
 def as_json(catalog: Catalog) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def decode_candidates(
     texts = list(message.item_ids)
     ids: Sequence[Id] = texts or list(message.item_numbers)
     lookup = lookup or Lookup(None)
-    rows = lookup.rows(message, ids, found) if message.HasField("catalog") else None
-    if rows is None or not are_known(rows, once=scored):  # what the catalog has was checked when it was built
+    known = lookup.rows(message, ids, found) if message.HasField("catalog") else None
+    if not are_known(known, once=scored):  # what the catalog has was checked when it was built
         check_texts("candidates.item_ids", texts, limits.text_length, found)
         if scored:  # else the same item may have been shown twice
             list_duplicates(f"candidates.{form}", ids, found)
@@ -57,4 +57,4 @@ def decode_candidates(
     candidates = Candidates.from_columns(ids, scores, embeddings, attributes)
     if not message.HasField("catalog"):
         return candidates
-    return lookup.join(message, candidates, rows, limits, found)
+    return lookup.join(message, candidates, known, limits, found)

@@ -1,9 +1,13 @@
-"""Columns by reference: what the item catalog knows of the candidates, behind what travels inline."""
+"""Columns by reference: what the server knows of the candidates, behind what travels inline.
+
+That is the item catalog, the items in the store over it, or either alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,69 +17,109 @@ from reranker.codec.arrays import check_texts, repeated
 from reranker.codec.limits import Limits
 from reranker.errors import Violation
 from reranker.signals import Catalog
+from reranker.signals.overlay import lay_over, spread
+from reranker.signals.pieces import StoredFound
 from reranker.texts import escaped
 from reranker.v1 import candidates_pb2
 
 _PATH = "candidates.catalog"
+FindStored: TypeAlias = Callable[[Sequence[Id]], StoredFound]
+"""What the store has of distinct ids, in the time that the request has left."""
+
+
+class Found(NamedTuple):
+    """A list's ids as they were found: `rows` of the catalog, -1 where it does not know one; and what the store has."""
+
+    rows: NDArray[np.int64]
+    stored: StoredFound | None
 
 
 class Lookup:
-    """What one request looks up in the catalog, in one version of it from beginning to end.
+    """What one request looks up, in one version of the catalog from beginning to end.
 
-    `seconds` is the time that took, `version` the catalog's when anything referred to it, and `notes` say in words what
-    it does not have.
+    `seconds` is the time that took, `version` names what described the candidates when anything referred to it,
+    `degraded` says that the store could not be read in part, and `notes` say in words what is missing. `counts` are the
+    ids by where they were found.
     """
 
-    def __init__(self, catalog: Catalog | None) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog | None, find_stored: FindStored | None = None) -> None:
+        self._catalog, self._find_stored = catalog, find_stored
         self.seconds = 0.0
         self.version = ""
+        self.degraded = False
         self.notes: list[str] = []
+        self.counts: dict[str, int] = {}
 
-    def rows(
-        self, message: candidates_pb2.CandidateList, ids: Sequence[Id], found: list[Violation]
-    ) -> NDArray[np.int64] | None:
-        """The rows of a list's ids, -1 where one is unknown; None, with a violation, where none can be looked up."""
+    def rows(self, message: candidates_pb2.CandidateList, ids: Sequence[Id], found: list[Violation]) -> Found | None:
+        """Where a list's ids are found; None, with a violation, where none can be looked up."""
         catalog, started = self._catalog, perf_counter()
-        if catalog is None:
+        if catalog is None and self._find_stored is None:
             found.append(Violation(_PATH, "this server has no item catalog (--catalog): send the columns inline"))
             return None
-        if len(ids) and bool(message.item_numbers) != catalog.has_numbers:
+        if catalog is None:
+            rows = np.full(len(ids), -1, np.int64)
+        elif len(ids) and bool(message.item_numbers) != catalog.has_numbers:
             given, wanted = ("item_numbers", "item_ids") if message.item_numbers else ("item_ids", "item_numbers")
             found.append(Violation(f"candidates.{given}", f"must be given as {wanted}, as the catalog's ids are"))
             return None
-        if message.item_numbers:
+        elif message.item_numbers:
             rows = catalog.find_numbers(repeated(message.item_numbers, np.uint64))
         else:
             rows = catalog.find(ids)
+        stored = None if self._find_stored is None else self._stored(ids, rows)
         self.seconds += perf_counter() - started
-        return rows
+        return Found(rows, stored)
 
     def join(
         self,
         message: candidates_pb2.CandidateList,
         candidates: Candidates,
-        rows: NDArray[np.int64] | None,
+        known: Found | None,
         limits: Limits,
         found: list[Violation],
     ) -> Candidates:
         """The candidates with the columns that the list refers to; what is wrong with that is added to `found`.
 
-        `rows` are those of its ids. Nothing is joined to a list with mistakes. O(candidates (dimensions + attributes)).
+        `known` is what was found of its ids. Nothing is joined to a list with mistakes.
+        O(candidates (dimensions + attributes)).
         """
-        catalog, started = self._catalog, perf_counter()
+        started = perf_counter()
         self._check_names(message, limits, found)
-        if found or rows is None or catalog is None:
+        if found or known is None:
             return candidates
         asked = message.catalog
         named = bool(asked.embeddings or asked.attributes)
-        joined = catalog.join(candidates, rows, *((asked.embeddings, asked.attributes) if named else (None, None)))
-        self.version = catalog.version
-        absent = catalog.absent(asked.embeddings, asked.attributes)
-        for what, names in zip(("embedding", "attribute"), absent, strict=True):
-            self.notes += [f"the catalog has no {what} {escaped(name) or 'without a name'}" for name in names]
+        names = (asked.embeddings, asked.attributes) if named else (None, None)
+        joined = candidates
+        if self._catalog is not None:
+            joined = self._catalog.join(candidates, known.rows, *names)
+        if known.stored is not None:
+            joined = lay_over(candidates, joined, known.rows, known.stored, *names)
+        self.version = "store" if self._catalog is None else self._catalog.version
+        for what, each, own in (
+            ("embedding", asked.embeddings, joined.embeddings),
+            ("attribute", asked.attributes, joined.attributes),
+        ):
+            absent = [name for name in each if name not in own]
+            self.notes += [f"the catalog has no {what} {escaped(name) or 'without a name'}" for name in absent]
         self.seconds += perf_counter() - started
         return joined
+
+    def _stored(self, ids: Sequence[Id], rows: NDArray[np.int64]) -> StoredFound:
+        """What the store has; whom it has, or had erased, is no business of the catalog's: `rows` become -1."""
+        assert self._find_stored is not None
+        distinct = list(dict.fromkeys(ids))
+        stored = self._find_stored(distinct)
+        for source, count in stored.counts.items():
+            self.counts[source] = self.counts.get(source, 0) + count
+        if stored.degraded:
+            self.degraded = True
+            count = stored.counts.get("stale", 0) + stored.counts.get("unread", 0)
+            self.notes.append(f"items that the store could not be asked for: {count}")
+        if len(distinct) < len(ids):
+            stored = spread(stored, distinct, ids)
+        rows[stored.present | stored.erased] = -1
+        return stored
 
     @staticmethod
     def _check_names(message: candidates_pb2.CandidateList, limits: Limits, found: list[Violation]) -> None:
@@ -88,10 +132,12 @@ class Lookup:
             check_texts(f"{_PATH}.attributes", asked.attributes, limits.text_length, found)
 
 
-def are_known(rows: NDArray[np.int64], *, once: bool) -> bool:
+def are_known(known: Found | None, *, once: bool) -> bool:
     """Whether the catalog has every id, and `once`: no two of them are the same."""
-    ordered = np.sort(rows)
-    return bool(not len(rows) or (ordered[0] >= 0 and not (once and (ordered[1:] == ordered[:-1]).any())))
+    if known is None:
+        return False
+    ordered = np.sort(known.rows)
+    return bool(not len(ordered) or (ordered[0] >= 0 and not (once and (ordered[1:] == ordered[:-1]).any())))
 
 
 def _check(

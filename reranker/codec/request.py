@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reranker.candidates import Candidates
 from reranker.codec.candidates import UNREAD, decode_candidates
-from reranker.codec.catalog import Lookup
+from reranker.codec.catalog import FindStored, Lookup
 from reranker.codec.context import decode_context
 from reranker.codec.limits import Limits
 from reranker.context import Context
@@ -30,10 +30,12 @@ def decode_request(
     limits: Limits,
     found: list[Violation],
     catalog: Catalog | None = None,
+    find_stored: FindStored | None = None,
 ) -> DecodedRequest:
     """Candidates, context and slate size; violations are added to `found`, and then the result must not be used.
 
-    `catalog` is the version that the whole of the request looks things up in, None where the server has none.
+    `catalog` is the version that the whole of the request looks things up in, None where the server has none, and
+    `find_stored` says what the store has.
     Complexity O(message); nothing loops over candidates in Python except what names a violation.
     """
     if len(message.request_id) > limits.text_length:
@@ -41,7 +43,7 @@ def decode_request(
     if not 0 <= message.slate_size <= limits.slate_size:
         reason = f"must be from 0 to {limits.slate_size}, is {message.slate_size}"
         found.append(Violation("slate_size", reason))
-    lookup = Lookup(catalog)
+    lookup = Lookup(catalog, find_stored)
     candidates = decode_candidates(message.candidates, limits, found, lookup=lookup)
     known = None if candidates is UNREAD else candidates  # a list that was not read can not be searched
     context = decode_context(message, known, limits, found, lookup)

@@ -11,12 +11,16 @@ from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
 from reranker.observability.exposure import ExposureMetrics
+from reranker.observability.items import ItemMetrics
 from reranker.observability.policies import PolicyMetrics
 from reranker.observability.store import StoreMetrics
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
-_OTHER_SERVICES = {"RecordImpressions": "reranker.v1.ExposureService"}
+_OTHER_SERVICES = {
+    "RecordImpressions": "reranker.v1.ExposureService",
+    **dict.fromkeys(("Put", "Get", "Delete"), "reranker.v1.SignalService"),
+}
 
 # Dense where the latency budget is; Prometheus' own buckets start at 5 ms, where this service should end.
 _SECONDS = (
@@ -43,6 +47,7 @@ class Metrics:
         self._add_after_metrics()
         self.policies = PolicyMetrics(self.registry)
         self.store = StoreMetrics(self.registry)
+        self.items = ItemMetrics(self.registry)
         self.exposure = ExposureMetrics(self.registry)
 
     def _add_call_metrics(self) -> None:
@@ -90,6 +95,12 @@ class Metrics:
         )
         self._missing = Counter(
             "reranker_missing_signals", "Signals that candidates lack, by kind.", ("kind",), registry=registry
+        )
+        self._degraded = Counter(
+            "reranker_degraded",
+            "Answers that are less than the policy asked for, by reason.",
+            ("reason",),
+            registry=registry,
         )
         self._refined = Counter(
             "reranker_refined_requests", "Slates of requests that a user narrowed by hand.", registry=registry
@@ -171,6 +182,10 @@ class Metrics:
         self._count_missing("unknown_id", report.signals.unknown_ids)
         self._count_missing("attribute", len(report.signals.absent_attributes))
         self._count_missing("attribute_value", sum(report.signals.unknown_values.values()))
+
+    def degraded(self, reason: str) -> None:
+        """An answer was less than the policy asked for; `reason` is that of the wire, in small letters."""
+        self._degraded.labels(reason).inc()
 
     def refined_request(self) -> None:
         """A user had narrowed the request of a slate by hand: nothing of what or how is kept."""

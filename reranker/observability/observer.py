@@ -75,6 +75,12 @@ class Observer:
             fields["error_id"] = error_id
         log(level, "request failed", error, **fields)
 
+    def looked_up(self, counts: Mapping[str, int], *, degraded: bool) -> None:
+        """A request by reference asked for items, which so many sources answered for; `degraded`: or could not."""
+        self.metrics.items.looked_up(counts)
+        if degraded:
+            self.metrics.degraded("signals")
+
     def slate_made(
         self,
         policy: str,

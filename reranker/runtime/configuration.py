@@ -48,6 +48,11 @@ class _Rule(NamedTuple):
 # The first name of a rule is the setting that the mistake is reported at.
 _RULES: tuple[_Rule, ...] = (
     _Rule(
+        ("store_items", "store"),
+        lambda settings: settings.store_items and settings.store is None,
+        "needs a store: give its URL as store",
+    ),
+    _Rule(
         ("reflection", "profile"),
         lambda settings: bool(settings.reflection) and settings.production,
         'must be false where profile = "production"',

@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from reranker.runtime.ports import CannotListen, why_not
 from reranker.runtime.settings import Settings
-from reranker.service import exposure
+from reranker.service import exposure, signals
 from reranker.service.health import OnPool
 from reranker.service.servicer import SERVICE
 
@@ -34,7 +34,7 @@ def grpc_server(settings: Settings, pool: ThreadPoolExecutor, *, shares_port: bo
 
 def add_reflection(server: grpc.Server, pool: ThreadPoolExecutor) -> None:
     """Let the server describe its services."""
-    names = (SERVICE, exposure.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = (SERVICE, exposure.SERVICE, signals.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     servicer = reflection.ReflectionServicer(names)
     # Each reflection stream holds a thread; on a pool of its own it cannot take one from the requests.
     servicer.ServerReflectionInfo = OnPool(servicer.ServerReflectionInfo, pool)

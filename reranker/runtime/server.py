@@ -28,8 +28,8 @@ from reranker.runtime.published import make_published
 from reranker.runtime.request_log import request_loggers
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
-from reranker.runtime.store import SECONDS_TO_COME_UP, make_store
-from reranker.service import exposure
+from reranker.runtime.store import SECONDS_TO_COME_UP, make_items, make_store
+from reranker.service import exposure, signals
 from reranker.service.admission import Admission, WorkerPool
 from reranker.service.after import AfterAnswer
 from reranker.service.health import Health
@@ -73,6 +73,7 @@ class Server:
         self._inputs = Inputs(settings) if inputs is None else inputs
         self._metrics = Metrics()
         self._store = make_store(settings, self._metrics)
+        self._items = make_items(settings, self._store, self._metrics)
         shelf = self._inputs.shelf
         self._watch = None if shelf is None else CatalogWatch(shelf, self._metrics)
         self._desk = PolicyDesk(self._inputs.book, _limits(settings))
@@ -150,6 +151,8 @@ class Server:
         self._inputs.check()
         if self._store is not None:
             self._store.start(SECONDS_TO_COME_UP)
+        if self._items is not None:
+            self._items.start()
         if self._state is not ServerState.WARMING:
             return  # told to stop meanwhile
         self._policy_watch.start()
@@ -198,6 +201,8 @@ class Server:
         closing.join(_LAST_WORD)
         worked_off = self._after.close(max(_LAST_WORD, end - perf_counter()))
         self._ledger.close()
+        if self._items is not None:
+            self._items.close()
         if self._store is not None:
             self._store.close()
         return worked_off and not closing.is_alive()
@@ -230,11 +235,12 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
-        seals, shelf = self._inputs.seals, self._inputs.shelf
+        seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
-        servicer = RerankerServicer(self._desk, limits, observer, seals, shelf, self._after, board)
+        servicer = RerankerServicer(self._desk, limits, observer, seals, shelf, self._after, board, items)
         exposures = exposure.ExposureServicer(self._ledger.ledger, limits, self._metrics)
-        services = [handlers(servicer, wire), exposure.handlers(exposures, wire)]
+        catalog = signals.SignalServicer(limits, shelf, items, writes=settings.takes_items)
+        services = [handlers(servicer, wire), exposure.handlers(exposures, wire), signals.handlers(catalog, wire)]
         return Admission(services, self._workers, settings.queue_length, observer)
 
 

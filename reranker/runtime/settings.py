@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,12 @@ def _store(text: str) -> StoreAddress | None:
     return StoreAddress.parse(text) if text else None
 
 
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", text, re.ASCII):
+        raise ValueError("must be 1 to 64 letters, digits, dots, dashes, colons or underscores")
+    return text
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -156,6 +163,28 @@ class Settings:
     )
     store_timeout: float = field(
         default=0.02, metadata=_read(_seconds, "the most seconds that a request waits for the store")
+    )
+    store_items: bool = field(
+        default=False, metadata=_read(_boolean, "whether items are looked up in the store, before the catalog")
+    )
+    store_items_prefix: str = field(
+        default="reranker", metadata=_read(_prefix, "what the keys of items in the store begin with")
+    )
+    store_items_cache: int = field(
+        default=256 << 20, metadata=_read(_count(0, 1 << 40), "bytes of the store's items that a process remembers")
+    )
+    store_items_fresh: float = field(
+        default=60.0, metadata=_read(_seconds, "seconds after which a remembered item is read again")
+    )
+    store_items_stale: float = field(
+        default=3_600.0, metadata=_read(_seconds, "seconds more that it serves while the store cannot be read")
+    )
+    store_items_keep: int = field(
+        default=0,
+        metadata=_read(_count(0, 10**9), "seconds after which the store forgets an item nobody puts again; 0: never"),
+    )
+    signal_writes: bool | None = field(
+        default=None, metadata=_read(_boolean, "whether items may be put and deleted over gRPC", "on loopback only")
     )
     cursor_key_file: Path | None = field(
         default=None,
@@ -268,6 +297,11 @@ class Settings:
         if self.max_connection_age is not None:
             return self.max_connection_age
         return 0.0 if self.workers == 1 else 300.0
+
+    @property
+    def takes_items(self) -> bool:
+        """Whether items may be put and deleted."""
+        return self.loopback if self.signal_writes is None else self.signal_writes
 
     @property
     def seconds_to_drain(self) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
 from reranker.runtime.settings import Settings
+from reranker.signals.stored import StoredItems, StoredSettings
 
 if TYPE_CHECKING:
     from reranker.store.store import Store
@@ -27,6 +29,24 @@ def make_store(settings: Settings, metrics: Metrics) -> Store | None:
         timeout=settings.store_timeout,
         listener=_Reporter(metrics),
     )
+
+
+def make_items(settings: Settings, store: Store | None, metrics: Metrics) -> StoredItems | None:
+    """The items in the store, not started; None where the settings leave them out."""
+    if store is None or not settings.store_items:
+        return None
+    items = StoredItems(
+        store,
+        StoredSettings(
+            settings.store_items_prefix,
+            settings.store_items_cache,
+            settings.store_items_fresh,
+            settings.store_items_stale,
+            settings.store_items_keep,
+        ),
+    )
+    metrics.items.watch(lambda: items.cache.size, lambda: time.monotonic() - items.read_feed_at)
+    return items
 
 
 class _Reporter:

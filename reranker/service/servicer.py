@@ -10,6 +10,7 @@ import grpc
 
 from reranker import engine
 from reranker.codec import DecodedRequest, decode_request, encode_slate, in_words_of_the_wire
+from reranker.codec.catalog import FindStored
 from reranker.codec.limits import Limits
 from reranker.engine.seal import PROCESS, Seals
 from reranker.errors import InvalidInput, UnknownPolicy, Violation
@@ -22,6 +23,7 @@ from reranker.service.errors import Failure, message_of
 from reranker.service.policies import PolicyDesk
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf
+from reranker.signals.stored import StoredItems
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
@@ -30,8 +32,9 @@ SERVICE = "reranker.v1.RerankerService"
 class RerankerServicer:
     """Answers messages; raises what `errors.failure_of` knows.
 
-    `seals` open and seal the cursors of pages; `shelf` has the item catalog, None where the server has none; `after`
-    gets every slate that was made; `board` shows what the exposure ledger knows, None where the server keeps none.
+    `seals` open and seal the cursors of pages; `shelf` has the item catalog and `items` are those in the store, None
+    where the server has none; `after` gets every slate that was made; `board` shows what the exposure ledger knows,
+    None where the server keeps none.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class RerankerServicer:
         shelf: Shelf | None = None,
         after: AfterAnswer | None = None,
         board: TallyBoard | None = None,
+        items: StoredItems | None = None,
     ) -> None:
         self._desk = desk
         self._limits = limits
@@ -51,10 +55,11 @@ class RerankerServicer:
         self._shelf = shelf
         self._after = after
         self._board = board
+        self._items = items
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
-        decoded, choice = self._choice_and_input(request)
+        decoded, choice = self._choice_and_input(request, call)
         decode_end, lookup = perf_counter(), decoded.lookup
         try:
             slate, trace = engine.rerank_traced(
@@ -76,10 +81,13 @@ class RerankerServicer:
         response.arm = choice.arm
         response.catalog_version = lookup.version
         response.notes.extend((*choice.notes, *lookup.notes))
+        if lookup.degraded:
+            response.degraded = messages.DEGRADED_REASON_SIGNALS
         end = perf_counter()
         stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
         if lookup.version:
             stages["signals"] = lookup.seconds
+            self._observer.looked_up(lookup.counts, degraded=lookup.degraded)
         _fill_timings(response.timings, stages, end - call.started)
         self._observer.slate_made(
             choice.policy.name,
@@ -140,11 +148,17 @@ class RerankerServicer:
         ]
         return messages.ListPoliciesResponse(policies=summaries)
 
-    def _choice_and_input(self, request: messages.RerankRequest) -> tuple[DecodedRequest, Choice]:
+    def _find_stored(self, call: Call) -> FindStored | None:
+        items = self._items
+        if items is None:
+            return None
+        return lambda ids: items.find(ids, lambda: items.store.seconds_left(call.deadline))
+
+    def _choice_and_input(self, request: messages.RerankRequest, call: Call) -> tuple[DecodedRequest, Choice]:
         """Both, or every violation of both at once."""
         found: list[Violation] = []
         catalog = None if self._shelf is None else self._shelf.catalog  # this one until the answer is made
-        decoded = decode_request(request, self._limits, found, catalog)
+        decoded = decode_request(request, self._limits, found, catalog, self._find_stored(call))
         try:
             choice = self._desk.choice_of(request)
         except InvalidInput as error:

@@ -18,6 +18,7 @@ from reranker.candidates import Candidates, Id
 from reranker.errors import InvalidInput, Violation
 from reranker.kernels.enter import enter_numbers, enter_texts
 from reranker.signals.batches import Batch, BuildMistakes, Places
+from reranker.signals.erased import read_erased
 from reranker.signals.folder import NAME_RULE, SUFFIX, building, is_version_name, publish
 from reranker.signals.layout import PRECISIONS, IdEntry, Manifest, TextSections
 from reranker.signals.spools import IdSpool, LabelSpool, VectorSpool, offsets_of
@@ -65,7 +66,7 @@ def build_catalog(
     if found:
         raise InvalidInput(found)
     with building(folder) as scratch:
-        build = _Build(scratch, precision, frozenset(without))
+        build = _Build(scratch, precision, frozenset(without).union(read_erased(folder)))
         try:
             for batch in batches:
                 build.add(batch)

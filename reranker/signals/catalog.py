@@ -40,6 +40,7 @@ class Catalog:
         items = manifest.items
         self._vectors = {entry.name: Vectors(entry, items, self._view) for entry in manifest.embeddings}
         self._labels = {entry.name: Labels.of(entry, items, self._view) for entry in manifest.attributes}
+        self._hidden: NDArray[np.bool_] | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, check: bool = True) -> Catalog:
@@ -101,14 +102,23 @@ class Catalog:
         kinds = set(map(type, ids))
         if kinds != {kind} and not all(issubclass(each, kind) for each in kinds):
             raise InvalidInput([Violation("ids", f"must be {word}, as the catalog's are")])
-        return self._find_any(ids) if self.has_numbers else self._find_texts(ids)
+        return self._shown(self._find_any(ids) if self.has_numbers else self._find_texts(ids))
 
     def find_numbers(self, numbers: NDArray[np.uint64]) -> Rows:
         """`find` for an array of numbers. O(N)."""
-        assert self._numbers is not None, "ids are texts"
-        rows = np.empty(len(numbers), np.int64)
-        find_numbers(np.ascontiguousarray(numbers).view(np.uint32), self._table, self._numbers.view(np.uint32), rows)
-        return rows
+        return self._shown(self._find_numbers(numbers))
+
+    def hide(self, ids: Iterable[Id]) -> None:
+        """Know nothing of these ids from now on, and of those hidden before again; the file stays as it is.
+
+        A bool an item, where any is hidden. Ids of the other kind are passed over.
+        """
+        kind = int if self.has_numbers else str
+        own = [item for item in ids if isinstance(item, kind)]
+        rows = (self._find_any(own) if self.has_numbers else self._find_texts(own)) if own else np.zeros(0, np.int64)
+        hidden = np.zeros(len(self), bool)
+        hidden[rows[rows >= 0]] = True
+        self._hidden = hidden if hidden.any() else None
 
     def join(
         self,
@@ -177,11 +187,25 @@ class Catalog:
         if self._texts is not None:
             yield "ids run into each other", self._texts.are_sound()
         first = np.arange(min(len(self), 64))
-        yield "its ids are not found where they are", bool((self.find(self.ids_of(first)) == first).all())
+        ids = self.ids_of(first)
+        rows = self._find_any(ids) if self.has_numbers else self._find_texts(ids)
+        yield "its ids are not found where they are", bool((rows == first).all())
         for name, vectors in self._vectors.items():
             yield f"embedding {name!r} has numbers that are not finite", vectors.are_finite()
         for name, labels in self._labels.items():
             yield f"attribute {name!r} has codes or probabilities that cannot be", labels.are_sound()
+
+    def _shown(self, rows: Rows) -> Rows:
+        hidden = self._hidden
+        if hidden is not None:
+            rows[hidden[rows]] = -1  # the last item's for -1, which stays what it is
+        return rows
+
+    def _find_numbers(self, numbers: NDArray[np.uint64]) -> Rows:
+        assert self._numbers is not None, "ids are texts"
+        rows = np.empty(len(numbers), np.int64)
+        find_numbers(np.ascontiguousarray(numbers).view(np.uint32), self._table, self._numbers.view(np.uint32), rows)
+        return rows
 
     def _view(self, section: Section) -> NDArray[Any]:
         dtype = np.dtype(section.dtype)
@@ -190,10 +214,10 @@ class Catalog:
     def _find_any(self, ids: Sequence[Any]) -> Rows:
         """The rows of integers, of which those that no 64 bits hold are unknown."""
         if min(ids) >= 0 and max(ids) < 1 << 64:
-            return self.find_numbers(np.array(ids, np.uint64))
+            return self._find_numbers(np.array(ids, np.uint64))
         rows = np.full(len(ids), -1, np.int64)
         held = [at for at, number in enumerate(ids) if 0 <= number < 1 << 64]
-        rows[held] = self.find_numbers(np.array([ids[at] for at in held], np.uint64))
+        rows[held] = self._find_numbers(np.array([ids[at] for at in held], np.uint64))
         return rows
 
     def _find_texts(self, ids: Sequence[Any]) -> Rows:

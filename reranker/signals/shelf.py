@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+from reranker.candidates import Id
 from reranker.errors import BadCatalog
 from reranker.signals.catalog import Catalog
+from reranker.signals.erased import add_erased, mark_of, read_erased
 from reranker.signals.folder import current_file
 
 
@@ -19,10 +23,12 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.catalog = Catalog.open(folder, check=False)
+        self._mark, self._hiding = (0, 0, 0), threading.Lock()
 
     def check(self) -> None:
         """Read all of the version that the shelf began with, before anything is looked up; raises `BadCatalog`."""
         self.catalog.check()
+        self._hide()
 
     def refresh(self) -> bool:
         """Serve the folder's current version from now on, if it is another; whether it is.
@@ -30,6 +36,7 @@ class Shelf:
         It is read and checked from end to end first, so nobody meets a damaged one and no request waits for the disk.
         Raises `BadCatalog`, and the version that served goes on.
         """
+        self._hide()
         file = current_file(self.folder)
         if file == self.catalog.path:
             return False
@@ -46,5 +53,25 @@ class Shelf:
                 "would be refused; start a server of its own with it"
             )
             raise BadCatalog(fresh.path, reason)
-        self.catalog = fresh
+        with self._hiding:
+            self._mark = mark_of(self.folder)
+            fresh.hide(read_erased(self.folder))
+            self.catalog = fresh
         return True
+
+    def erase(self, ids: Sequence[Id]) -> None:
+        """Hide items here at once, in other processes as soon as they look, and from the builds to come.
+
+        Raises `OSError` when the folder cannot be written, and `BadCatalog` when its file of erased ids is none.
+        """
+        read_erased(self.folder)
+        add_erased(self.folder, ids)
+        self._hide()
+
+    def _hide(self) -> None:
+        """Hide what the folder says was erased, if it says something new."""
+        with self._hiding:
+            mark = mark_of(self.folder)
+            if mark != self._mark:
+                self.catalog.hide(read_erased(self.folder))
+                self._mark = mark

@@ -91,11 +91,11 @@ class Line:
             self._made -= 1
         wire.end()
 
-    def drop(self, wire: Wire) -> None:
-        """Give back a connection that is of no use any more, and count the failure."""
+    def drop(self, wire: Wire, *, counts: bool = True) -> None:
+        """Give back a connection that is of no use any more; `counts` when the server is to blame."""
         with self._lock:
             self._made -= 1
-            self._failures += 1
+            self._failures += counts
             idle = self._open_breaker() if self._well and self._failures >= _FAILURES else None
         self._work.set()
         wire.end()

@@ -15,6 +15,8 @@ from reranker.store.listener import Silent, StoreListener
 from reranker.store.slots import SlotMap
 from reranker.store.wire import Redirected, UnknownScript, Wire
 
+_LEAST_SECONDS = 0.001  # with less a round trip is not begun: it would cost a sound connection
+
 
 class _Parcel(NamedTuple):
     """One command on its way: its place in the round trip, its words, and whether a node must be told to make way."""
@@ -76,8 +78,11 @@ class Store:
         return bool(lines) and all(line.well for line in lines)
 
     def seconds_left(self, deadline: float | None) -> float:
-        """What a round trip for a request may take: the setting, or what is left until `deadline` of `perf_counter`."""
-        return self.timeout if deadline is None else min(self.timeout, deadline - time.perf_counter())
+        """What a round trip for a request may take: the setting, or half of what is left until `deadline`.
+
+        That is a moment of `perf_counter`; the other half is for the work that the request asks for.
+        """
+        return self.timeout if deadline is None else min(self.timeout, 0.5 * (deadline - time.perf_counter()))
 
     def call(self, command: Command, seconds: float) -> Reply:
         """The reply to one command; raises `StoreUnavailable` or `StoreLied`."""
@@ -94,12 +99,16 @@ class Store:
         """
         if os.getpid() != self._process:
             raise RuntimeError("a store is started in the process that uses it, after the fork")
+        if seconds < _LEAST_SECONDS:
+            self._listener.store_failed("no_time")
+            return [StoreUnavailable("no_time")] * len(commands)
         replies: list[Reply] = [None] * len(commands)
         started = time.monotonic()
         until = started + seconds
-        self._exchange(self._routes(commands, replies), replies, until)
+        blames = seconds >= 0.5 * self.timeout  # a server is not slow because somebody had no time for it
+        self._exchange(self._routes(commands, replies), replies, until, blames)
         if any(map(_leads_on, replies)):
-            self._exchange(self._detours(commands, replies), replies, until)
+            self._exchange(self._detours(commands, replies), replies, until, blames)
             replies = [StoreUnavailable("moved") if _leads_on(reply) else reply for reply in replies]
         self._listener.store_answered(time.monotonic() - started)
         for reason in {reply.reason for reply in replies if isinstance(reply, StoreError)}:
@@ -127,6 +136,10 @@ class Store:
             self._listener.store_failed("wrong_type")
             found = [StoreLied("wrong_type") if value is None else value for value in found]
         return found
+
+    def report(self, error: StoreError) -> None:
+        """Count an answer that somebody else found to be wrong, such as a value that was cut off."""
+        self._listener.store_failed(error.reason)
 
     def _line(self, place: Place) -> Line:
         return Line(place, self.address, self._connections, self._listener)
@@ -172,7 +185,7 @@ class Store:
                 routes.setdefault(line, []).append(_Parcel(at, words, asking))
         return routes
 
-    def _exchange(self, routes: _Routes, replies: list[Reply], until: float) -> None:
+    def _exchange(self, routes: _Routes, replies: list[Reply], until: float, blames: bool) -> None:
         """Send to every server, then read from every server."""
         sent: list[tuple[Line, Wire, list[_Parcel]]] = []
         for line, parcels in routes.items():
@@ -184,19 +197,19 @@ class Store:
             try:
                 wire.send([words for parcel in parcels for words in parcel.sent], until)
             except StoreError as error:
-                line.drop(wire)
+                line.drop(wire, counts=blames)
                 self._fail(parcels, replies, error)
             else:
                 sent.append((line, wire, parcels))
         for line, wire, parcels in sent:
-            self._read(line, wire, parcels, replies)
+            self._read(line, wire, parcels, replies, blames)
 
-    def _read(self, line: Line, wire: Wire, parcels: list[_Parcel], replies: list[Reply]) -> None:
+    def _read(self, line: Line, wire: Wire, parcels: list[_Parcel], replies: list[Reply], blames: bool) -> None:
         for n, parcel in enumerate(parcels):
             for _ in parcel.sent:  # ASKING has a reply of its own
                 replies[parcel.at] = wire.reply()
                 if not wire.is_connected:
-                    line.drop(wire)
+                    line.drop(wire, counts=blames)
                     self._fail(parcels[n:], replies, replies[parcel.at])
                     return
         line.give(wire)

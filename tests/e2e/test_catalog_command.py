@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 
+from loadtest.servers.valkey import running_valkey
 from reranker.cli import main
 from reranker.client import Client, from_columns
+from reranker.signals.erased import add_erased
+from reranker.signals.stored import StoredItems, StoredSettings
+from reranker.store import StoreAddress
+from reranker.store.store import Store
 from tests.e2e.processes import ROOT, Process
 
 SHADES = str(ROOT / "examples" / "data" / "shades" / "catalog.npz")
@@ -184,8 +189,38 @@ def test_what_is_no_catalog_is_refused_in_a_line(
     assert "cannot be read: No such file" in said(capsys)[1]
 
 
+def test_erased_ids_of_a_folder_and_of_a_store(
+    tmp_path: Path, folder: str, items: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["catalog", "build", folder, items]) == 0
+    assert main(["catalog", "erased", folder]) == 0
+    assert said(capsys)[0].splitlines()[1:] == []
+    add_erased(Path(folder), ["p1", "line\nbreak", 7])
+    assert main(["catalog", "erased", folder]) == 0
+    out, err = said(capsys)
+    assert out.splitlines() == ["p1", "7"]
+    assert "1 ids have characters" in err
+    (Path(folder) / "erased").write_text("p1\n")
+    assert main(["catalog", "erased", folder]) == 2
+    assert "line 1 must be one id as JSON" in said(capsys)[1]
+    with running_valkey() as valkey:
+        store = Store(StoreAddress.parse(valkey.url))
+        store.start(10.0)
+        StoredItems(store, StoredSettings("shop")).erase(["gone", "p1"], 10.0)
+        store.close()
+        password = tmp_path / "password"
+        password.write_text(valkey.password)
+        url = f"redis://127.0.0.1:{valkey.port}"
+        assert main(["catalog", "erased", url, "--prefix", "shop", "--store-password-file", str(password)]) == 0
+        assert sorted(said(capsys)[0].split()) == ["gone", "p1"]
+        assert main(["catalog", "erased", url]) == 2
+        assert "not_allowed" in said(capsys)[1]
+    assert main(["catalog", "erased", "redis://"]) == 2
+    assert "must name a host" in said(capsys)[1]
+
+
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ([], ["build"], ["inspect"], ["verify"]):
+    for command in ([], ["build"], ["inspect"], ["verify"], ["erased"]):
         with pytest.raises(SystemExit) as left:
             main(["catalog", *command, "--help"])
         assert left.value.code == 0

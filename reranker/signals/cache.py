@@ -1,0 +1,236 @@
+"""What this process remembers of the store's items: columns in arrays, found by a dictionary, the least used given up.
+
+One arena a shape: a table of rows, the codes of their label fields, and three numbers a row that say when it was
+fetched, when it was used last, and which item it is. So a hit costs a dictionary look-up and its share of a copy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.candidates import Id
+from reranker.signals.packed import Shape
+from reranker.signals.pieces import Fields, Piece
+
+_ENTRY_BYTES = 250  # of the dictionary, the id and the bookkeeping of one item
+_MOST_ARENAS = 32  # shapes at a time: more are a producer that changes its mind with every item
+_MOST_FIELDS = 1_000_000  # distinct label fields of one attribute
+_SHARE_GIVEN_UP = 64  # one item in so many makes room when there is none
+_IDLE = 1_000  # look-ups after which a shape that none of them met is one of the past
+NOTHING = Shape((), (), ())
+"""The shape of what is known to be absent, and of tombstones."""
+
+
+@dataclass(slots=True)
+class Recalled:
+    """What the cache knows of some ids: bool (N,) whether anything, whether recently, whether that it was erased.
+
+    Those that are held, not erased and in none of the pieces are absent from the store.
+    """
+
+    held: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
+    pieces: list[Piece]
+
+
+class _Arena:
+    """Rows of one shape. Arrays have room for as many as could ever be; the system gives memory to those in use."""
+
+    def __init__(self, shape: Shape, size: int) -> None:
+        self.shape = shape
+        self.row_bytes = shape.row.itemsize + 4 * len(shape.labels) + _ENTRY_BYTES
+        rows = max(1, size // self.row_bytes)
+        self.table = np.zeros(rows, shape.row)
+        self.codes = np.zeros((len(shape.labels), rows), np.int32)
+        self.fetched = np.zeros(rows)
+        self.used = np.zeros(rows, np.int64)  # 0 where the row is free
+        self.erased = np.zeros(rows, bool)
+        self.keys: list[Id | None] = []
+        self.fields = [Fields() for _ in shape.labels]
+        self.free: list[int] = []
+        self.last_used = 0
+
+    @property
+    def taken(self) -> int:
+        return len(self.keys) - len(self.free)
+
+    def add(self, item: Id) -> int:
+        """A row for an item; -1 when there is none left."""
+        if self.free:
+            row = self.free.pop()
+            self.keys[row] = item
+        elif len(self.keys) < len(self.used):
+            row = len(self.keys)
+            self.keys.append(item)
+        else:
+            return -1
+        return row
+
+    def release(self, row: int) -> None:
+        self.keys[row], self.used[row] = None, 0
+        self.free.append(row)
+
+    def least_used(self, share: int, before: int) -> list[Id]:
+        """The items of the longest unused rows, one in `share`, of those not used at tick `before`."""
+        used = self.used[: len(self.keys)]
+        rows = np.flatnonzero((used > 0) & (used < before))
+        if not len(rows):
+            return []
+        count = max(1, len(rows) // share)
+        oldest = rows[np.argpartition(used[rows], count - 1)[:count]]
+        return [key for row in oldest.tolist() if (key := self.keys[row]) is not None]
+
+
+class ItemCache:
+    """At most about `size` bytes of items. Safe to use from many threads; what it gives out are copies."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._place_of: dict[Id, tuple[int, int]] = {}
+        self._arenas: list[_Arena] = []
+        self._arena_of: dict[Shape, int] = {}
+        self._tick = 0
+        self._doubted = 0.0
+        self._dropped: dict[Id, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._place_of)
+
+    @property
+    def size(self) -> int:
+        """Bytes in use, roughly."""
+        return sum(arena.taken * arena.row_bytes for arena in self._arenas)
+
+    def recall(self, ids: Sequence[Id], fetched_since: float, used_since: float) -> Recalled:
+        """What is known of ids; nothing of what was fetched before `used_since`, and the rest is fresh or not."""
+        count = len(ids)
+        held, fresh, erased = np.zeros(count, bool), np.zeros(count, bool), np.zeros(count, bool)
+        pieces: list[Piece] = []
+        with self._lock:
+            self._tick += 1
+            places = [self._place_of.get(item) for item in ids]
+            by_arena: dict[int, tuple[list[int], list[int]]] = {}
+            for at, place in enumerate(places):
+                if place is not None:
+                    ats, rows = by_arena.setdefault(place[0], ([], []))
+                    ats.append(at)
+                    rows.append(place[1])
+            for number, (ats, rows) in by_arena.items():
+                arena, here, slots = self._arenas[number], np.array(ats), np.array(rows)
+                usable = arena.fetched[slots] >= used_since
+                here, slots = here[usable], slots[usable]
+                arena.used[slots] = arena.last_used = self._tick
+                held[here] = True
+                fresh[here] = arena.fetched[slots] >= max(fetched_since, self._doubted)
+                erased[here] = arena.erased[slots]
+                if arena.shape is not NOTHING:
+                    codes = [own[slots] for own in arena.codes]
+                    pieces.append(Piece(arena.shape, here, arena.table[slots], codes, arena.fields))
+        return Recalled(held, fresh, erased, pieces)
+
+    def coded(self, shape: Shape, at: NDArray[np.int64], table: NDArray[np.void], fields: list[list[bytes]]) -> Piece:
+        """Items as they came from the store, with this cache's codes for their labels; raises `StoreLied`."""
+        with self._lock:
+            number = self._arena(shape)
+            known = [Fields() for _ in shape.labels] if number is None else self._arenas[number].fields
+            codes = [own.codes([each[n] for each in fields]) for n, own in enumerate(known)]
+        return Piece(shape, at, table, codes, known)
+
+    def remember(self, ids: Sequence[Id], piece: Piece, fetched: float) -> None:
+        """Keep items that were fetched at a moment; `ids` are those of the piece's rows."""
+        with self._lock:
+            number = self._arena(piece.shape)
+            if number is None or self._arenas[number].fields is not piece.fields:
+                return  # too many shapes, or the cache was emptied meanwhile
+            kept = [n for n, item in enumerate(ids) if self._dropped.get(item, -1.0) < fetched]
+            slots = self._slots(number, [ids[n] for n in kept], fetched)
+            arena, kept = self._arenas[number], kept[: len(slots)]
+            arena.table[slots] = piece.table[kept]
+            for n, codes in enumerate(piece.codes):
+                arena.codes[n, slots] = codes[kept]
+
+    def remember_absent(self, ids: Sequence[Id], erased: bool, fetched: float) -> None:
+        """Keep that the store has no item of these ids; `erased`: and that nobody else has them either."""
+        with self._lock:
+            number = self._arena(NOTHING)
+            if number is None:
+                return
+            slots = self._slots(number, [item for item in ids if self._dropped.get(item, -1.0) < fetched], fetched)
+            self._arenas[number].erased[slots] = erased
+
+    def drop(self, ids: Sequence[Id], now: float) -> None:
+        """Forget these; what was fetched of them before `now` will not come back either."""
+        with self._lock:
+            for item in ids:
+                self._forget(item)
+            self._dropped = {item: then for item, then in self._dropped.items() if then > now - 60.0}
+            self._dropped.update(dict.fromkeys(ids, now))
+
+    def doubt(self, now: float) -> None:
+        """Nothing fetched before `now` is fresh any more: what has changed since is not known."""
+        with self._lock:
+            self._doubted = now
+
+    def _arena(self, shape: Shape) -> int | None:
+        """The number of a shape's arena, made if there is none; None when there are too many. The lock is held."""
+        number = self._arena_of.get(shape)
+        if number is not None and all(len(own) < _MOST_FIELDS for own in self._arenas[number].fields):
+            return number
+        if number is not None:
+            self._empty()
+        if len(self._arenas) >= _MOST_ARENAS:
+            return None
+        self._arenas.append(_Arena(shape, self._size))
+        self._arena_of[shape] = len(self._arenas) - 1
+        return self._arena_of[shape]
+
+    def _slots(self, number: int, ids: Sequence[Id], fetched: float) -> NDArray[np.int64]:
+        """Rows of an arena for distinct items, the first of them where there is no room for all. The lock is held."""
+        arena = self._arenas[number]
+        arena.last_used = self._tick
+        for item in ids:
+            self._forget(item)
+        self._make_room(arena, len(ids))
+        left = (self._size - self.size) // arena.row_bytes
+        slots = []
+        for item in ids[:left]:
+            slot = arena.add(item)
+            if slot < 0:
+                break
+            self._place_of[item] = (number, slot)
+            slots.append(slot)
+        rows = np.array(slots, np.int64)
+        arena.fetched[rows], arena.used[rows], arena.erased[rows] = fetched, max(1, self._tick), False
+        return rows
+
+    def _make_room(self, arena: _Arena, count: int) -> None:
+        """Forget what was used least lately, in arenas that nobody asks any more first, then in the largest."""
+        while self.size + count * arena.row_bytes > self._size:
+            filled = [each for each in self._arenas if each.taken]
+            if not filled:
+                return
+            idle = min(filled, key=lambda each: each.last_used)
+            if idle.last_used > self._tick - _IDLE:
+                idle = max(filled, key=lambda each: each.taken * each.row_bytes)
+            given_up = idle.least_used(_SHARE_GIVEN_UP, self._tick)
+            if not given_up:
+                return
+            for item in given_up:
+                self._forget(item)
+
+    def _forget(self, item: Id) -> None:
+        place = self._place_of.pop(item, None)
+        if place is not None:
+            self._arenas[place[0]].release(place[1])
+
+    def _empty(self) -> None:
+        self._place_of.clear()
+        self._arenas.clear()
+        self._arena_of.clear()

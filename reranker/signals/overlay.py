@@ -1,0 +1,181 @@
+"""Columns of items from the store over those of the catalog: what a request's candidates are joined with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reranker.attributes import AttributeColumn
+from reranker.candidates import Candidates, EmbeddingColumn, Id
+from reranker.kernels.door import measure_rows
+from reranker.kernels.gather import renumber
+from reranker.signals.pieces import Piece, StoredFound
+
+
+def lay_over(
+    bare: Candidates,
+    joined: Candidates,
+    rows: NDArray[np.int64],
+    stored: StoredFound,
+    embeddings: Iterable[str] | None,
+    attributes: Iterable[str] | None,
+) -> Candidates:
+    """`joined`, the candidates with the catalog's columns of their `rows`, with the store's items over those.
+
+    What `bare` has already is kept. None means every column. O(N (D + attributes)).
+    """
+    pieces, count = stored.pieces, len(joined)
+    if embeddings is None:
+        embeddings = [name for piece in pieces for name, _, _ in piece.shape.embeddings]
+    if attributes is None:
+        attributes = [name for piece in pieces for name in piece.shape.attributes]
+    vectors, labels = dict(joined.embeddings), dict(joined.attributes)
+    for name in dict.fromkeys(embeddings):
+        vector = None if name in bare.embeddings else embedding(name, vectors.get(name), pieces, count)
+        if vector is not None:
+            vectors[name] = vector
+    for name in dict.fromkeys(attributes):
+        column = None if name in bare.attributes else attribute(name, labels.get(name), pieces, count)
+        if column is not None:
+            labels[name] = column
+    unknown = (rows < 0) & ~stored.present
+    return Candidates.from_columns(joined.ids, joined.scores, vectors, labels, unknown=unknown)
+
+
+def spread(stored: StoredFound, distinct: Sequence[Id], ids: Sequence[Id]) -> StoredFound:
+    """What was found of distinct ids, for a list that repeats some of them."""
+    number = {item: at for at, item in enumerate(distinct)}
+    place = np.array([number[item] for item in ids], np.int64)
+    pieces = []
+    for piece in stored.pieces:
+        row_of = np.full(len(distinct), -1, np.int64)
+        row_of[piece.at] = np.arange(len(piece.at))
+        rows = row_of[place]
+        at = np.flatnonzero(rows >= 0)
+        pieces.append(piece.take(rows[at], at))
+    return StoredFound(pieces, stored.erased[place], stored.degraded, stored.counts)
+
+
+def embedding(name: str, base: EmbeddingColumn | None, pieces: Sequence[Piece], count: int) -> EmbeddingColumn | None:
+    """One embedding of N candidates: the store's rows over the catalog's, float32; None where nobody has it.
+
+    Vectors are as long as the catalog's, or as those of the piece with most items; an item with a longer or shorter one
+    has none.
+    """
+    own = [
+        (piece, f"e{n}", width)
+        for piece in pieces
+        for n, (each, width, _) in enumerate(piece.shape.embeddings)
+        if each == name
+    ]
+    if not own:
+        return base
+    dimension = base.matrix.shape[1] if base is not None else max(own, key=lambda each: len(each[0].at))[2]
+    matrix = np.zeros((count, dimension), np.float32) if base is None else base.matrix
+    for piece, column, width in own:
+        matrix[piece.at] = piece.table[column] if width == dimension else np.float32(0.0)
+    norms = np.empty(count)
+    return EmbeddingColumn(matrix, norms, measure_rows(matrix, norms))
+
+
+def attribute(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], count: int) -> AttributeColumn | None:
+    """One attribute of N candidates: the store's values over the catalog's; None where nobody has it.
+
+    Where some have a classifier's probabilities and others one value, that value's probability is 1; several values
+    have no such form and are unknown.
+    """
+    labels = [piece for piece in pieces if name in piece.shape.labels]
+    shares = [piece for piece in pieces if any(each == name for each, _ in piece.shape.probabilities)]
+    if not labels and not shares:
+        return base
+    listed = None if base is not None and base.probabilities is not None else _listed(name, base, labels, count)
+    if not shares and listed is not None:
+        return listed
+    return _shares(name, base, listed, shares, labels, count)
+
+
+def _listed(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], count: int) -> AttributeColumn:
+    """Values and lists of values, the dictionary in the order of first occurrence."""
+    code_of: dict[str, int] = {} if base is None else {text: code for code, text in enumerate(base.values, start=1)}
+    sizes, flat = np.zeros(count, np.int64), [np.zeros(0, np.int32)]
+    starts = np.zeros(count, np.int64)  # of each candidate's codes in the flat list
+    end = 0
+    if base is not None:
+        offsets = base.offsets
+        own = (base.codes > 0).astype(np.int64) if offsets is None else np.diff(offsets).astype(np.int64)
+        sizes, starts = own, np.cumsum(own) - own
+        flat.append(base.codes if offsets is not None else base.codes[base.codes > 0])
+        end = len(flat[-1])
+    for piece in pieces:
+        n = piece.shape.labels.index(name)
+        used, inverse = np.unique(piece.codes[n], return_inverse=True)
+        texts = [piece.fields[n].texts[code] for code in used.tolist()]
+        lengths = np.array([len(each) for each in texts], np.int64)
+        codes = [code_of.setdefault(text, len(code_of) + 1) for text in chain.from_iterable(texts)]
+        flat.append(np.array(codes, np.int32))
+        sizes[piece.at] = lengths[inverse]
+        starts[piece.at] = end + (np.cumsum(lengths) - lengths)[inverse]
+        end += len(codes)
+    joined = np.concatenate(flat)
+    offsets = np.zeros(count + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    codes = joined[np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])]
+    if (sizes <= 1).all() and (base is None or base.offsets is None):
+        single = np.zeros(count, np.int32)
+        single[sizes == 1] = codes
+        return AttributeColumn(_carried(single, tuple(code_of)), single)
+    return AttributeColumn(_carried(codes, tuple(code_of)), codes, offsets)
+
+
+def _carried(codes: NDArray[np.int32], values: tuple[str, ...]) -> tuple[str, ...]:
+    used = np.empty(len(codes), np.int32)
+    table = np.zeros(1 << max(1, (2 * len(codes)).bit_length()), np.int32)
+    return tuple([values[code - 1] for code in used[: renumber(codes, table, used)].tolist()])
+
+
+def _shares(
+    name: str,
+    base: AttributeColumn | None,
+    listed: AttributeColumn | None,
+    pieces: Sequence[Piece],
+    labelled: Sequence[Piece],
+    count: int,
+) -> AttributeColumn:
+    """A classifier's probabilities: the catalog's labels first, then those of the store."""
+    own = [
+        (piece, n, labels)
+        for piece in pieces
+        for n, (each, labels) in enumerate(piece.shape.probabilities)
+        if each == name
+    ]
+    columns = [
+        column for column in (base if base is not None and base.probabilities is not None else None, listed) if column
+    ]
+    if listed is None and labelled:
+        columns.append(_listed(name, None, labelled, count))
+    values = tuple(dict.fromkeys(chain(*(column.values for column in columns), *(labels for _, _, labels in own))))
+    place = {value: at for at, value in enumerate(values)}
+    matrix = np.zeros((count, len(values)), np.float32)
+    for column in columns:
+        at = [place[value] for value in column.values]
+        if column.probabilities is not None:
+            matrix[:, at] = column.probabilities
+            for piece in labelled:
+                matrix[piece.at] = 0.0
+        else:
+            _make_certain(matrix, column, np.array(at, np.int64))
+    for piece, n, labels in own:
+        matrix[piece.at] = 0.0
+        matrix[np.ix_(piece.at, np.array([place[label] for label in labels], np.int64))] = piece.table[f"p{n}"]
+    return AttributeColumn(values, np.zeros(count, np.int32), None, matrix)
+
+
+def _make_certain(matrix: NDArray[np.float32], column: AttributeColumn, at: NDArray[np.int64]) -> None:
+    """Probability 1 for the value of each candidate that has one."""
+    sizes = (column.codes > 0).astype(np.int64) if column.offsets is None else np.diff(column.offsets).astype(np.int64)
+    rows = np.flatnonzero(sizes == 1)
+    codes = column.codes[rows] if column.offsets is None else column.codes[column.offsets[rows]]
+    matrix[rows, at[codes - 1]] = 1.0
