@@ -62,8 +62,8 @@ class Explainer:
         self._free = ~gate.taken & (gate.release <= slot + 1)
         self._closed = self._free & ~gate.is_open[gate.kind]
 
-    def noted(self, slot: int) -> None:
-        """Note who else was closed out when picks were proposed and refused."""
+    def noted(self) -> None:
+        """Note who else is closed out by now, as picks were proposed and refused."""
         gate = self._plan.gate
         self._closed = self._free & ~gate.is_open[gate.kind]
 

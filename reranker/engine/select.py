@@ -97,7 +97,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         _must_fill(selection, slot)
     if not free or driver is None:
         return
-    while gate.picks[slot] < 0 or not driver.accept(slot, int(gate.picks[slot])):
+    while not _accepted(selection, slot, explainer):
         if gate.picks[slot] < 0:
             if _must_fill(selection, slot):
                 continue
@@ -107,8 +107,14 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         strategy.retract(slot)
         gate.taken[pick] = pick >= selection.tail
         strategy.select(slot, slot + 1)
+
+
+def _accepted(selection: Selection, slot: int, explainer: Explainer | None) -> bool:
+    """Whether the slot has a pick that may stay. Who was closed out is noted before: accepting opens the next slot."""
+    gate, driver = selection.plan.gate, selection.plan.driver
     if explainer is not None:
-        explainer.noted(slot)
+        explainer.noted()
+    return gate.picks[slot] >= 0 and driver is not None and driver.accept(slot, int(gate.picks[slot]))
 
 
 def _in_runs(selection: Selection) -> None:
@@ -144,6 +150,8 @@ def _must_fill(selection: Selection, slot: int) -> bool:
         _put(selection, slot, int(standing.argmax()))
         return True
     gate.taken[tail:] = hidden[tail:]
+    if selection.strategy.bonus is not None:  # bounds are those of candidates that were not taken
+        selection.strategy.adjust(selection.strategy.bonus)
     if likeness is not None and likeness.ease(slot, selection.pool, gate):
         selection.strategy.select(slot, slot + 1)
         gate.taken[tail:] = True

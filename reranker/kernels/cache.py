@@ -98,6 +98,17 @@ def folder() -> Path | None:
     return None if _ROOT is None else _ROOT / _FOLDER
 
 
+def root() -> Path | None:
+    """The folder that holds it, which `RERANKER_CACHE_DIR` names."""
+    return _ROOT
+
+
+def entries() -> int:
+    """How many kernels have something in it, be it for another processor."""
+    where = folder()
+    return 0 if where is None else sum(1 for _ in where.rglob("*.nbi"))
+
+
 def is_cached() -> bool:
     """Whether what is compiled now is found again by the next process."""
     return _GROWS

@@ -18,6 +18,8 @@ import numpy as np
 from numba import types
 from numba.core import config, event
 
+from reranker.kernels import cache
+from reranker.kernels.ahead import compile_together
 from reranker.kernels.cache import FASTMATH, cached
 
 P = ParamSpec("P")
@@ -59,7 +61,7 @@ class Kernel(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], signature: object, borrows: bool) -> None:
         self.__doc__ = function.__doc__
-        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.module, self.name = function.__module__, f"{function.__module__}.{function.__qualname__}"
         self._signature = signature
         self._lock = threading.Lock()
         if _CONFIG.DISABLE_JIT:  # coverage and bounds-checked runs execute the Python source
@@ -135,9 +137,19 @@ def linked_borrowing(function: Callable[P, R]) -> Callable[P, R]:
 
 def warm_up() -> int:
     """Compile every kernel that has been imported, or load it from the cache; returns how many there are."""
+    missing = len(_KERNELS) - cache.entries()
+    if missing > len(_KERNELS) // 2 and cache.is_cached() and not _CONFIG.DISABLE_JIT:
+        compile_together(compile_file, list(dict.fromkeys(entry.module for entry in _KERNELS)))
     for entry in _KERNELS:
         entry.compile()
     return len(_KERNELS)
+
+
+def compile_file(module: str) -> None:
+    """Compile the kernels of one imported module, or load them from the cache."""
+    for entry in _KERNELS:
+        if entry.module == module:
+            entry.compile()
 
 
 def is_warm() -> bool:

@@ -13,7 +13,7 @@ from reranker.attributes import AttributeColumn
 from reranker.candidates import EmbeddingColumn
 from reranker.kernels.door import measure_rows
 from reranker.kernels.gather import gather_float16, gather_float32, gather_int8, renumber
-from reranker.signals.layout import PRECISIONS, AttributeEntry, EmbeddingEntry, Section, TextSections
+from reranker.signals.layout import MOST_SCALE, PRECISIONS, AttributeEntry, EmbeddingEntry, Section, TextSections
 
 Rows: TypeAlias = NDArray[np.int64]
 View: TypeAlias = Callable[[Section], NDArray[Any]]
@@ -46,14 +46,25 @@ class Vectors:
         return EmbeddingColumn(out, norms, missing)
 
     def are_finite(self) -> bool:
-        """Whether every number is; looked at a stretch of rows at a time."""
-        if self._scales is not None:
-            return bool(np.isfinite(self._scales).all())
+        """Whether every number is, as requests get it; looked at a stretch of rows at a time."""
         stretch = max(1, (1 << 20) // self.entry.dimension)
-        spans = (self._matrix[first : first + stretch] for first in range(0, len(self._matrix), stretch))
+        starts = range(0, len(self._matrix), stretch)
+        spans = (self._matrix[first : first + stretch] for first in starts)
+        if self._scales is not None:
+            scales = (self._scales[first : first + stretch] for first in starts)
+            return all(_product_is_finite(span, scale) for span, scale in zip(spans, scales, strict=True))
         if self.entry.precision == "float16":
             return not any(((span & _EXPONENT) == _EXPONENT).any() for span in spans)
         return all(np.isfinite(span).all() for span in spans)
+
+
+def _product_is_finite(levels: NDArray[np.int8], scales: NDArray[np.float32]) -> bool:
+    """Whether no level times its row's scale, in float32, is infinite or no number."""
+    if not np.isfinite(scales).all():
+        return False
+    far = scales > MOST_SCALE / 2
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(levels[far] * scales[far, None]).all())
 
 
 class Texts:

@@ -33,6 +33,9 @@ NO_CATALOG = f"is no catalog, or one whose build was cut short: {_BUILD_AGAIN}"
 PRECISIONS = {"float32": "<f4", "float16": "<u2", "int8": "<i1"}
 """How vectors may be kept, and the type of their section: float16 is read as bits."""
 
+MOST_SCALE = np.nextafter(np.finfo(np.float32).max / np.float32(127.0), np.float32(0.0))
+"""The largest scale of an int8 row that 127 of it are finite with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reranker.attributes import AttributeColumn
 from reranker.candidates import EmbeddingColumn, Id
-from reranker.signals.layout import PRECISIONS, AttributeEntry, EmbeddingEntry, Section, TextSections
+from reranker.signals.layout import MOST_SCALE, PRECISIONS, AttributeEntry, EmbeddingEntry, Section, TextSections
 
 Write = Callable[[str, Iterator[NDArray[Any]]], Section]
 """Writes a section of a type from its pieces."""
@@ -85,7 +85,7 @@ class VectorSpool:
         self.missing += int(np.count_nonzero(~known))
         matrix = np.where(known[:, None], column.matrix, np.float32(0.0))
         if self._scales is not None:
-            scales = np.abs(matrix).max(axis=1) / np.float32(127.0)
+            scales = np.minimum(np.abs(matrix).max(axis=1) / np.float32(127.0), MOST_SCALE)
             self._scales.add(scales)
             with np.errstate(invalid="ignore", divide="ignore"):
                 levels = np.rint(matrix / scales[:, None])

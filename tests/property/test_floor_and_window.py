@@ -103,3 +103,18 @@ def test_a_window_as_long_as_the_list_changes_nothing() -> None:
         objective = {**case.policy["objective"], "candidate_window": len(case.scores)}
         wide = replace(case, policy={**case.policy, "objective": objective})
         assert wide.run().positions.tolist() == case.run().positions.tolist()
+
+
+def test_beyond_the_window_bonuses_of_any_size_are_weighed() -> None:
+    """Everybody is too alike to the first pick: of those beyond the window, whom a bonus lifts, the best one stands."""
+    cosines = [1.0, 0.99, 0.95, 0.7, 0.72]
+    rows = np.array([[cosine, np.sqrt(1.0 - cosine * cosine)] for cosine in cosines], np.float32)
+    quotas = [
+        {"max_similarity": 0.5},
+        {"attribute": "tone", "min_count": {"x": 1}, "within": 1, "soft": True, "weight": 1e6},
+    ]
+    objective = {"strategy": "dpp", "diversity": 0.3, "candidate_window": 2, "similarity": "cosine"}
+    columns = {"tone": ["y", "y", "x", "x", "x"]}
+    policy = {"objective": objective, "quotas": quotas}
+    slate = Case(np.array([10.0, 9.9, 5.0, 0.5, 0.0]), rows, columns, policy, 2).run()
+    assert slate.positions.tolist() == [0, 2]

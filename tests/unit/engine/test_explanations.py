@@ -136,6 +136,19 @@ def test_a_window_that_is_full_is_named(window: int) -> None:
     assert "tone a had filled its window" in told.text
 
 
+def test_who_was_closed_out_is_not_lost_when_the_next_slot_opens() -> None:
+    """Quotas on several attributes: accepting a pick already opens the kinds that may follow it."""
+    quotas = [{"attribute": "tone", "max_per_value": 1, "window": 2}, {"attribute": "maker", "max_per_value": 2}]
+    columns = {"tone": list("aaabb"), "maker": list("mnopq")}
+    candidates = Candidates(range(5), [5.0, 4.0, 3.0, 2.0, 1.0], None, columns)
+    slate = rerank(candidates, policy("relevance", quotas), 3, explain=True)
+    assert slate.report.tier == "HEURISTIC"
+    assert slate.positions.tolist() == [0, 3, 1]
+    told = slate.explanations[1]
+    assert told.forced_by == (QuotaInfluence("tone", "a", BoundKind.WINDOW, 2),)
+    assert told.instead_of_rank == 2
+
+
 def test_only_the_floor_that_the_pick_pays_is_named() -> None:
     last = named("aaaabc", {"min_count": {"b": 1, "c": 1}}, k=3)[-1]
     assert [(found.value, found.bound) for found in last.forced_by] == [("c", BoundKind.LOWER)]

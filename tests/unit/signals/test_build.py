@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from reranker.errors import BadCatalog, InvalidInput
 from reranker.signals import Catalog
 from reranker.signals.batches import Batch, Places
 from reranker.signals.build import build_catalog
+from reranker.signals.columns import Vectors
 from reranker.signals.folder import versions
+from reranker.signals.layout import EmbeddingEntry
 from tests.reference.catalogs import build_rows, catalog_of, some_rows
 
 
@@ -120,6 +122,24 @@ def test_vectors_that_a_precision_cannot_keep(tmp_path: Path, precision: str, ve
     assert found[:2] == (2, "embeddings")
     assert words in found[2]
     assert build_rows(tmp_path, rows, precision="float32").items == 2
+
+
+def test_the_largest_numbers_of_float32_stay_finite_as_int8(tmp_path: Path) -> None:
+    largest = float(np.finfo(np.float32).max)
+    rows = [{"id": "a", "embedding": [largest, -largest / 2]}, {"id": "b", "embedding": [1.0, 2.0]}]
+    catalog = Catalog.open(build_rows(tmp_path, rows, precision="int8").path)
+    catalog.check()
+    matrix = catalog.candidates(["a", "b"], np.zeros(2)).embeddings[""].matrix
+    np.testing.assert_allclose(matrix[0] / largest, [1.0, -0.5], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("scale", "finite"), [(1.0, True), (1e36, True), (2e36, True), (2.7e36, False), (np.inf, False)]
+)
+def test_int8_rows_are_finite_when_what_they_stand_for_is(scale: float, finite: bool) -> None:
+    sections = {"levels": np.array([3, 4, -128, 127], np.int8), "scales": np.array([1.0, scale], np.float32)}
+    entry = EmbeddingEntry("", 2, "int8", 0, cast(Any, "levels"), cast(Any, "scales"))
+    assert Vectors(entry, 2, sections.__getitem__).are_finite() == finite
 
 
 def test_many_mistakes_of_a_kind_are_counted(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""An empty cache filled by several processes at once: LLVM takes a minute, and one core, for what a server needs.
+
+Each process takes one file of kernels after the other, the longest first, and says so in a folder that all of them
+see; what one compiles the others load. A process that fails leaves its file to whoever needs it. A helper runs this
+file: `python -m reranker.kernels.ahead CLAIMS MODULE...`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from reranker.kernels import cache
+
+_MOST = 4  # processes: more of them would wait for the longest file
+
+
+def compile_together(compile_file: Callable[[str], None], names: Sequence[str]) -> None:
+    """Compile the kernels of the modules `names`, helped by a process for each other processor.
+
+    Everything is compiled or in the cache when it returns, but for what a helper failed at.
+    """
+    longest_first = sorted(names, key=_length, reverse=True)
+    with tempfile.TemporaryDirectory() as claims:
+        helpers = [_start(claims, longest_first) for _ in range(min(_MOST, len(os.sched_getaffinity(0))) - 1)]
+        try:
+            _take_turns(Path(claims), longest_first, compile_file)
+        finally:
+            for helper in helpers:
+                helper.wait()
+
+
+def _take_turns(claims: Path, names: Iterable[str], compile_file: Callable[[str], None]) -> None:
+    """Compile each module that no other process has taken."""
+    for name in names:
+        try:
+            (claims / name).touch(exist_ok=False)
+        except OSError:
+            continue
+        compile_file(name)
+
+
+def _start(claims: str, names: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A helper that finds the same sources and the same cache."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RERANKER_CACHE_DIR": str(cache.root())}
+    command = [sys.executable, "-m", "reranker.kernels.ahead", claims, *names]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+
+
+def _length(name: str) -> int:
+    """Bytes of a module's source, as far as it goes a measure of the work."""
+    file = sys.modules[name].__file__
+    return 0 if file is None else os.path.getsize(file)
+
+
+def _help(claims: str, names: Sequence[str]) -> None:
+    """What a helper does, until nothing is left or nobody to compile for."""
+    from reranker.kernels import jit
+
+    parent = os.getppid()
+
+    def compile_file(name: str) -> None:
+        if os.getppid() != parent:
+            sys.exit()
+        importlib.import_module(name)
+        jit.compile_file(name)
+
+    _take_turns(Path(claims), names, compile_file)
+
+
+if __name__ == "__main__":
+    _help(sys.argv[1], sys.argv[2:])
