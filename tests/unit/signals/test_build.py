@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from reranker.signals.batches import Batch, Places
 from reranker.signals.build import build_catalog
 from reranker.signals.columns import Vectors
 from reranker.signals.folder import versions
-from reranker.signals.layout import EmbeddingEntry
+from reranker.signals.layout import EmbeddingEntry, Section
 from tests.reference.catalogs import build_rows, catalog_of, some_rows
 
 
@@ -137,9 +137,10 @@ def test_the_largest_numbers_of_float32_stay_finite_as_int8(tmp_path: Path) -> N
     ("scale", "finite"), [(1.0, True), (1e36, True), (2e36, True), (2.7e36, False), (np.inf, False)]
 )
 def test_int8_rows_are_finite_when_what_they_stand_for_is(scale: float, finite: bool) -> None:
-    sections = {"levels": np.array([3, 4, -128, 127], np.int8), "scales": np.array([1.0, scale], np.float32)}
-    entry = EmbeddingEntry("", 2, "int8", 0, cast(Any, "levels"), cast(Any, "scales"))
-    assert Vectors(entry, 2, sections.__getitem__).are_finite() == finite
+    levels, scales = np.array([3, 4, -128, 127], np.int8), np.array([1.0, scale], np.float32)
+    where, other = Section(0, 4, 0, "<i1"), Section(4, 8, 0, "<f4")
+    entry = EmbeddingEntry("", 2, "int8", 0, where, other)
+    assert Vectors(entry, 2, lambda section: levels if section is where else scales).are_finite() == finite
 
 
 def test_many_mistakes_of_a_kind_are_counted(tmp_path: Path) -> None:
