@@ -9,6 +9,7 @@ from reranker.client.context import request_context
 from reranker.client.failures import ServerError
 from reranker.client.reference import by_reference
 from reranker.client.rows import CandidateBuilder, from_rows
+from reranker.client.security import Tls
 from reranker.client.slate import ClientSlate
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ClientSlate",
     "OnError",
     "ServerError",
+    "Tls",
     "by_reference",
     "from_columns",
     "from_rows",

@@ -6,13 +6,14 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import grpc
 
 from reranker.client.failures import CALLERS_MISTAKES, exception_of
+from reranker.client.security import Tls, is_loopback
 from reranker.client.slate import ClientSlate, from_response, upstream
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.context_pb2 import Context
@@ -64,8 +65,9 @@ class Client:
     `rejections` where the request itself is wrong and will be refused every time; of those, the first of each code is
     logged as a warning. With `"raise"`, `rerank` raises `InvalidInput`, `UnknownPolicy` or `ServerError`.
 
-    `credentials` are gRPC channel credentials (`grpc.ssl_channel_credentials(...)`); without them the channel is plain
-    text. `metadata` goes with every call; `options` are further gRPC channel options.
+    `tls` is what the channel trusts and shows of itself, `credentials` any other gRPC channel credentials; without
+    either the channel is plain text. `token`, or what it returns at each call, goes along as a bearer token; over plain
+    text it is sent to this machine only. `metadata` goes with every call; `options` are further gRPC channel options.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Client:
         deadline: float = 0.25,
         on_error: OnError = "upstream",
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
+        token: str | Callable[[], str] | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -82,6 +86,13 @@ class Client:
             raise ValueError('on_error must be "upstream" or "raise"')
         if not deadline > 0:
             raise ValueError("deadline must be more than 0 seconds")
+        if tls is not None:
+            if credentials is not None:
+                raise ValueError("tls and credentials are two ways to say the same: give one of them")
+            credentials = tls.credentials()
+        if token is not None and credentials is None and not is_loopback(target):
+            raise ValueError("a token goes over TLS, or to this machine: give tls or credentials")
+        self._token = token
         self.fallbacks: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self._deadline = deadline
@@ -130,7 +141,7 @@ class Client:
         elif policy is not None:
             request.policy_name = policy
         try:
-            response = self._stub.Rerank(request, timeout=deadline or self._deadline, metadata=self._metadata)
+            response = self._stub.Rerank(request, timeout=deadline or self._deadline, metadata=self._call_metadata())
         except grpc.RpcError as error:
             failure = exception_of(error)
             if self._on_error == "raise":
@@ -164,6 +175,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _call_metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._token is None:
+            return self._metadata
+        token = self._token if isinstance(self._token, str) else self._token()
+        return (*self._metadata, ("authorization", f"Bearer {token}"))
 
     def _count(self, code: grpc.StatusCode, failure: Exception) -> None:
         with self._lock:

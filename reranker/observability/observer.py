@@ -13,7 +13,17 @@ from reranker.observability.logs import hashed, log
 from reranker.observability.metrics import Metrics
 from reranker.slate import Slate
 
-_CLIENT_CODES = frozenset({"InvalidArgument", "NotFound", "FailedPrecondition", "DeadlineExceeded", "Unavailable"})
+_CLIENT_CODES = frozenset(
+    {
+        "InvalidArgument",
+        "NotFound",
+        "FailedPrecondition",
+        "DeadlineExceeded",
+        "Unavailable",
+        "Unauthenticated",
+        "PermissionDenied",
+    }
+)
 _SHED = frozenset({"QUEUE_FULL", "TOO_MANY_STREAMS", "DEADLINE_SPENT"})  # reasons that more capacity would mend
 _SECONDS_BETWEEN_LINES = 1.0  # about calls that are refused at the door: there may be thousands a second
 _NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
@@ -41,7 +51,8 @@ class Observer:
     def call_refused(self, method: str, code: str, reason: str) -> None:
         """An RPC is turned away before it begins; the log has a line a second about them, with their count."""
         self.metrics.call_refused(method, code)
-        self.metrics.request_shed(reason)
+        if reason in _SHED:
+            self.metrics.request_shed(reason)
         with self._refusals:
             self._refused += 1
             now = time.monotonic()

@@ -57,6 +57,21 @@ _RULES: tuple[_Rule, ...] = (
         lambda settings: bool(settings.reflection) and settings.production,
         'must be false where profile = "production"',
     ),
+    _Rule(
+        ("tls_certificate", "tls_key"),
+        lambda settings: (settings.tls_certificate is None) != (settings.tls_key is None),
+        "goes with tls_key: give both or neither",
+    ),
+    _Rule(
+        ("tls_client_ca", "tls_certificate"),
+        lambda settings: settings.tls_client_ca is not None and settings.tls_certificate is None,
+        "goes with tls_certificate and tls_key",
+    ),
+    _Rule(
+        ("listen", "tls_certificate", "insecure"),
+        lambda settings: not (settings.loopback or settings.tls_certificate or settings.insecure),
+        "other machines can reach it: it needs tls_certificate and tls_key, or --insecure where a proxy has TLS",
+    ),
 )
 
 

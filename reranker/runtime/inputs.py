@@ -1,4 +1,4 @@
-"""What a server reads before it serves: policies, keys of cursors, the catalog."""
+"""What a server reads before it serves: policies, keys of cursors, the catalog, its certificate, its tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from reranker.observability.logs import log
 from reranker.policy.folder import Folder
 from reranker.policy.snapshots import PolicyBook
 from reranker.runtime.keys import read_seals
+from reranker.runtime.security import read_tokens
 from reranker.runtime.settings import Settings
+from reranker.runtime.tls import Certificate
 from reranker.signals import Shelf
 
 
@@ -22,6 +24,8 @@ class Inputs:
         self.folder, self.book = _policies(settings)
         self.seals: Seals = PROCESS if settings.cursor_key_file is None else read_seals(settings.cursor_key_file)
         self.shelf = None if settings.catalog is None else Shelf(settings.catalog)
+        self.certificate = Certificate.read(settings)
+        self.tokens = read_tokens(settings)
         self._checked = False
 
     def check(self) -> None:
@@ -39,6 +43,7 @@ class Inputs:
             fresh = _policies(self._settings)
             if self._settings.cursor_key_file is not None:
                 self.seals = read_seals(self._settings.cursor_key_file)
+            self.certificate, self.tokens = Certificate.read(self._settings), read_tokens(self._settings)
             self.folder, self.book = fresh
             if self.shelf is not None:
                 self.shelf.refresh()

@@ -41,12 +41,14 @@ def add_reflection(server: grpc.Server, pool: ThreadPoolExecutor) -> None:
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
 
 
-def listen(server: grpc.Server, address: str, *, shares_port: bool) -> int:
-    """Open the port; returns its number. Raises `CannotListen`."""
+def listen(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None, *, shares_port: bool) -> int:
+    """Open the port, with TLS if there are credentials; returns its number. Raises `CannotListen`."""
     cause = "" if shares_port else why_not(address)  # asked first: gRPC prints lines of its own when it fails
     if cause:
         raise CannotListen("gRPC", address, cause)
     try:
+        if credentials is not None:
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen("gRPC", address, why_not(address) or "gRPC does not say why") from None

@@ -15,6 +15,7 @@ from reranker import engine
 from reranker.codec.limits import Limits
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
+from reranker.observability.security import SecurityMetrics
 from reranker.runtime.admin import BACKLOG, AdminServer
 from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.inputs import Inputs
@@ -26,12 +27,15 @@ from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.ports import CannotListen, admin_socket, port_of
 from reranker.runtime.published import make_published
 from reranker.runtime.request_log import request_loggers
+from reranker.runtime.security import SecurityWatch
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_items, make_store
+from reranker.runtime.tls import Certificates
 from reranker.service import exposure, signals
 from reranker.service.admission import Admission, WorkerPool
 from reranker.service.after import AfterAnswer
+from reranker.service.doors import Doors
 from reranker.service.health import Health
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import RerankerServicer, handlers
@@ -82,6 +86,11 @@ class Server:
         loggers = request_loggers(settings, self._metrics)
         self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed, *loggers])
         self._gate = Gate()
+        self._doors = Doors(self._inputs.tokens)
+        certificate = self._inputs.certificate
+        self._certificates = None if certificate is None else Certificates(certificate)
+        security = SecurityMetrics(self._metrics.registry)
+        self._security_watch = SecurityWatch(settings, self._doors, self._certificates, security)
         self._health = Health()
         published = make_published(self._store, settings, self._metrics)
         self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics, published)
@@ -156,6 +165,7 @@ class Server:
         if self._state is not ServerState.WARMING:
             return  # told to stop meanwhile
         self._policy_watch.start()
+        self._security_watch.start()
         self._metrics.warmed_up(perf_counter() - started)
         if self._watch is not None:
             self._watch.start()
@@ -165,7 +175,7 @@ class Server:
         self._gate.open()
         self._health.set_ready(True)
         if self._worker is not None:
-            listen(self._server, self.settings.listen, shares_port=True)
+            self._listen()
             self._server.start()
         self._state = ServerState.SERVING
 
@@ -182,6 +192,7 @@ class Server:
         """
         self._state = ServerState.DRAINING
         self._policy_watch.close()
+        self._security_watch.close()
         if self._watch is not None:
             self._watch.close()
         self._health.set_ready(False)
@@ -222,9 +233,13 @@ class Server:
             arrivals = self._admission.arrivals
             time.sleep(_QUIET)
 
+    def _listen(self) -> int:
+        credentials = None if self._certificates is None else self._certificates.credentials()
+        return listen(self._server, self.settings.listen, credentials, shares_port=self._worker is not None)
+
     def _open_ports(self, sources: Mapping[str, str]) -> None:
         if self._worker is None:  # health says NOT_SERVING while it warms up; callers of siblings should not meet that
-            self.port = listen(self._server, self.settings.listen, shares_port=False)
+            self.port = self._listen()
         if self.settings.admin:
             listener = admin_socket(self.settings.admin, BACKLOG)
             self._admin = AdminServer(listener, pages(self, self.settings, sources))
@@ -234,14 +249,14 @@ class Server:
     def _grpc_handlers(self) -> Admission:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
-        wire = Wire(self._gate, observer, self._stream_pool, settings.streams)
+        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors)
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
         servicer = RerankerServicer(self._desk, limits, observer, seals, shelf, self._after, board, items)
         exposures = exposure.ExposureServicer(self._ledger.ledger, limits, self._metrics)
         catalog = signals.SignalServicer(limits, shelf, items, writes=settings.takes_items)
         services = [handlers(servicer, wire), exposure.handlers(exposures, wire), signals.handlers(catalog, wire)]
-        return Admission(services, self._workers, settings.queue_length, observer)
+        return Admission(services, self._workers, settings.queue_length, observer, self._doors)
 
 
 def check(settings: Settings) -> tuple[str, ...]:

@@ -190,6 +190,27 @@ class Settings:
         default=None,
         metadata=_read(_file, "file of the keys of cursors; without it cursors hold until the server ends", "none"),
     )
+    tls_certificate: Path | None = field(
+        default=None,
+        metadata=_read(
+            _file, "file of the server's certificate and its chain, PEM; with it gRPC speaks TLS only", "none"
+        ),
+    )
+    tls_key: Path | None = field(
+        default=None, metadata=_read(_file, "file of the certificate's private key, PEM", "none")
+    )
+    tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_read(
+            _file, "file of the authorities, PEM, one of which must vouch for each client's certificate", "none"
+        ),
+    )
+    token_file: Path | None = field(
+        default=None, metadata=_read(_file, "file of the tokens of callers; without it everybody may call", "none")
+    )
+    insecure: bool = field(
+        default=False, metadata=_read(_boolean, "whether other machines may be answered without TLS")
+    )
     reflection: bool | None = field(
         default=None, metadata=_read(_boolean, "whether gRPC reflection answers", "on loopback, and not in production")
     )

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from reranker.observability import Observer
+from reranker.service.doors import Doors
 from reranker.service.errors import Failure, status_of
 from reranker.service.health import OnPool
 from reranker.service.wire import CODE_NAMES
@@ -45,20 +46,26 @@ class WorkerPool(ThreadPoolExecutor):
 
 
 class Admission(grpc.GenericRpcHandler):
-    """The services' handlers behind a bounded queue: at most `queue` calls wait for a worker.
+    """The services' handlers behind `doors` and a bounded queue: at most `queue` calls wait for a worker.
 
-    The next one is answered RESOURCE_EXHAUSTED at once, by threads that do nothing else and before its message is read.
-    Streams have a pool and a limit of their own and pass. gRPC's `maximum_concurrent_rpcs` would turn health checks
-    away as well.
+    Whoever may not call, and whoever would wait as one more, is answered at once, by threads that do nothing else and
+    before the message is read. Streams have a pool and a limit of their own and pass the queue. gRPC's
+    `maximum_concurrent_rpcs` would turn health checks away as well.
     """
 
     def __init__(
-        self, services: Sequence[grpc.GenericRpcHandler], pool: WorkerPool, queue: int, observer: Observer
+        self,
+        services: Sequence[grpc.GenericRpcHandler],
+        pool: WorkerPool,
+        queue: int,
+        observer: Observer,
+        doors: Doors | None = None,
     ) -> None:
         self._services = services
         self._pool = pool
         self._queue = queue
         self._observer = observer
+        self._doors = doors or Doors()
         self._refusers = ThreadPoolExecutor(2, "refusal")
         self.arrivals = 0
 
@@ -67,21 +74,25 @@ class Admission(grpc.GenericRpcHandler):
         handlers = (service.service(handler_call_details) for service in self._services)
         handler = next((found for found in handlers if found is not None), None)
         self.arrivals += 1
-        if handler is None or handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        try:
+            self._doors.enter(method, handler_call_details.invocation_metadata)
+        except Failure as failure:
+            return self._refusal(method, failure)
+        if handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
             return handler
-        return self._refusal(handler_call_details.method.rpartition("/")[2])
+        text = f"{self._queue} requests wait for a worker already"
+        return self._refusal(method, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text))
 
     def close(self) -> None:
         """Let the threads go."""
         self._refusers.shutdown(wait=False, cancel_futures=True)
 
-    def _refusal(self, method: str) -> grpc.RpcMethodHandler[Any, Any]:
-        failure = Failure(
-            grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", f"{self._queue} requests wait for a worker already"
-        )
-
+    def _refusal(self, method: str, failure: Failure) -> grpc.RpcMethodHandler[Any, Any]:
         def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
-            self._observer.call_refused(method, CODE_NAMES[failure.code], failure.reason)
+            self._observer.call_refused(method.rpartition("/")[2], CODE_NAMES[failure.code], failure.reason)
             return context.abort_with_status(rpc_status.to_status(status_of(failure)))
 
         # As a handler of streams it does not wait for the message.

@@ -21,6 +21,8 @@ from reranker.policy.snapshots import Choice
 from reranker.service.after import AfterAnswer, Answered
 from reranker.service.errors import Failure, message_of
 from reranker.service.policies import PolicyDesk
+from reranker.service.sensitive import withhold
+from reranker.service.tokens import Caller, Permission
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf
 from reranker.signals.stored import StoredItems
@@ -59,6 +61,7 @@ class RerankerServicer:
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
+        _check_choice(call.caller, request)
         decoded, choice = self._choice_and_input(request, call)
         decode_end, lookup = perf_counter(), decoded.lookup
         try:
@@ -78,6 +81,8 @@ class RerankerServicer:
         if not choice.triggered:
             slate = slate.not_triggered()
         response = encode_slate(slate, request, self._limits)
+        if request.explain and not call.caller.may(Permission.EXPLAIN_SENSITIVE):
+            withhold(response, choice.policy, trusted=request.WhichOneof("policy") != "inline_policy")
         response.arm = choice.arm
         response.catalog_version = lookup.version
         response.notes.extend((*choice.notes, *lookup.notes))
@@ -135,16 +140,18 @@ class RerankerServicer:
             return messages.ValidatePolicyResponse(violations=violations)
         return messages.ValidatePolicyResponse(revision=policy.revision)
 
-    def get_policy(self, request: messages.GetPolicyRequest, _: Call) -> messages.GetPolicyResponse:
+    def get_policy(self, request: messages.GetPolicyRequest, call: Call) -> messages.GetPolicyResponse:
         """One policy as it serves."""
+        _check_use(call.caller, request.name)
         policy = self._desk.book.get(request.name)
         return messages.GetPolicyResponse(policy=policy.to_proto(), revision=policy.revision)
 
-    def list_policies(self, _: messages.ListPoliciesRequest, __: Call) -> messages.ListPoliciesResponse:
-        """All policies by name."""
+    def list_policies(self, _: messages.ListPoliciesRequest, call: Call) -> messages.ListPoliciesResponse:
+        """All policies by name that are the caller's to see."""
         summaries = [
             messages.PolicySummary(name=policy.name, revision=policy.revision, purpose=policy.message.about.purpose)
             for policy in self._desk.book.policies()
+            if call.caller.may_use(policy.name)
         ]
         return messages.ListPoliciesResponse(policies=summaries)
 
@@ -170,6 +177,20 @@ class RerankerServicer:
         if found:
             raise InvalidInput(found)
         return decoded, choice
+
+
+def _check_choice(caller: Caller, request: messages.RerankRequest) -> None:
+    """Raises `Failure` for a policy that is not the caller's; what routes decide is the operator's word."""
+    if caller.policies is not None and request.WhichOneof("policy") == "inline_policy":
+        text = "the token is for some policies by name: it may not bring one along"
+        raise Failure(grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED", text)
+    if request.policy_name:
+        _check_use(caller, request.policy_name)
+
+
+def _check_use(caller: Caller, policy: str) -> None:
+    if not caller.may_use(policy):  # also of one that does not exist: which there are is not the caller's to learn
+        raise Failure(grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED", "the policy is not one of those of the token")
 
 
 def handlers(servicer: RerankerServicer, wire: Wire) -> grpc.GenericRpcHandler:

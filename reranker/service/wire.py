@@ -16,8 +16,10 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from reranker.observability import Observer
+from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, status_of, unparsable
 from reranker.service.health import OnPool
+from reranker.service.tokens import ANYBODY, Caller
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -30,10 +32,11 @@ CODE_NAMES = {
 
 
 class Call(NamedTuple):
-    """The times of one request, as `time.perf_counter()` gives them; a `deadline` of None is none."""
+    """The times of one request, as `time.perf_counter()` gives them, and whose it is; a `deadline` of None is none."""
 
     started: float
     deadline: float | None = None
+    caller: Caller = ANYBODY
 
 
 class Gate:
@@ -74,8 +77,16 @@ class Gate:
 class Wire:
     """Makes gRPC handlers out of plain functions on messages."""
 
-    def __init__(self, gate: Gate, observer: Observer, stream_pool: ThreadPoolExecutor, streams: int) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        observer: Observer,
+        stream_pool: ThreadPoolExecutor,
+        streams: int,
+        doors: Doors | None = None,
+    ) -> None:
         self._gate = gate
+        self._doors = doors or Doors()
         self._observer = observer
         self._stream_pool = stream_pool
         self._streams = streams
@@ -91,7 +102,7 @@ class Wire:
             self._observer.call_started(method)
             request: Request | None = None
             try:
-                call = self._gate.admit(context)
+                call = self._admit(context)
                 request = parse(request_type, data)
                 response = answer(request, call)
             except Exception as error:
@@ -116,9 +127,9 @@ class Wire:
         Streams hold a thread for as long as they live, so they have a pool of their own and a limit.
         """
 
-        def answers(requests: Iterator[bytes], deadline: float | None) -> Iterator[Response]:
+        def answers(requests: Iterator[bytes], whole: Call) -> Iterator[Response]:
             for data in requests:
-                call = Call(perf_counter(), deadline)
+                call = whole._replace(started=perf_counter())
                 request: Request | None = None
                 try:
                     request = parse(request_type, data)
@@ -134,9 +145,9 @@ class Wire:
             self._observer.call_started(method)
             code = "Canceled"
             try:
-                call = self._gate.admit(context)
+                call = self._admit(context)
                 with self._stream_slot():
-                    yield from answers(requests, call.deadline)
+                    yield from answers(requests, call)
                     code = "OK"
             except Failure as failure:
                 code = CODE_NAMES[failure.code]
@@ -165,6 +176,12 @@ class Wire:
             error_id=failure.metadata.get("error_id", ""),
         )
         return failure
+
+    def _admit(self, context: grpc.ServicerContext) -> Call:
+        call = self._gate.admit(context)
+        if self._doors.tokens is None:
+            return call
+        return call._replace(caller=self._doors.caller(context.invocation_metadata()))
 
     def _stream_slot(self) -> _Slot:
         if not self._free_streams.acquire(blocking=False):

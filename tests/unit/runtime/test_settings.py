@@ -86,12 +86,12 @@ def test_foreign_variables_are_left_alone() -> None:
     ],
 )
 def test_loopback_decides_reflection_and_the_drain_delay(listen: str, loopback: bool) -> None:
-    settings = parse("--listen", listen)
+    settings = parse("--listen", listen, "--insecure")
     assert settings.reflects is loopback
     assert settings.seconds_to_drain == (0.0 if loopback else 5.0)
-    assert parse("--listen", listen, "--reflection").reflects
-    assert not parse("--listen", listen, RERANKER_REFLECTION="off").reflects
-    assert parse("--listen", listen, "--drain-delay", "2").seconds_to_drain == 2.0
+    assert parse("--listen", listen, "--insecure", "--reflection").reflects
+    assert not parse("--listen", listen, "--insecure", RERANKER_REFLECTION="off").reflects
+    assert parse("--listen", listen, "--insecure", "--drain-delay", "2").seconds_to_drain == 2.0
 
 
 def test_the_queue_grows_with_the_workers_unless_it_is_set() -> None:
@@ -173,3 +173,17 @@ def test_production_has_no_reflection_and_takes_no_inline_policies() -> None:
 def test_the_reference_is_what_the_settings_say() -> None:
     run = subprocess.run([sys.executable, ROOT / "tools" / "settings.py", "--check"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_other_machines_are_answered_over_tls_unless_the_operator_insists(tmp_path: Path) -> None:
+    pem = tmp_path / "pem"
+    pem.write_text("never read here")
+    with pytest.raises(InvalidInput, match=r"--listen: other machines can reach it: it needs tls_certificate"):
+        parse("--listen", "0.0.0.0:1")
+    assert parse("--listen", "0.0.0.0:1", "--insecure").insecure
+    assert parse("--listen", "0.0.0.0:1", "--tls-certificate", str(pem), "--tls-key", str(pem)).tls_key == pem
+    with pytest.raises(InvalidInput) as raised:
+        parse("--tls-certificate", str(pem), RERANKER_TLS_CLIENT_CA=str(pem))
+    assert [violation.path for violation in raised.value.violations] == ["--tls-certificate"]
+    with pytest.raises(InvalidInput, match=r"RERANKER_TLS_CLIENT_CA: goes with tls_certificate"):
+        parse(RERANKER_TLS_CLIENT_CA=str(pem))
