@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog frontier figures loadtest lint format proto lock data clean
+	bench-catalog frontier exposure figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -61,7 +61,10 @@ bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-u
 frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
 	@$(BIN)/python -m benchmarks.frontier
 
-figures: $(READY) $(DRAWING_READY) ## draw docs/figures from what `make frontier` and `make bench-growth` measured
+exposure: $(READY) ## does exposure across requests converge, and what does it cost, beside a quota and FairCo's rule
+	@$(BIN)/python -m benchmarks.exposure $(ARGUMENTS)
+
+figures: $(READY) $(DRAWING_READY) ## draw docs/figures from what `make frontier`, `exposure` and `bench-growth` measured
 	@$(BIN)/python -m benchmarks.figures
 
 loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=

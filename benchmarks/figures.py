@@ -1,6 +1,7 @@
 """The figures of the texts, from what was measured: `make figures`.
 
-One a family of strategies, from `benchmarks.frontier`'s real lists; growth, where `benchmarks.growth` was run.
+One a family of strategies, from `benchmarks.frontier`'s real lists; exposure and growth, where the benchmarks of these
+names were run.
 
 Needs matplotlib, which is the extra `figures`.
 """
@@ -29,13 +30,18 @@ ASPECTS = {"books": "genres on the slate", "shades": "skin tones on the slate"}
 
 def main() -> int:
     """Write docs/figures/*.svg."""
-    from benchmarks import growth_figure
+    from benchmarks import exposure_figure, growth_figure
 
     measured = json.loads(SOURCE.read_text())
     TARGET.mkdir(exist_ok=True)
     for family, strategies in FAMILIES.items():
         draw(family, [name for name in strategies if name in measured["books"]], measured)
         print(TARGET / f"{family}.svg")
+    exposure = SOURCE.with_name("exposure.json")
+    if exposure.exists():
+        print(exposure_figure.write(json.loads(exposure.read_text()), TARGET))
+    else:
+        print("exposure is not drawn: `make exposure` measures it")
     growth = SOURCE.with_name("growth.json")
     if growth.exists():
         print(growth_figure.write(json.loads(growth.read_text()), TARGET))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,18 +87,22 @@ class Steer:
     def lift(self) -> NDArray[np.float64] | None:
         """Each candidate's price, float64 (N,), upstream order, in units of upstream's mean; None where all are 0.
 
-        The band is kept here: what is lifted of a group is no more than its share and the band ask for, its best; and
-        its first items, as many as its share less the band, are never held back.
+        The band is kept here: of a group no more items are lifted than its share and the band make, its best ones. The
+        others have the least price of any group, so that beside no group they are lifted.
         """
         lift: NDArray[np.float64] | None = None
         for steered in self._blocks:
-            for value, group in steered.steering.groups.items() if steered.steering else ():
-                if group.price == 0.0 or value not in steered.column.values:
-                    continue
-                if lift is None:
-                    lift = np.zeros(len(self._pool))
+            prices = steered.steering.prices if steered.steering is not None else {}
+            if not any(prices.values()):
+                continue
+            if lift is None:
+                lift = np.zeros(len(self._pool))
+            least = min(prices.values())
+            for value, price in prices.items():
                 carriers = _carriers(steered.column, value)
-                lift[self._within_band(carriers, group.share, steered.rules.band, group.price)] += group.price
+                most = self._most(steered.shares[value] + steered.rules.band)
+                lift[carriers[:most]] += price
+                lift[carriers[most:]] += least
         return lift
 
     @cached_property
@@ -193,11 +198,9 @@ class Steer:
         found = shares_of_target(self._rules, exposure.alone, self._pool, self._listing.context.targets)
         return None if found is None else {value: float(share) for value, share in found.items()}
 
-    def _within_band(self, carriers: NDArray[np.intp], share: float, band: float, price: float) -> NDArray[np.intp]:
-        slots = self._pool.slots
-        if price > 0.0:
-            return carriers[: int(np.ceil(slots * min(1.0, share + band) - 1e-9))]
-        return carriers[int(np.floor(slots * max(0.0, share - band) + 1e-9)) :]
+    def _most(self, share: float) -> int:
+        """How many slots a share comes to, rounded up."""
+        return math.ceil(self._pool.slots * min(1.0, share) - 1e-9)
 
     def _used_up(self, steered: _Steered, picks: NDArray[np.int32]) -> Sequence[str]:
         """Groups that are behind and have nobody left who could have been shown."""

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from reranker.exposure.tally import GroupTally, Tally
 
 GAIN = 1.0  # price a unit of relative gap: a group without any exposure has a gap of 1
-RAMP = 1_000.0  # requests until half of the gain counts: earlier gaps are mostly noise and old news
+RAMP = 500.0  # requests until half of the gain counts: earlier gaps are mostly noise and old news
 SLEW = 0.5  # most that a price differs from the mean of those before it
 MOST = 2.0  # most that a price comes to, either way
 SOME_LATE = 15.0  # seconds without a refresh after which answers say so
+_BEHIND = 0.05  # relative gap, and
+_BEHIND_REQUESTS = 250.0  # that many requests' worth of it: a group is behind by more than what chance brings about
 _TOO_LATE = 0.05  # of the half-life: gaps older than that are not steered by,
 _TOO_LATE_LEAST, _TOO_LATE_MOST = 30.0, 3_600.0  # within these seconds
 _NOTHING = GroupTally()
@@ -32,7 +34,7 @@ class Group:
     """One steered value: its target `share`, its part of the exposure due and given, and what follows.
 
     `gap` is relative: (due - given) / due. `memory` is the mean price before, `price` the one in force. `behind` says
-    that the gap is at the edge of the band or beyond it: what a slate has no candidates for is not owed then.
+    that the gap is more than what passes by itself: what a slate has no candidates for is not owed then.
     """
 
     share: float
@@ -96,7 +98,7 @@ def _group(group: GroupTally, share: float, requests: float, given: float, band:
         gap=gap,
         memory=memory,
         price=_within(MOST, kept + correction),
-        behind=gap >= min(edge, 1.0) / 2.0,
+        behind=gap >= max(_BEHIND, _BEHIND_REQUESTS / requests),
     )
 
 

@@ -242,7 +242,7 @@ def _exposure(exposure: pb.Exposure) -> Iterator[str]:
         f"{exposure.attribute}: over requests, shares of exposure are steered to {shares}{apart}; the past counts half "
         f"after {half_life}."
     )
-    yield f"  In one slate a value is moved to {band:g} beside its share at most."
+    yield f"  In one slate a value is lifted to {band:g} above its share at most."
     yield (
         f"  Values with fewer than {defaults.get(exposure, 'min_count')} items are left alone. Where nothing is known "
         "of earlier requests, the shares are least shares at every prefix of the slate."

@@ -29,6 +29,7 @@ from reranker.signals.stored import StoredItems
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
+_NOTHING_BEFORE = engine.Outlook()
 
 
 class RerankerServicer:
@@ -73,7 +74,7 @@ class RerankerServicer:
                 context=decoded.context,
                 deadline=call.deadline,
                 seals=self._seals,
-                outlook=engine.Outlook(self._board, choice.arm),
+                outlook=self._outlook(request, choice),
             )
         except InvalidInput as error:
             raise in_words_of_the_wire(error, request) from None
@@ -118,6 +119,10 @@ class RerankerServicer:
                 )
             )
         return response
+
+    def _outlook(self, request: messages.RerankRequest, choice: Choice) -> engine.Outlook:
+        """What is known of earlier requests; of none under a policy that came along, whose name is the caller's."""
+        return _NOTHING_BEFORE if request.HasField("inline_policy") else engine.Outlook(self._board, choice.arm)
 
     def rerank_in_stream(self, request: messages.RerankStreamRequest, call: Call) -> messages.RerankStreamResponse:
         """One slate of a stream."""

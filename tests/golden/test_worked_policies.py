@@ -9,7 +9,8 @@ from statistics import fmean
 import pytest
 
 from reranker.candidates import AttributeColumn
-from reranker.engine import rerank
+from reranker.engine import Outlook, rerank, rerank_traced
+from reranker.exposure.memory import MemoryBoard
 from reranker.policy import Policy
 from reranker.slate import OutcomeStatus, SlateStatus
 from tests.golden.recorded import recorded
@@ -32,6 +33,7 @@ EXPECTED = {
     "reading-rhythm": (1.0, 0.962),
     "genre-mix": (1.0, 0.905),
     "brand-and-price": (1.0, 0.961),
+    "tone-exposure": (0.909, 0.942),
     "ad-slots": (0.890, 0.754),
 }
 
@@ -135,3 +137,23 @@ def test_a_target_from_the_request_is_nearer_to_the_statistics_than_the_pool() -
                 distance[name].append(abs(share - wanted))
     means = {name: fmean(found) for name, found in distance.items()}
     assert means == pytest.approx({"upstream": 0.213, "request": 0.080, "pool": 0.176}, abs=0.003)
+
+
+def test_exposure_converges_over_a_day_of_searches() -> None:
+    """What tone-exposure's comment says of a ledger: near the target, and at next to no cost."""
+    (worked,) = (worked for worked in WORKED if worked.name == "tone-exposure")
+    time, kept = [0.0], []
+    board = MemoryBoard(lambda: time[0])
+    requests = list(worked.requests())
+    for candidates, context in requests * 2:
+        time[0] += 10.0
+        slate, trace = rerank_traced(candidates, worked.policy, worked.slots, context=context, outlook=Outlook(board))
+        assert slate.report.status in (SlateStatus.SATISFIED, SlateStatus.SUPPLY_LIMITED)
+        kept.append(slate.report.relevance_retained or 1.0)
+        board.record(trace.exposure)
+    tally = board.tally(trace.exposure[0].key)
+    assert tally is not None
+    total = sum(group.exposure for group in tally.groups.values())
+    shares = {value: group.exposure / total for value, group in tally.groups.items()}
+    assert shares == pytest.approx({"light": 0.35, "medium": 0.3, "brown": 0.22, "dark": 0.13}, abs=0.005)
+    assert fmean(kept) > 0.995

@@ -81,5 +81,6 @@ WORKED = [
         20,
         {"brand": ("creator", {}), "price_tier": ("popularity_tier", {})},
     ),
+    Worked("tone-exposure", "shades", ("text_search",), 10),
     Worked("ad-slots", "shades", ("text_search",), 12, advertised=(3, 8), step=2),
 ]
