@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog frontier exposure figures loadtest lint format proto lock data clean
+	bench-catalog ledger-proof frontier exposure figures loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -57,6 +57,10 @@ bench-quotas: $(READY) ## what quotas add to a call, by tier
 
 bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-ups, memory
 	@$(BIN)/python -m benchmarks.catalog $(ITEMS)
+
+ledger-proof: $(READY) ## processes that are killed again and again: is every request counted exactly once? minutes
+	@$(BIN)/python -m benchmarks.ledger_proof --on sqlite $(ARGUMENTS)
+	@$(BIN)/python -m benchmarks.ledger_proof --on valkey $(ARGUMENTS)
 
 frontier: $(READY) ## what variety costs on real lists: every strategy across its knob, beside the peer's
 	@$(BIN)/python -m benchmarks.frontier

@@ -3,33 +3,149 @@
 from __future__ import annotations
 
 import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 
-from reranker.exposure.sqlite import FILE
+from reranker import Policy
+from reranker.client import Client, from_columns, request_context
+from reranker.exposure.board import Board
+from reranker.exposure.sqlite import FILE, SqliteLedger
+from reranker.exposure.tally import Tally, TallyKey
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.v1.exposure_service_pb2 import RecordImpressionsRequest, RecordImpressionsResponse
 from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
+from reranker.v1.policy_pb2 import Policy as PolicyMessage
+from reranker.v1.reranker_service_pb2 import RerankResponse
+
+IDS = [f"i{number}" for number in range(20)]
+SCORES = np.linspace(2.0, 1.0, 20)
+TONES = ["a"] * 15 + ["b"] * 5
+POLICY = """
+name = "steered"
+[objective]
+strategy = "relevance"
+[[exposure]]
+attribute = "tone"
+target = { a = 0.5, b = 0.5 }
+per = ["intent"]
+half_life = "7d"
+min_count = 5
+[labels.tone]
+values = ["a", "b"]
+"""
+KEY = TallyKey("search", "steered", "", "tone", (("intent", "beauty"),))
 
 
-def report(channel: grpc.Channel, *request_ids: str) -> RecordImpressionsResponse:
+@contextmanager
+def running(ledger: Path, policies: Path) -> Iterator[Server]:
+    settings = Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", policies=policies, grace=1.0, ledger=ledger)
+    server = Server(settings)
+    server.warm_up()
+    try:
+        yield server
+    finally:
+        server.drain()
+
+
+@pytest.fixture
+def steered(tmp_path: Path) -> Path:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "steered.toml").write_text(POLICY)
+    (tmp_path / "ledger").mkdir()
+    return folder
+
+
+def ask(client: Client, request_id: str, policy: str | PolicyMessage = "steered", **context: object) -> RerankResponse:
+    known = request_context(surface="search", intent="beauty", **context)  # type: ignore[arg-type]
+    candidates = from_columns(IDS, SCORES, None, {"tone": TONES})
+    slate = client.rerank(candidates, 5, policy, context=known, request_id=request_id)
+    assert slate.response is not None
+    return slate.response
+
+
+def report(channel: grpc.Channel, *seen: tuple[str, list[int]]) -> RecordImpressionsResponse:
     request = RecordImpressionsRequest()
-    for request_id in request_ids:
-        request.impressions.add(request_id=request_id, seen_slots=[1])
+    for request_id, slots in seen:
+        request.impressions.add(request_id=request_id, seen_slots=slots)
     answer: RecordImpressionsResponse = ExposureServiceStub(channel).RecordImpressions(request)
     return answer
 
 
+def tally_in(folder: Path) -> Tally | None:
+    ledger, board = SqliteLedger(folder), Board()
+    board.refresh(ledger, 60.0)
+    ledger.close()
+    return board.tally(KEY)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_slates_are_credited_reconciled_and_steer_the_next_ones(steered: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+
+    def requests() -> float:
+        tally = tally_in(folder)
+        return 0.0 if tally is None else tally.requests
+
+    with running(folder, steered) as server, Client(server.address, deadline=20, on_error="raise") as client:
+        first = ask(client, "r0")
+        assert "quota on this slate" in " ".join(first.notes)  # nothing is known yet
+        for number in range(1, 10):
+            ask(client, f"r{number}")
+        ask(client, "r9")  # once more
+        ask(client, "private", refinement={"tone": ["a"]})
+        ask(client, "own", Policy.from_toml(POLICY).to_proto())
+        eventually(lambda: requests() > 9.99)
+        with grpc.insecure_channel(server.address) as channel:
+            counts = report(channel, ("r1", [1]), ("r2", []), ("r1", [1, 2]), ("private", [1]), ("own", [1]))
+        assert (counts.recorded, counts.repeated_ids, counts.unknown_ids) == (2, 1, 2)
+        eventually(lambda: bool(ask(client, "").exposure))
+        with urllib.request.urlopen(f"http://{server.admin_address}/metrics", timeout=20) as page:
+            metrics = page.read().decode()
+    assert 'reranker_exposure_share{arm="",attribute="tone",policy="steered",value="a"}' in metrics
+    assert "r9" not in metrics
+    tally = tally_in(folder)
+    assert tally is not None
+    slots = sum(group.items for group in tally.groups.values())
+    assert tally.requests > 10.9  # with those that had no id
+    assert slots == pytest.approx(5 * tally.requests - 4 - 5, abs=0.01)
+    with running(folder, steered) as server, Client(server.address, deadline=20, on_error="raise") as client:
+        assert ask(client, "after the restart").exposure
+
+
+def test_what_waits_when_the_server_stops_is_written(steered: Path, tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "ledger", steered) as server,
+        Client(server.address, deadline=20, on_error="raise") as client,
+    ):
+        for number in range(25):
+            ask(client, f"r{number}")
+    tally = tally_in(tmp_path / "ledger")
+    assert tally is not None
+    assert tally.requests == pytest.approx(25.0, abs=0.01)
+
+
 def test_impressions_of_unknown_requests_are_counted(channel: grpc.Channel) -> None:
-    assert report(channel, "nobody asked this", "nor this").unknown_ids == 2
+    assert report(channel, ("nobody asked this", [1]), ("nor this", [])).unknown_ids == 2
 
 
 def test_bad_impressions_are_the_callers_mistake(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        report(channel, "")
+        report(channel, ("", [1]))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
