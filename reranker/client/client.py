@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,8 @@ from reranker.client.security import Tls, is_loopback
 from reranker.client.slate import ClientSlate, from_response, upstream
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.context_pb2 import Context
+from reranker.v1.exposure_service_pb2 import RecordImpressionsRequest, RecordImpressionsResponse
+from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.policy_pb2 import Policy
 from reranker.v1.reranker_service_pb2 import PolicyOverrides, RerankRequest
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
@@ -24,12 +26,12 @@ from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 OnError: TypeAlias = Literal["upstream", "raise"]
 
 _LOGGER = logging.getLogger("reranker.client")
-# Slates are computed, nothing is changed: asking again is safe. Only UNAVAILABLE is worth it (a server that leaves, a
-# connection that broke), and the throttle sees to it that a server that is gone is not asked thrice for long.
+# Slates change nothing, and impressions count once: asking again is safe. Only UNAVAILABLE is worth it (a server that
+# leaves, a connection that broke), and the throttle sees to it that a server that is gone is not asked thrice for long.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [{"service": "reranker.v1.RerankerService"}],
+            "name": [{"service": "reranker.v1.RerankerService"}, {"service": "reranker.v1.ExposureService"}],
             "retryPolicy": {
                 "maxAttempts": 3,
                 "initialBackoff": "0.01s",
@@ -105,6 +107,7 @@ class Client:
         else:
             self._channel = grpc.secure_channel(target, credentials, channel_options)
         self._stub = RerankerServiceStub(self._channel)
+        self._exposure = ExposureServiceStub(self._channel)
 
     def rerank(
         self,
@@ -149,6 +152,26 @@ class Client:
             self._count(error.code(), failure)
             return upstream(candidates, slate_size, failure, context)
         return from_response(candidates, response)
+
+    def record_impressions(
+        self, seen: Mapping[str, Iterable[int]], *, deadline: float | None = None
+    ) -> RecordImpressionsResponse:
+        """Report which slots of slates were seen, counted from 1, by request id; none where nothing of one was.
+
+        Returns how many reports were new, known already, or of requests that the server does not know. Whatever
+        `on_error` says, it raises `InvalidInput` or `ServerError` when the server or the network fails: what is not
+        reported stays counted as seen in full, and the same reports can be sent again.
+        """
+        request = RecordImpressionsRequest()
+        for request_id, slots in seen.items():
+            request.impressions.add(request_id=request_id, seen_slots=slots)
+        try:
+            answer: RecordImpressionsResponse = self._exposure.RecordImpressions(
+                request, timeout=deadline or self._deadline, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise exception_of(error) from error
+        return answer
 
     def wait_until_ready(self, timeout: float) -> bool:
         """Wait until the server says that it serves; False when it does not within `timeout` seconds."""

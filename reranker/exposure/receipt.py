@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from reranker.exposure.decay import UNIT, bucket_of, weight_of
 from reranker.exposure.stream import Stream
@@ -18,7 +16,6 @@ from reranker.v1.ledger_pb2 import LedgerAccount, LedgerReceipt
 _LARGEST_PRICE = 65_536.0
 _LARGEST_RELEVANCE = 3.4e38  # of a float32
 
-Floats: TypeAlias = NDArray[np.float64]
 Sums: TypeAlias = "dict[Cell, Amounts]"
 
 
@@ -85,15 +82,15 @@ def amounts_of(receipt: LedgerReceipt, seen: int | None = None) -> Sums:
     """What a slate adds to each line when the slots of the bits in `seen` were seen (bit 0 is slot 1; None: all).
 
     Attention to a slot goes to each value of its item; due to a value is its share of the attention to labelled slots.
-    That there was a request, and its prices, count whatever was seen. O(slots x values).
+    That there was a request, and its prices, count whatever was seen. Plain Python, which is quicker than arrays for
+    the few slots of a slate. O(slots x values carried + values).
     """
-    is_seen = _seen_slots(seen, receipt.slots)
     found: Sums = {}
     for account in receipt.accounts:
-        bucket = bucket_of(receipt.time, account.half_life)
-        found[Cell(account.stream, bucket, "")] = Amounts(items=round(UNIT * _weight(receipt, account)))
-        for value, amounts in zip(account.values, _amounts(account, is_seen, _weight(receipt, account)), strict=True):
-            if any(amounts):
+        bucket, weight = bucket_of(receipt.time, account.half_life), weight_of(receipt.time, account.half_life)
+        found[Cell(account.stream, bucket, "")] = Amounts(items=round(UNIT * weight))
+        for value, amounts in zip(account.values, _amounts(account, receipt.slots, seen, weight), strict=True):
+            if amounts != _NOTHING:
                 found[Cell(account.stream, bucket, value)] = amounts
     return found
 
@@ -107,66 +104,54 @@ def add_amounts(sums: Sums, more: Mapping[Cell, Amounts]) -> None:
 
 def subtract(given: Mapping[Cell, Amounts], kept: Mapping[Cell, Amounts]) -> Sums:
     """What has to be added so that only `kept` is left of `given`."""
-    nothing = Amounts()
-    changes = {cell: kept.get(cell, nothing).minus(amounts) for cell, amounts in given.items()}
-    return {cell: change for cell, change in changes.items() if any(change)}
+    changes = {cell: kept.get(cell, _NOTHING).minus(amounts) for cell, amounts in given.items()}
+    return {cell: change for cell, change in changes.items() if change != _NOTHING}
 
 
-def _weight(receipt: LedgerReceipt, account: LedgerAccount) -> float:
-    return weight_of(receipt.time, account.half_life)
+_NOTHING = Amounts()
 
 
-def _amounts(account: LedgerAccount, is_seen: NDArray[np.bool_], weight: float) -> Iterable[Amounts]:
-    """By value. Every slot is rounded by itself, so that parts add up to the whole."""
-    rows, codes = np.array(account.rows, np.intp), np.array(account.codes, np.intp)
-    is_labelled = np.zeros(len(is_seen), bool)
-    is_labelled[rows] = True
-    kept = is_seen[rows]
-    rows, codes = rows[kept], codes[kept]
-    count = len(account.values)
-    attention = UNIT * weight * slot_attention(account.before + len(is_seen))[account.before :]
-    exposure = _summed(np.rint(attention).astype(np.int64)[rows], codes, count)
-    items = np.bincount(codes, minlength=count) * round(UNIT * weight)
-    relevance = np.bincount(codes, np.array(account.relevance, np.float64)[rows] * weight, count)
-    target, price = np.zeros((2, count), np.int64)
-    if account.shares:
-        due = np.rint(attention[is_labelled & is_seen, None] * np.array(account.shares, np.float64))
-        target = due.sum(axis=0).astype(np.int64)
-    if account.prices:
-        price = np.rint(UNIT * weight * np.array(account.prices, np.float64)).astype(np.int64)
-    columns = (exposure, target, items, price, relevance)
-    return map(Amounts, *(column.tolist() for column in columns))
+def _amounts(account: LedgerAccount, slots: int, seen: int | None, weight: float) -> Iterator[Amounts]:
+    """By value."""
+    attention, worth, count = _attention(account.before, slots), list(account.relevance), len(account.values)
+    exposure, relevance, items, given, last = [0.0] * count, [0.0] * count, [0] * count, 0.0, -1
+    for row, code in zip(account.rows, account.codes, strict=True):
+        if seen is None or seen >> row & 1:
+            exposure[code] += attention[row]
+            relevance[code] += worth[row]
+            items[code] += 1
+            given += attention[row] if row != last else 0.0
+            last = row
+    unit = UNIT * weight
+    one, shares, prices = round(unit), account.shares or repeat(0.0), account.prices or repeat(0.0)
+    for attended, total, shown, share, price in zip(exposure, relevance, items, shares, prices, strict=False):
+        yield Amounts(
+            round(unit * attended), round(unit * share * given), one * shown, round(unit * price), weight * total
+        )
 
 
-def _summed(amounts: NDArray[np.int64], codes: NDArray[np.intp], count: int) -> NDArray[np.int64]:
-    sums = np.zeros(count, np.int64)
-    np.add.at(sums, codes, amounts)
-    return sums
-
-
-def _seen_slots(seen: int | None, slots: int) -> NDArray[np.bool_]:
-    if seen is None:
-        return np.ones(slots, bool)
-    data = (seen & ((1 << slots) - 1)).to_bytes((slots + 7) // 8, "little")
-    return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[:slots].astype(bool)
+@lru_cache(1_024)
+def _attention(before: int, slots: int) -> tuple[float, ...]:
+    """Attention to the slots of a slate behind `before` others."""
+    return tuple(slot_attention(before + slots)[before:].tolist())
 
 
 def _account(stream: Stream, part: Served) -> LedgerAccount:
     carried = dict.fromkeys(value for values in part.values for value in values)
     values = [*carried, *(value for value in {**part.shares, **part.prices} if value not in carried)]
     code_of = {value: code for code, value in enumerate(values)}
+    relevance: Sequence[float] = part.relevance
+    if max(relevance, default=0.0) > _LARGEST_RELEVANCE:
+        relevance = [min(worth, _LARGEST_RELEVANCE) for worth in relevance]
+    prices = (min(max(part.prices.get(value, 0.0), -_LARGEST_PRICE), _LARGEST_PRICE) for value in values)
     return LedgerAccount(
         stream=stream.digest,
         half_life=stream.half_life,
         before=part.before,
-        relevance=[_bounded(worth, _LARGEST_RELEVANCE) for worth in part.relevance],
+        relevance=relevance,
         values=values,
         shares=[part.shares.get(value, 0.0) for value in values] if part.shares else (),
-        prices=[_bounded(part.prices.get(value, 0.0), _LARGEST_PRICE) for value in values] if part.prices else (),
+        prices=list(prices) if part.prices else (),
         rows=[row for row, own in enumerate(part.values) for _ in own],
         codes=[code_of[value] for own in part.values for value in own],
     )
-
-
-def _bounded(number: float, largest: float) -> float:
-    return min(max(number, -largest), largest) if math.isfinite(number) else math.copysign(largest, number)

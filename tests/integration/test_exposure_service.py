@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
 import numpy as np
 import pytest
 
 from reranker import Policy
-from reranker.client import Client, from_columns, request_context
+from reranker.client import Client, ServerError, from_columns, request_context
+from reranker.errors import InvalidInput
 from reranker.exposure.board import Board
 from reranker.exposure.sqlite import FILE, SqliteLedger
 from reranker.exposure.tally import Tally, TallyKey
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
-from reranker.v1.exposure_service_pb2 import RecordImpressionsRequest, RecordImpressionsResponse
-from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.policy_pb2 import Policy as PolicyMessage
 from reranker.v1.reranker_service_pb2 import RerankResponse
 
@@ -72,14 +70,6 @@ def ask(client: Client, request_id: str, policy: str | PolicyMessage = "steered"
     return slate.response
 
 
-def report(channel: grpc.Channel, *seen: tuple[str, list[int]]) -> RecordImpressionsResponse:
-    request = RecordImpressionsRequest()
-    for request_id, slots in seen:
-        request.impressions.add(request_id=request_id, seen_slots=slots)
-    answer: RecordImpressionsResponse = ExposureServiceStub(channel).RecordImpressions(request)
-    return answer
-
-
 def tally_in(folder: Path) -> Tally | None:
     ledger, board = SqliteLedger(folder), Board()
     board.refresh(ledger, 60.0)
@@ -110,9 +100,9 @@ def test_slates_are_credited_reconciled_and_steer_the_next_ones(steered: Path, t
         ask(client, "private", refinement={"tone": ["a"]})
         ask(client, "own", Policy.from_toml(POLICY).to_proto())
         eventually(lambda: requests() > 9.99)
-        with grpc.insecure_channel(server.address) as channel:
-            counts = report(channel, ("r1", [1]), ("r2", []), ("r1", [1, 2]), ("private", [1]), ("own", [1]))
-        assert (counts.recorded, counts.repeated_ids, counts.unknown_ids) == (2, 1, 2)
+        counts = client.record_impressions({"r1": [1], "r2": [], "private": [1], "own": [1]})
+        assert (counts.recorded, counts.repeated_ids, counts.unknown_ids) == (2, 0, 2)
+        assert client.record_impressions({"r1": [1, 2]}).repeated_ids == 1
         eventually(lambda: bool(ask(client, "").exposure))
         with urllib.request.urlopen(f"http://{server.admin_address}/metrics", timeout=20) as page:
             metrics = page.read().decode()
@@ -139,14 +129,22 @@ def test_what_waits_when_the_server_stops_is_written(steered: Path, tmp_path: Pa
     assert tally.requests == pytest.approx(25.0, abs=0.01)
 
 
-def test_impressions_of_unknown_requests_are_counted(channel: grpc.Channel) -> None:
-    assert report(channel, ("nobody asked this", [1]), ("nor this", [])).unknown_ids == 2
+def test_impressions_of_unknown_requests_are_counted(server: Server) -> None:
+    with Client(server.address, deadline=20) as client:
+        assert client.record_impressions({"nobody asked this": [1], "nor this": []}).unknown_ids == 2
 
 
-def test_bad_impressions_are_the_callers_mistake(channel: grpc.Channel) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        report(channel, ("", [1]))
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+def test_bad_impressions_are_the_callers_mistake(server: Server) -> None:
+    with (
+        Client(server.address, deadline=20) as client,
+        pytest.raises(InvalidInput, match=r"impressions\[0\].seen_slots"),
+    ):
+        client.record_impressions({"r": [0]})
+
+
+def test_a_server_that_is_gone_is_an_error_whatever_slates_fall_back_to() -> None:
+    with Client("127.0.0.1:1", deadline=5) as client, pytest.raises(ServerError):
+        client.record_impressions({"r": [1]})
 
 
 def test_a_ledger_that_nobody_asked_to_keep_ends_with_the_server(
