@@ -19,6 +19,7 @@ class PolicyMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._known: frozenset[str] = frozenset()
+        self._infos: set[tuple[Gauge, tuple[str, ...]]] = set()
         self._info = Gauge(
             "reranker_policy_info", "1 for each policy that serves.", ("policy", "revision"), registry=registry
         )
@@ -62,7 +63,7 @@ class PolicyMetrics:
         )
         self._changed = Histogram(
             "reranker_shadow_changed_share",
-            "The share of the slots that a policy would have filled otherwise than the upstream order.",
+            "The share of the slots that a policy would have filled otherwise than the answer did.",
             ("policy",),
             buckets=_SHARES,
             registry=registry,
@@ -71,14 +72,14 @@ class PolicyMetrics:
     def serve(self, policies: Iterable[tuple[str, str]], routes: str = "", book: str = "") -> None:
         """These (name, revision) pairs serve from now on, and no others; `routes`, `book`: their revisions, if any."""
         served = list(policies)
-        for info in (self._info, self._routes_info, self._book_info):
-            info.clear()
-        for name, revision in served:
-            self._info.labels(name, revision).set(1)
-        for info, revision in ((self._routes_info, routes), (self._book_info, book)):
-            if revision:
-                info.labels(revision).set(1)
         self._known = frozenset((*(name for name, _ in served), *((UPSTREAM,) if routes else ())))
+        infos: set[tuple[Gauge, tuple[str, ...]]] = {(self._info, pair) for pair in served}
+        infos |= {(info, (text,)) for info, text in ((self._routes_info, routes), (self._book_info, book)) if text}
+        for info, labels in infos - self._infos:
+            info.labels(*labels).set(1)
+        for info, labels in self._infos - infos:  # last, so that no scrape finds nothing
+            info.remove(*labels)
+        self._infos = infos
 
     def reloaded(self, result: str) -> None:
         """New ones came: `result` is "loaded" or "refused"."""

@@ -68,6 +68,7 @@ def described(policy: Policy) -> list[str]:
         *(_decay(decay) for decay in message.decays),
         *(sentence for exposure in message.exposure for sentence in _exposure(exposure)),
         *_labels(message.labels),
+        *_shadow(message.shadow),
         f"When the bounds cannot all hold, it {_MODES[_word(message.on_infeasible, 'mode')]}.",
     ]
 
@@ -264,6 +265,12 @@ def _unknown(rule: str, whose: str) -> Iterator[str]:
         yield f"Items without a label{whose} are not counted in prefixes: shares are of labelled items."
     elif rule == "group":
         yield f"Items without a label{whose} are a group of their own, called unknown."
+
+
+def _shadow(shadow: pb.Shadow) -> Iterator[str]:
+    if shadow.fraction:
+        share = f"{shadow.fraction:.4g} of its answers, drawn at random"
+        yield f"Beside {share}, the slate of {shadow.policy} is made and only counted."
 
 
 def _span(quota: pb.Quota) -> str:

@@ -19,7 +19,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "labels.count = expected": _HARD_LABELS,
     "labels.count = confident": _HARD_LABELS,
     "labels.confidence": _HARD_LABELS,
-    "shadow": "checking and serving one policy are available now",
 }
 
 

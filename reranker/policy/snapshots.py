@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reranker.errors import FileViolation, InvalidInput, UnknownPolicy, Violation
 from reranker.policy import words
 from reranker.policy.folder import Folder
+from reranker.policy.mistakes import listed_in_part
 from reranker.policy.model import UPSTREAM, Policy
 from reranker.policy.register import NOTHING, Published
 from reranker.policy.routes import FILE, Route, Routes, Traffic
@@ -28,7 +30,8 @@ def built_in() -> Policy:
 class Choice:
     """What a request meets: a policy, and the `arm` that it is in where routes dealt one.
 
-    `triggered` is False where the upstream order is the answer; `shadows` are the policies of the other arms then.
+    `triggered` is False where the upstream order is the answer. `shadows` are policies whose slates are made beside a
+    share of the answers: those of the other arms beside the upstream order, else the one that `[shadow]` names.
     """
 
     policy: Policy
@@ -36,19 +39,26 @@ class Choice:
     triggered: bool = True
     shadows: tuple[Policy, ...] = ()
     notes: tuple[str, ...] = ()
+    shadow_share: float = 1.0
+
+    def drawn_shadows(self) -> tuple[Policy, ...]:
+        """The shadows of one answer, which are drawn for the share of answers that has any."""
+        if not self.shadows or (self.shadow_share < 1.0 and random.random() >= self.shadow_share):
+            return ()
+        return self.shadows
 
 
 class PolicyBook:
     """Checked policies by name and the routes to them, immutable; a reload makes a new book."""
 
-    __slots__ = ("_choices", "_default", "_policies", "_upstream", "routes")
+    __slots__ = ("_choices", "_named", "_policies", "_upstream", "routes")
 
     def __init__(self, policies: Iterable[Policy] = (), routes: Routes | None = None) -> None:
-        """A book in which later policies of a name take the place of earlier ones; every arm of `routes` is in it."""
+        """A book in which later policies of a name take the place of earlier ones; arms and shadows are all in it."""
         named = {policy.name: policy for policy in (built_in(), *policies)}
         self._policies = {name: named[name] for name in sorted(named)}
         self.routes = routes
-        self._default = Choice(self._policies[DEFAULT])
+        self._named = {name: self._choice(name) for name in self._policies}
         self._upstream = Choice(Policy.upstream(), triggered=False)
         self._choices = [self._choices_of(route) for route in (routes.routes if routes else ())]
 
@@ -66,15 +76,13 @@ class PolicyBook:
 
         Raises `InvalidInput` naming every mistake of every file, and of what both come to together.
         """
-        if folder is None:
-            folder = Folder(Path())
-        if folder.problem:
+        if folder is not None and folder.problem:
             raise InvalidInput([Violation("policies", folder.problem)], str(folder.path))
         found: list[FileViolation] = []
         known = {DEFAULT, UPSTREAM, *(policy.name for policy in published.policies)}
         file_of: dict[str, str] = {}
         policies, routes_file = [], b""
-        for name, data in folder.files:
+        for name, data in folder.files if folder is not None else ():
             if isinstance(data, str):
                 found.append(FileViolation("routes" if name == FILE else "policy", data, file=name))
             elif name == FILE:
@@ -90,8 +98,12 @@ class PolicyBook:
         routes = _routes(routes_file, found, known) if routes_file else None
         if published.routes is not None:
             routes = _published_routes(published.routes, found, known)
+        for policy in policies:
+            _check_shadow(policy, file_of[policy.name], found, known)
+        for policy in published.policies:
+            _check_shadow(policy, f"published {policy.name}", found, known)
         if found:
-            raise InvalidInput(found, str(folder.path))
+            raise InvalidInput(found, "" if folder is None else str(folder.path))
         return cls((*policies, *published.policies), routes)
 
     @property
@@ -108,13 +120,20 @@ class PolicyBook:
         except KeyError:
             raise UnknownPolicy(name, self._policies) from None
 
+    def named(self, name: str) -> Choice:
+        """What a request meets that names this policy. Raises `UnknownPolicy`."""
+        try:
+            return self._named[name]
+        except KeyError:
+            raise UnknownPolicy(name, self._policies) from None
+
     def routed(self, request: Traffic) -> Choice:
         """What a request meets that names no policy: its arm, else the upstream order; without routes `default`.
 
         Nothing is made here, every choice is as old as the book.
         """
         if self.routes is None:
-            return self._default
+            return self.named(DEFAULT)
         index = self.routes.first_match(request)
         if index is None:
             return self._upstream
@@ -138,11 +157,18 @@ class PolicyBook:
         arms = tuple(
             Choice(Policy.upstream(), name, triggered=False, shadows=others)
             if name == UPSTREAM
-            else Choice(self._policies[name], name)
+            else replace(self._named[name], arm=name)
             for name, _ in route.arms
         )
         largest = arms[route.largest]
-        return arms, Choice(largest.policy, triggered=largest.triggered, notes=(_NO_UNIT,))
+        return arms, replace(largest, arm="", notes=(_NO_UNIT,), shadows=largest.shadows if largest.triggered else ())
+
+    def _choice(self, name: str) -> Choice:
+        """What a policy means, with its shadow if it has one."""
+        policy = self._policies[name]
+        shadow = policy.message.shadow
+        shadows = (self._policies[shadow.policy],) if shadow.fraction else ()
+        return Choice(policy, shadows=shadows, shadow_share=shadow.fraction if shadows else 1.0)
 
 
 def _policy(name: str, data: bytes, found: list[FileViolation], known: set[str]) -> Policy | None:
@@ -164,6 +190,13 @@ def _routes(data: bytes, found: list[FileViolation], known: set[str]) -> Routes 
     except InvalidInput as error:
         found += [FileViolation(v.path, v.reason, v.line, FILE) for v in error.violations]
         return None
+
+
+def _check_shadow(policy: Policy, file: str, found: list[FileViolation], known: set[str]) -> None:
+    shadow = policy.message.shadow.policy
+    if shadow and shadow not in known - {UPSTREAM}:
+        reason = f"no policy has this name; there are {listed_in_part(sorted(known - {UPSTREAM}))}"
+        found.append(FileViolation("shadow.policy", reason, file=file))
 
 
 def _published_routes(routes: Routes, found: list[FileViolation], known: set[str]) -> Routes:

@@ -54,7 +54,7 @@ class PolicyWatch:
         """Compile what serves, say so, take over what is published, and begin to look."""
         warm(self._desk.book.policies())
         self._say_what_serves(self._desk.book)
-        self.look()
+        self._look_whatever_happens()
         if self._folder is not None or self._published is not None:
             self._thread.start()
 
@@ -104,11 +104,14 @@ class PolicyWatch:
 
     def _run(self) -> None:
         while not self._end.wait(self._seconds):
-            try:
-                self.look()
-            except Exception as error:  # whatever it is, the next change may be better
-                self._count_refusal()
-                log(logging.ERROR, "looking for new policies failed", error)
+            self._look_whatever_happens()
+
+    def _look_whatever_happens(self) -> None:
+        try:
+            self.look()
+        except Exception as error:  # the last good book serves on, and the next change may be better
+            self._count_refusal()
+            log(logging.ERROR, "looking for new policies failed", error)
 
     def _count_refusal(self) -> None:
         self._is_refused = True

@@ -84,7 +84,9 @@ class Server:
         ledger = open_ledger(settings, self._store)
         self._ledger = LedgerWatch(ledger, self._metrics, lambda: self._desk.book.policies())
         loggers = request_loggers(settings, self._metrics)
-        self._after = AfterAnswer(self._metrics, [Shadows(self._metrics), self._ledger.feed, *loggers])
+        self._after = AfterAnswer(
+            self._metrics, [Shadows(self._metrics, self._ledger.board), self._ledger.feed, *loggers]
+        )
         self._gate = Gate()
         self._doors = Doors(self._inputs.tokens)
         certificate = self._inputs.certificate

@@ -39,7 +39,7 @@ class PolicyDesk:
         if request.WhichOneof("policy") == "inline_policy":
             choice = Choice(self._inline(request))
         elif request.policy_name:
-            choice = Choice(book.get(request.policy_name))
+            choice = book.named(request.policy_name)
         else:
             choice = book.routed(request.context)
         policy = self._overridden(choice.policy, request.overrides)
@@ -53,6 +53,9 @@ class PolicyDesk:
         if size > self._limits.policy_bytes:
             reason = f"must be at most {self._limits.policy_bytes} bytes, is {size}"
             raise InvalidInput([Violation("inline_policy", reason)])
+        if request.inline_policy.HasField("shadow"):
+            reason = "goes with policies of the server, which knows the other one, and not with one sent along"
+            raise InvalidInput([Violation("inline_policy.shadow", reason)])
         data = request.inline_policy.SerializeToString(deterministic=True)
         return self._sent_along.get(data, lambda: _sent_along(request.inline_policy))
 

@@ -63,8 +63,8 @@ class RerankerServicer:
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
         _check_choice(call.caller, request)
-        decoded, choice = self._choice_and_input(request, call)
-        decode_end, lookup = perf_counter(), decoded.lookup
+        decoded, choice, choosing = self._choice_and_input(request, call)
+        decode_end, lookup = perf_counter() - choosing, decoded.lookup
         try:
             slate, trace = engine.rerank_traced(
                 decoded.candidates,
@@ -91,6 +91,7 @@ class RerankerServicer:
             response.degraded = messages.DEGRADED_REASON_SIGNALS
         end = perf_counter()
         stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
+        stages["policy"] += choosing
         if lookup.version:
             stages["signals"] = lookup.seconds
             self._observer.looked_up(lookup.counts, degraded=lookup.degraded)
@@ -115,7 +116,7 @@ class RerankerServicer:
                     choice.policy,
                     decoded.candidates,
                     decoded.context,
-                    choice.shadows,
+                    choice.drawn_shadows(),
                 )
             )
         return response
@@ -166,11 +167,12 @@ class RerankerServicer:
             return None
         return lambda ids: items.find(ids, lambda: items.store.seconds_left(call.deadline))
 
-    def _choice_and_input(self, request: messages.RerankRequest, call: Call) -> tuple[DecodedRequest, Choice]:
-        """Both, or every violation of both at once."""
+    def _choice_and_input(self, request: messages.RerankRequest, call: Call) -> tuple[DecodedRequest, Choice, float]:
+        """Both, or every violation of both at once; and the seconds that choosing took."""
         found: list[Violation] = []
         catalog = None if self._shelf is None else self._shelf.catalog  # this one until the answer is made
         decoded = decode_request(request, self._limits, found, catalog, self._find_stored(call))
+        began = perf_counter()
         try:
             choice = self._desk.choice_of(request)
         except InvalidInput as error:
@@ -181,7 +183,7 @@ class RerankerServicer:
             raise
         if found:
             raise InvalidInput(found)
-        return decoded, choice
+        return decoded, choice, perf_counter() - began
 
 
 def _check_choice(caller: Caller, request: messages.RerankRequest) -> None:

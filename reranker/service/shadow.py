@@ -8,8 +8,10 @@ import numpy as np
 
 from reranker import engine
 from reranker.errors import RerankerError
+from reranker.exposure.tally import TallyBoard
 from reranker.observability.metrics import Metrics
 from reranker.policy import Policy
+from reranker.policy.model import UPSTREAM
 from reranker.service.after import Answered
 
 _FAILED = "FAILED"
@@ -20,8 +22,9 @@ class Shadows:
 
     name = "shadow"
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics.policies
+    def __init__(self, metrics: Metrics, board: TallyBoard | None = None) -> None:
+        """`board` is what the ledger knows, so that a shadow is steered as the slates of its own arm are."""
+        self._metrics, self._board = metrics.policies, board
 
     def wants(self, answered: Answered) -> bool:
         """Answers with shadows. Not later pages: a cursor speaks of the slates of another policy."""
@@ -38,8 +41,12 @@ class Shadows:
 
     def _make(self, answered: Answered, policy: Policy) -> None:
         size = answered.request.slate_size
+        arm = policy.name if answered.arm == UPSTREAM else answered.arm
+        outlook = engine.Outlook(self._board, arm)
         try:
-            slate = engine.rerank(answered.candidates, policy, size, context=answered.context)
+            slate, _ = engine.rerank_traced(
+                answered.candidates, policy, size, context=answered.context, outlook=outlook
+            )
         except RerankerError:  # the policy refuses these candidates, as it would have refused the request
             self._metrics.shadow_made(policy.name, _FAILED)
             return

@@ -239,3 +239,10 @@ def test_what_is_left_to_the_candidates_and_to_chance_is_said() -> None:
         lines = described(Policy.from_dict({"objective": {"strategy": word}}))
         assert "the first attribute that the policy names, or else that candidates have." in lines[2]
     assert "drawn at random" in described(Policy.from_dict({"objective": {"sample": True}}))[2]
+
+
+def test_a_shadow_is_described() -> None:
+    policy = Policy.from_dict({"shadow": {"policy": "other", "fraction": 0.05}})
+    assert described(policy)[-2] == (
+        "Beside 0.05 of its answers, drawn at random, the slate of other is made and only counted."
+    )

@@ -22,7 +22,6 @@ LATER: dict[str, dict[str, Any]] = {
     "labels.count = expected": {"labels": {"count": "expected"}},
     "labels.count = confident": {"labels": {"a": {"count": "confident"}}},
     "labels.confidence": {"labels": {"a": {"confidence": 0.8}}},
-    "shadow": {"shadow": {"policy": "other", "fraction": 0.1}},
 }
 
 
@@ -49,11 +48,11 @@ def test_the_whole_of_a_block_is_refused_once() -> None:
         "quotas": [
             {"attribute": "a", "fair_star": {"protected": ["x"], "rule": "closest"}},
         ],
-        "shadow": {"policy": "other", "fraction": 0.1},
+        "labels": {"confidence": 0.8},
     }
     refuse_later_words(words.from_tree(tree, mistakes), mistakes)
     paths = [violation.path for violation in mistakes]
-    assert paths == ["quotas[0].fair_star", "shadow"]
+    assert paths == ["quotas[0].fair_star", "labels.confidence"]
 
 
 def test_a_word_at_its_default_asks_for_nothing() -> None:

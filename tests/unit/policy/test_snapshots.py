@@ -63,3 +63,16 @@ def test_every_mistake_of_every_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is not a folder"):
         PolicyBook.load(tmp_path / "absent")
+
+
+def test_a_shadow_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[shadow]\npolicy = "b"\nfraction = 0.5\n')
+    with pytest.raises(
+        InvalidInput, match=r"a\.toml: shadow\.policy: no policy has this name; there are a and default"
+    ):
+        PolicyBook.load(tmp_path)
+    (tmp_path / "b.toml").write_text('[shadow]\npolicy = "a"\nfraction = 0\n')
+    book = PolicyBook.load(tmp_path)
+    assert book.named("a").shadows == (book.get("b"),)
+    assert book.named("a").shadow_share == 0.5
+    assert book.named("b").shadows == ()

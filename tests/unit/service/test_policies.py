@@ -127,3 +127,19 @@ def test_another_book_serves_from_the_next_request_on(routed: PolicyDesk) -> Non
     routed.book = PolicyBook()
     assert not before.triggered
     assert routed.choice_of(messages.RerankRequest()).policy.name == "default"
+
+
+def test_a_shadow_is_drawn_for_its_share_of_the_answers_and_no_request_brings_one() -> None:
+    shadowed = {"shadow": {"policy": "mine", "fraction": 0.25}}
+    policies = [Policy.from_dict({"name": "mine"}), Policy.from_dict({"name": "default", **shadowed})]
+    desk = PolicyDesk(PolicyBook(policies), Limits())
+    for request in (messages.RerankRequest(), messages.RerankRequest(policy_name="default")):
+        choice = desk.choice_of(request)
+        assert [policy.name for policy in choice.shadows] == ["mine"]
+        drawn = sum(bool(choice.drawn_shadows()) for _ in range(4_000))
+        assert abs(drawn - 1_000) < 6 * (4_000 * 0.25 * 0.75) ** 0.5
+    assert desk.choice_of(messages.RerankRequest(policy_name="mine")).drawn_shadows() == ()
+    sent_along = messages.RerankRequest()
+    sent_along.inline_policy.CopyFrom(Policy.from_dict(shadowed).to_proto())
+    with pytest.raises(InvalidInput, match=r"inline_policy\.shadow: goes with policies of the server"):
+        desk.choice_of(sent_along)
