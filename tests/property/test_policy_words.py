@@ -266,7 +266,7 @@ MISTAKES: tuple[tuple[tuple[str | int, ...], Any, str], ...] = (
     (("labels", "threshold"), -0.5, "labels.threshold"),
     (("labels", "skin_tone", "count"), "soft", "labels.skin_tone.count"),
     (("on_infeasible", "mode"), "FAIL", "on_infeasible.mode"),
-    (("shadow",), {"policy": "x", "fraction": 0.1}, "shadow"),
+    (("labels", "confidence"), 1.5, "labels.confidence"),
 )
 
 
