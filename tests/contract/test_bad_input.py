@@ -275,8 +275,8 @@ def test_an_oversized_message_is_resource_exhausted(channel: grpc.Channel, compr
     assert RerankerServiceStub(channel).Rerank(sound_request(), timeout=10).positions
 
 
-def test_services_of_later_releases_are_unimplemented(channel: grpc.Channel) -> None:
-    for method in ("SignalService/Put", "ExposureService/RecordImpressions", "RerankerService/Nothing"):
+def test_methods_that_nobody_serves_are_unimplemented(channel: grpc.Channel) -> None:
+    for method in ("SignalService/Nothing", "ExposureService/Nothing", "RerankerService/Nothing", "Nothing/Rerank"):
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/reranker.v1.{method}")
         with pytest.raises(grpc.RpcError) as raised:
             call(b"", timeout=10)
