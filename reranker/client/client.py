@@ -167,7 +167,7 @@ class Client:
             request.impressions.add(request_id=request_id, seen_slots=slots)
         try:
             answer: RecordImpressionsResponse = self._exposure.RecordImpressions(
-                request, timeout=deadline or self._deadline, metadata=self._metadata
+                request, timeout=deadline or self._deadline, metadata=self._call_metadata()
             )
         except grpc.RpcError as error:
             raise exception_of(error) from error
