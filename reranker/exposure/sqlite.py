@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 import time
@@ -93,8 +95,13 @@ class SqliteLedger:
             birth, version = connection.execute("select birth, version from ledger").fetchone()
             is_all = birth != since.birth or version < since.version
             rows = connection.execute(_CHANGED, (0 if is_all else since.version,)).fetchall()
-        sums = {Sum(read_stream(words), bucket, value): Amounts(*sums) for words, bucket, value, *sums in rows}
-        return Changes(Position(birth, version), is_all, sums)
+        sums, damaged = dict[Sum, Amounts](), 0
+        for words, bucket, value, *amounts in rows:
+            try:
+                sums[Sum(read_stream(words), bucket, value)] = Amounts(*amounts)
+            except ValueError:
+                damaged += 1
+        return Changes(Position(birth, version), is_all, sums, damaged=damaged)
 
     def close(self) -> None:
         """Close the file."""
@@ -166,6 +173,8 @@ class SqliteLedger:
             old.close()
 
     def _open(self) -> sqlite3.Connection:
+        # It holds the keys of hashes: nobody else's to read. SQLite's own files beside it take over its mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
             (found,) = connection.execute("pragma user_version").fetchone()
@@ -234,9 +243,11 @@ _REASONS = {
 
 
 def _reason_of(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "unwritable"
     name = str(getattr(error, "sqlite_errorname", ""))
     return next((reason for start, reason in _REASONS.items() if name.startswith(start)), "failed")
 
 
 def _words_of(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return f"cannot be used: {getattr(error, 'strerror', None) or error or type(error).__name__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -79,10 +79,10 @@ class ExposureMetrics:
             self._share.labels(*labels).set(share)
             self._target.labels(*labels).set(target)
 
-    def looked(self, age: float, streams: int) -> None:
-        """How old the view of the ledger is, in seconds, and how many streams are in it."""
-        self._age.set(age)
-        self._streams.set(streams)
+    def watch(self, age: Callable[[], float], streams: Callable[[], int]) -> None:
+        """From now on these say how old the view of the ledger is, in seconds, and how many streams are in it."""
+        self._age.set_function(age)
+        self._streams.set_function(streams)
 
     def spooled(self, slates: int) -> None:
         """So many slates wait."""

@@ -92,6 +92,7 @@ class LedgerWatch:
         self.feed = LedgerFeed(self.ledger, self.board, metrics)
         self._policies, self._seconds = policies, seconds
         self._all_metrics, self._metrics = metrics, metrics.exposure
+        self._metrics.watch(lambda: self.board.age, lambda: len(self.board.keys))
         self._trouble = ""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -119,7 +120,6 @@ class LedgerWatch:
             self._say("")
             self._metrics.failed("read", "damaged", damaged)
             self._metrics.stand(self._standings())
-        self._metrics.looked(self.board.age, len(self.board.keys))
         self.feed.flush()
 
     def _run(self) -> None:

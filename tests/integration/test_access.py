@@ -224,6 +224,8 @@ def test_values_of_sensitive_attributes_need_a_permission(guarded: Server) -> No
 def test_the_client_brings_its_token(guarded: Server) -> None:
     with Client(guarded.address, deadline=20, token="rank", on_error="raise") as client:
         assert client.rerank(CANDIDATES, 4).positions.tolist()
+    with Client(guarded.address, deadline=20, token="count") as client:
+        assert client.record_impressions({"r": [1]}).unknown_ids == 1
     with Client(guarded.address, deadline=20, token=lambda: "wrong", on_error="raise") as client:
         with pytest.raises(ServerError) as raised:
             client.rerank(CANDIDATES, 4)

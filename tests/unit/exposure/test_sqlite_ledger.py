@@ -249,6 +249,23 @@ def test_a_receipt_that_was_damaged_is_left_alone(tmp_path: Path) -> None:
     assert tally.groups["a"].items == 2.0
 
 
+def test_words_that_were_damaged_are_left_out_and_counted(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    other = TallyKey("home", "inclusive", "", "tone")
+    ledger.record([receipt("one"), receipt("two", key=other)], SECONDS)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("update streams set words = '[]' where words like '%search%'")
+    board = Board(clock=lambda: NOW)
+    assert board.refresh(ledger, SECONDS) == 4
+    assert set(board.keys) == {other}
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    ledger.record([receipt("one")], SECONDS)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 def test_many_threads_write_and_read_at_once(tmp_path: Path) -> None:
     ledger, board = SqliteLedger(tmp_path), Board(clock=lambda: NOW)
 
@@ -284,7 +301,7 @@ def test_a_ledger_of_a_later_release_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadLedger, match="unable to open"):
+    with pytest.raises(BadLedger, match="cannot be used: No such file"):
         SqliteLedger(tmp_path / "nowhere")
 
 
