@@ -119,7 +119,8 @@ class Settings:
         default="development",
         metadata=_read(
             _one_of("development", "production"),
-            "'production' has no reflection and takes no policy that a request brings along",
+            "'production' has no reflection, takes no policy that a request brings along and, of published policies, "
+            "only those that somebody else than their publisher approved",
         ),
     )
     listen: str = field(

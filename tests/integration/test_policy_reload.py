@@ -199,3 +199,20 @@ def test_a_review_that_is_due_is_said_and_stops_nothing(
     )
     with Client(server.address, deadline=20, on_error="raise") as client:
         assert ask(client, policy="p1").policy_name == "p1"
+
+
+def test_what_nobody_foresaw_keeps_no_server_from_starting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, lines: Callable[[str], list[dict[str, object]]]
+) -> None:
+    def fail(self: PolicyWatch) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(PolicyWatch, "look", fail)
+    running = Server(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", policies=folder, grace=1.0))
+    try:
+        running.warm_up()
+        assert running.policy_names == ("default", "p0")
+        assert lines("looking for new policies failed")[0]["exception"] == "ZeroDivisionError"
+        assert metric(running, "reranker_policies_refused") == ["reranker_policies_refused 1.0"]
+    finally:
+        running.drain()
