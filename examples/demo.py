@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from types import FrameType
 
-from examples import slates
+from examples import exposure, slates
 from examples.catalog import Corpus
 from examples.display import Progress, Screen
 from examples.results import CLOCK_HEADER, HEADER, Clock, Results
@@ -120,6 +120,7 @@ def demonstrate(screen: Screen, limit: int | None) -> None:
             show(screen, client, corpora, policy, request_id)
         results, clocks = send_all(screen, client, corpora, work)
         report(screen, results, clocks)
+        exposure.show(screen, client, corpora["shades"], exposure.REQUESTS if limit is None else 10 * limit)
     screen.line()
     screen.line("the server is stopped")
     what_next(screen)

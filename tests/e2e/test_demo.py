@@ -58,6 +58,12 @@ def test_the_whole_demo_shows_what_it_promises() -> None:
     _, before, after, ceiling, _ = figures(done.stdout, "occupation-balance", "occupations serp")[:5]
     assert (before, after) == (0.484, ceiling)
     assert done.stdout.count("upstream order") >= 3
+    steered = done.stdout[done.stdout.index("Exposure across requests") :]
+    for tone in ("light", "medium", "brown", "dark"):
+        row = re.search(rf"^{tone} +([\d.]+) +([\d.]+) +([\d.]+)$", steered, re.MULTILINE)
+        assert row is not None
+        _, served, target = map(float, row.groups())
+        assert served == pytest.approx(target, abs=5.0)  # upstream is up to 18 points off, a quota on each page 9
     assert time.monotonic() - started < 110
 
 
