@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog ledger-proof frontier exposure figures loadtest lint format proto lock data clean
+	bench-catalog ledger-proof frontier exposure figures faults loadtest lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -70,6 +70,9 @@ exposure: $(READY) ## does exposure across requests converge, and what does it c
 
 figures: $(READY) $(DRAWING_READY) ## draw docs/figures from what `make frontier`, `exposure` and `bench-growth` measured
 	@$(BIN)/python -m benchmarks.figures
+
+faults: $(READY) ## what answers do while the store is killed, paused, emptied, filled, restarted and lies: ARGUMENTS=
+	@$(BIN)/python -m loadtest.faults $(ARGUMENTS)
 
 loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=
 	@$(BIN)/python -m loadtest $(MODE) $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) \

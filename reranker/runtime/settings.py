@@ -185,7 +185,8 @@ class Settings:
         metadata=_read(_count(0, 10**9), "seconds after which the store forgets an item nobody puts again; 0: never"),
     )
     signal_writes: bool | None = field(
-        default=None, metadata=_read(_boolean, "whether items may be put and deleted over gRPC", "on loopback only")
+        default=None,
+        metadata=_read(_boolean, "whether items may be put and deleted over gRPC", "on loopback, or with tokens"),
     )
     cursor_key_file: Path | None = field(
         default=None,
@@ -322,8 +323,10 @@ class Settings:
 
     @property
     def takes_items(self) -> bool:
-        """Whether items may be put and deleted."""
-        return self.loopback if self.signal_writes is None else self.signal_writes
+        """Whether items may be put and deleted, by those who may."""
+        if self.signal_writes is not None:
+            return self.signal_writes
+        return self.loopback or self.token_file is not None
 
     @property
     def seconds_to_drain(self) -> float:

@@ -184,6 +184,7 @@ class StoredItems:
         dead, failed = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
         absent: list[Id] = []
         groups: dict[bytes, tuple[list[int], list[memoryview]]] = {}
+        lies: dict[str, StoreError] = {}
         for at, value in zip(missing.tolist(), values, strict=True):
             if value is None:
                 absent.append(ids[at])
@@ -193,7 +194,7 @@ class StoredItems:
                 try:
                     packed = unpack(value)
                 except StoreError as error:
-                    self.store.report(error)
+                    lies[error.reason] = error
                     failed[at] = True
                     continue
                 if packed.shape:
@@ -210,11 +211,13 @@ class StoredItems:
                 shape = self._shape(text)
                 piece = self.cache.coded(shape, np.array(ats, np.int64), *take_apart(shape, bodies))
             except StoreError as error:
-                self.store.report(error)
+                lies[error.reason] = error
                 failed[ats] = True
                 continue
             pieces.append(piece)
             self.cache.remember([ids[at] for at in ats], piece, now)
+        for lie in lies.values():
+            self.store.report(lie)
         return pieces, dead, failed
 
     def _shape(self, text: bytes) -> Shape:

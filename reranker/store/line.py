@@ -18,6 +18,7 @@ from reranker.store.wire import Wire
 
 CONNECT_SECONDS = 1.0  # to connect, agree on TLS, sign in and answer a PING; nobody waits for it
 _FAILURES = 3  # one after the other, and the breaker opens
+_FOR_GOOD = ("not_allowed", "untrusted", "password_unreadable")  # somebody has to do something about it
 _FIRST_REST, _LONGEST_REST = 0.05, 1.0  # seconds between two probes, twice as long each time
 
 
@@ -36,6 +37,7 @@ class Line:
         self._made = 0  # connections that are ready or in somebody's hands
         self._failures = 0
         self._well: bool | None = None  # None: not known yet
+        self._met = False  # whether it was ever well
         self._why = "connecting"
         self._work, self._first, self._closed = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"store {place}", daemon=True)
@@ -128,7 +130,7 @@ class Line:
             with self._lock:
                 opens = self._well is not False and not self._made and not self._closed.is_set()
                 if not self._well or opens:
-                    self._open_breaker(error.reason)
+                    self._open_breaker(error.reason if error.reason in _FOR_GOOD or not self._met else "resting")
             if opens:
                 self._tell(False, error.reason)
             self._first.set()
@@ -136,7 +138,7 @@ class Line:
         with self._lock:
             closed, heals = self._closed.is_set(), not self._well
             if not closed:
-                self._well, self._failures = True, 0
+                self._well, self._met, self._failures = True, True, 0
                 self._made += 1
                 self._ready.append(wire)
         if closed:
