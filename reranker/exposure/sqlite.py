@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reranker.errors import BadLedger
@@ -162,8 +162,9 @@ class SqliteLedger:
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(_reason_of(error)) from None
         finally:
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            with suppress(sqlite3.Error):  # of a file that is gone there is nothing to undo
+                if self._connection.in_transaction:
+                    self._connection.rollback()
             self._lock.release()
 
     def _follow(self) -> None:

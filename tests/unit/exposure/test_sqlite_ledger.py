@@ -266,6 +266,14 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
+def test_a_ledger_that_was_closed_is_unavailable_each_time(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    ledger.close()
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            ledger.record([receipt("one")], 1.0)
+
+
 def test_many_threads_write_and_read_at_once(tmp_path: Path) -> None:
     ledger, board = SqliteLedger(tmp_path), Board(clock=lambda: NOW)
 
