@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from reranker.candidates import AttributeColumn
 from reranker.context import Context
 from reranker.engine.listing import Listing
 from reranker.exposure import controller
-from reranker.exposure.controller import Steering
-from reranker.exposure.tally import Served, TallyBoard, TallyKey
+from reranker.exposure.controller import Group, Steering
+from reranker.exposure.tally import Served, Tally, TallyBoard, TallyKey
 from reranker.measures.exposure import slot_attention
-from reranker.measures.relevance import above_zero
+from reranker.measures.groups import earlier_equals
 from reranker.policy.blocks import Block
 from reranker.policy.compile import CompiledPolicy
 from reranker.policy.exposure import Exposure
@@ -92,32 +92,47 @@ class Steer:
         """
         lift: NDArray[np.float64] | None = None
         for steered in self._blocks:
-            prices = steered.steering.prices if steered.steering is not None else {}
-            if not any(prices.values()):
-                continue
-            if lift is None:
-                lift = np.zeros(len(self._pool))
-            least = min(prices.values())
-            for value, price in prices.items():
-                carriers = _carriers(steered.column, value)
-                most = self._most(steered.shares[value] + steered.rules.band)
-                lift[carriers[:most]] += price
-                lift[carriers[most:]] += least
+            groups = steered.steering.groups if steered.steering is not None else {}
+            if any(group.price for group in groups.values()):
+                own = self._lift_of(steered, groups)
+                lift = own if lift is None else lift + own
         return lift
+
+    def _lift_of(self, steered: _Steered, groups: Mapping[str, Group]) -> NDArray[np.float64]:
+        codes, values, offsets = steered.column.codes, steered.column.values, steered.column.offsets
+        price, beyond = np.zeros(len(values) + 1), np.zeros(len(values) + 1)
+        most = np.zeros(len(values) + 1, np.int64)
+        least = min(group.price for group in groups.values())
+        for code, value in enumerate(values, start=1):
+            group = groups.get(value)
+            if group is not None:
+                price[code], beyond[code] = group.price, least
+                most[code] = self._most(group.share + steered.rules.band)
+        if offsets is None and len(groups) <= _FEW:
+            lift = price.take(codes)
+            for code in np.flatnonzero(price > beyond).tolist():
+                lift[np.flatnonzero(codes == code)[most[code] :]] = least
+            return lift
+        earlier = earlier_equals(codes.astype(np.intp))
+        lift = np.where(earlier < most[codes], price[codes], beyond[codes])
+        if offsets is None:
+            return lift
+        lifted = np.zeros(len(self._pool))
+        np.add.at(lifted, np.repeat(np.arange(len(self._pool)), np.diff(offsets)), lift)
+        return lifted
 
     @cached_property
     def unit(self) -> float:
         """What a price of 1 is in normalised relevance: what the mean of upstream's slate has above no relevance."""
         falling, scores, slots = self._listing.falling, self._listing.own_falling, self._pool.slots
-        if not len(falling) or falling[0] == falling[-1]:
+        if not slots or falling[0] == falling[-1]:
             return 1.0
         zero = self._rules.score_zero
         if not self._rules.score_zero_given:
             zero = min(0.0, float(falling[-1]))  # scores without a zero: the least candidate has no relevance
-        with np.errstate(over="ignore", invalid="ignore"):
-            above = np.maximum(scores[:slots] / 2.0 - zero / 2.0, 0.0).mean()
-            unit = float(above / (falling[0] / 2.0 - falling[-1] / 2.0))
-        return unit if np.isfinite(unit) else 1.0
+        above = [max(0.0, score - zero) for score in scores[:slots].tolist()]
+        unit = sum(above) / len(above) / (float(falling[0]) - float(falling[-1]))
+        return unit if math.isfinite(unit) else 1.0
 
     def bonus(self, relevance: NDArray[np.float64], diversity: float) -> NDArray[np.float64] | None:
         """What prices add to every candidate's utility: float64 (N,); `relevance` normalised, upstream order.
@@ -162,11 +177,11 @@ class Steer:
         if not self._blocks or self._listing.refined:
             return ()
         zero = self._rules.score_zero
-        worth = np.maximum(above_zero(self._listing.own_falling[picks], zero), 0.0).tolist()
-        return tuple(self._served(steered, picks, before, tuple(worth)) for steered in self._blocks)
+        worth = tuple(max(0.0, score - zero) for score in self._listing.own_falling[picks].tolist())
+        return tuple(self._served(steered, picks, before, worth) for steered in self._blocks)
 
     def _served(self, steered: _Steered, picks: NDArray[np.int32], before: int, worth: tuple[float, ...]) -> Served:
-        values = tuple(map(tuple, steered.column.take(picks).listed()))
+        values = _shown(steered.column, picks)
         shares, prices = controller.in_force(
             steered.steering, steered.shares, _got(values, before), self._used_up(steered, picks)
         )
@@ -186,7 +201,7 @@ class Steer:
         key = _key(exposure, self._rules, self._listing.context, outlook.arm)
         if outlook.board is None:
             return _Steered(exposure, key, column, shares, None, None, "no ledger is known")
-        known = controller.steer(outlook.board.tally(key), shares, exposure.band, exposure.min_count)
+        known = _steering(exposure, key, outlook.board.tally(key), shares)
         if self._age > controller.too_late(exposure.half_life):
             return _Steered(exposure, key, column, shares, None, known, "what is known of earlier requests is too old")
         why = "" if known is not None else "too little is known of earlier requests"
@@ -217,6 +232,38 @@ class Steer:
         return found
 
 
+def _steering(exposure: Exposure, key: TallyKey, tally: Tally | None, shares: dict[str, float]) -> Steering | None:
+    """What the controller asks for; between two looks at the ledger a policy's own shares ask for the same."""
+    if exposure.shares is None or tally is None:
+        return controller.steer(tally, shares, exposure.band, exposure.min_count)
+    known = _LATEST.get(key)
+    if known is not None and known[0] is tally and known[1] is exposure:
+        return known[2]
+    steering = controller.steer(tally, shares, exposure.band, exposure.min_count)
+    if len(_LATEST) >= _KEPT:
+        _LATEST.clear()
+    _LATEST[key] = tally, exposure, steering
+    return steering
+
+
+_FEW = 16  # groups that are looked for one by one
+_KEPT = 1_000  # streams
+_LATEST: dict[TallyKey, tuple[Tally, Exposure, Steering | None]] = {}
+
+
+@lru_cache(64)
+def _attention(slots: int) -> tuple[float, ...]:
+    return tuple(slot_attention(slots).tolist())
+
+
+def _shown(column: AttributeColumn, picks: NDArray[np.int32]) -> tuple[tuple[str, ...], ...]:
+    """The values of each pick."""
+    if column.offsets is not None:
+        return tuple(map(tuple, column.take(picks).listed()))
+    names = ((), *((value,) for value in column.values))
+    return tuple(names[code] for code in column.codes[picks].tolist())
+
+
 def _key(exposure: Exposure, rules: CompiledPolicy, context: Context, arm: str) -> TallyKey:
     per = tuple((word, str(getattr(context, word))) for word in exposure.per)
     return TallyKey(context.surface, rules.name, arm, exposure.attribute, per)
@@ -234,7 +281,7 @@ def _carriers(column: AttributeColumn, value: str) -> NDArray[np.intp]:
 
 def _got(values: tuple[tuple[str, ...], ...], before: int) -> dict[str, float]:
     """Each value's share of the attention of labelled slots."""
-    attention = slot_attention(before + len(values))[before:].tolist()
+    attention = _attention(before + len(values))[before:]
     got: dict[str, float] = {}
     labelled = 0.0
     for item, weight in zip(values, attention, strict=True):

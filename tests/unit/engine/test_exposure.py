@@ -218,3 +218,57 @@ class TestStreams:
         assert near.shares == SHARES
         assert far.shares == pytest.approx({"x": 1.0, "y": 0.0})
         assert far.prices["y"] == pytest.approx(0.3)
+
+
+class TestScores:
+    @pytest.mark.parametrize(
+        "scores",
+        [
+            [0.0] * 12,
+            [1.0] * 12,
+            list(np.linspace(-5.0, -1.0, 12)),
+            [(1.0 - i / 6) * 1e308 for i in range(12)],
+            list(np.linspace(1e-300, 2e-300, 12)),
+        ],
+        ids=["nothing", "equal", "negative", "the whole range", "tiny"],
+    )
+    @pytest.mark.parametrize("strategy", ["relevance", "dpp", "mmr"])
+    def test_of_any_size_give_a_full_slate(self, scores: list[float], strategy: str) -> None:
+        random = np.random.default_rng(1)
+        listed = Candidates(list(range(12)), scores, random.normal(size=(12, 4)), {"tone": ["x", "y", "x"] * 4})
+        slate, trace = rerank_traced(listed, policy(strategy=strategy), 6, outlook=Outlook(Shown(stream(price=0.5))))
+        assert len(set(slate.positions.tolist())) == 6
+        assert np.isfinite(slate.gains).all()
+        assert all(np.isfinite(trace.exposure[0].relevance))
+
+    def test_a_price_means_the_same_on_any_scale(self) -> None:
+        listed = candidates()
+        board = Shown(stream(price=0.05))
+        once = rerank_traced(listed, policy(), 10, outlook=Outlook(board))[0]
+        tones = {"tone": ["y" if i % 4 == 3 else "x" for i in range(40)]}
+        larger = Candidates(list(listed.ids), 70.0 * listed.scores, None, tones)
+        assert (
+            rerank_traced(larger, policy(), 10, outlook=Outlook(board))[0].positions.tolist() == once.positions.tolist()
+        )
+
+    def test_many_groups_are_lifted_as_few_are(self) -> None:
+        """Beyond a few groups they are counted in one pass; the lift is the same as group by group."""
+        random = np.random.default_rng(5)
+        values = [f"v{i}" for i in range(40)]
+        tones = random.choice(values, 300)
+        listed = Candidates(list(range(300)), random.uniform(size=300), None, {"tone": tones.tolist()})
+        groups = {
+            value: GroupTally(random.uniform(50, 150), 0.0, 100.0, 300.0, random.uniform(-900, 900)) for value in values
+        }
+        board = Shown(Tally(0.0, 1_000.0, groups))
+        target = dict.fromkeys(values, 0.025)
+        slate, _ = rerank_traced(listed, policy(target, band=0.2), 10, outlook=Outlook(board))
+        prices = {outcome.value: outcome.price for outcome in slate.report.exposure}
+        least, lift, seen = min(prices.values()), np.zeros(300), dict.fromkeys(values, 0)
+        scores = listed.scores
+        for position in np.argsort(-scores, kind="stable").tolist():
+            value = str(tones[position])
+            lift[position] = prices[value] if seen[value] < 3 else least  # 10 x (0.025 + 0.2), rounded up
+            seen[value] += 1
+        unit = np.sort(scores)[-10:].mean()
+        assert slate.positions.tolist() == np.argsort(-(scores + unit * lift), kind="stable")[:10].tolist()
