@@ -30,6 +30,7 @@ from reranker.runtime.request_log import request_loggers
 from reranker.runtime.security import SecurityWatch
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
+from reranker.runtime.status import sections_of
 from reranker.runtime.store import SECONDS_TO_COME_UP, make_items, make_store
 from reranker.runtime.tls import Certificates
 from reranker.service import exposure, signals
@@ -125,18 +126,8 @@ class Server:
 
     def sections(self) -> Sections:
         """What the status page says of this process."""
-        policies = {policy.name: policy.revision for policy in self._desk.book.policies()}
-        calls = {"waiting or worked on": self._workers.calls, "arrived so far": self._admission.arrivals}
-        sections: dict[str, Mapping[str, str | int | float]] = {"policies": policies, "calls": calls}
-        if self._inputs.shelf is not None:
-            catalog = self._inputs.shelf.catalog
-            sections["catalog"] = {
-                "version": catalog.version,
-                "items": len(catalog),
-                "built": catalog.manifest.built,
-                "bytes": catalog.size,
-            }
-        return sections
+        shelf, store = self._inputs.shelf, self.settings.store
+        return sections_of(self._desk.book, self._workers, self._admission, shelf, self._ledger.board, store)
 
     def overview(self) -> Overview:
         """The service, where this process is all of it."""

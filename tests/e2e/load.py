@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import grpc
@@ -41,7 +42,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 class Load:
     """`with Load(address) as load:` callers at work, who count answers by code and compare each with the engine's."""
 
-    def __init__(self, *addresses: str, callers: int = 8) -> None:
+    def __init__(self, *addresses: str, callers: int = 8, authority: Path | None = None, token: str = "") -> None:
         self.codes: Counter[str] = Counter()
         self.wrong = 0
         self._right = right_answer()
@@ -53,6 +54,8 @@ class Load:
             ("grpc.initial_reconnect_backoff_ms", 50),
             ("grpc.min_reconnect_backoff_ms", 50),
         ]
+        self._authority = authority
+        self._metadata = [("authorization", f"Bearer {token}")] if token else []
         self._threads = [
             threading.Thread(target=self._call, args=(addresses[number % len(addresses)],)) for number in range(callers)
         ]
@@ -90,16 +93,22 @@ class Load:
 
     def _call(self, address: str) -> None:
         request = messages.RerankRequest(candidates=LIST, slate_size=SLOTS)
-        with grpc.insecure_channel(address, self._options) as channel:
+        with self._channel(address) as channel:
             stub = RerankerServiceStub(channel)
             while not self._stop.is_set():
                 try:
                     # Whoever has no connection waits for one: what fails was in flight.
-                    answer = stub.Rerank(request, timeout=20, wait_for_ready=True)
+                    answer = stub.Rerank(request, timeout=20, wait_for_ready=True, metadata=self._metadata)
                 except grpc.RpcError as error:
                     self._count(error.code().name, is_right=True)
                 else:
                     self._count("OK", is_right=list(answer.positions) == self._right)
+
+    def _channel(self, address: str) -> grpc.Channel:
+        if self._authority is None:
+            return grpc.insecure_channel(address, self._options)
+        credentials = grpc.ssl_channel_credentials(self._authority.read_bytes())
+        return grpc.secure_channel(address, credentials, self._options)
 
     def _count(self, code: str, *, is_right: bool) -> None:
         with self._lock:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import grpc
@@ -279,6 +282,52 @@ def test_a_port_for_each_worker() -> None:
         taken = run("server.py", "--workers", "2", "--listen", running.address, "--admin", "off")
         assert taken.returncode == 2
         assert taken.stderr == f"reranker: gRPC cannot listen on {running.address}: Address already in use\n"
+    finally:
+        running.kill()
+
+
+def test_a_certificate_is_swapped_and_tokens_turn_over_under_load(tmp_path: Path) -> None:
+    pems = Path(__file__).parents[1] / "integration" / "certificates"
+    certificate, key, tokens = tmp_path / "current.pem", tmp_path / "current.key", tmp_path / "tokens.toml"
+
+    def place(name: str) -> None:
+        shutil.copy(pems / f"{name}.pem", certificate)
+        shutil.copy(pems / f"{name}.key", key)
+
+    def admit(*secrets: str) -> None:
+        block = '[[tokens]]\nsha256 = "{}"\ntenant = "search"\npermissions = ["rerank"]\n'
+        tokens.write_text("".join(block.format(sha256(secret.encode()).hexdigest()) for secret in secrets))
+
+    def loads(kind: str) -> int:
+        text = running.page("/metrics")[1]
+        return len(re.findall(rf'reranker_security_loads_total{{kind="{kind}",result="loaded",worker="."}} 1', text))
+
+    def name_shown() -> str:
+        host, _, port = running.address.rpartition(":")
+        shown = ssl.get_server_certificate((host, int(port)))
+        return "renewed" if shown.strip() == (pems / "renewed.pem").read_text().strip() else "server"
+
+    place("server")
+    admit("old")
+    files = ("--tls-certificate", str(certificate), "--tls-key", str(key), "--token-file", str(tokens))
+    running = started(*files)
+    try:
+        assert name_shown() == "server"
+        with Load(running.address, authority=pems / "authority.pem", token="old") as load:
+            load.await_answers(50)
+            place("renewed")
+            admit("old", "new")
+            wait_for(lambda: loads("certificate") == loads("tokens") == 2)  # both workers
+            assert name_shown() == "renewed"
+            with Load(running.address, authority=pems / "authority.pem", token="new") as fresh:
+                fresh.await_answers(50)
+            running.replace_workers()
+            load.await_answers(50)
+        assert (load.codes, fresh.codes) == ({"OK": load.answered}, {"OK": fresh.answered})
+        assert load.wrong == fresh.wrong == 0
+        with Load(running.address, authority=pems / "authority.pem", callers=1) as nobody:
+            wait_for(lambda: nobody.codes)
+        assert set(nobody.codes) == {"UNAUTHENTICATED"}
     finally:
         running.kill()
 
