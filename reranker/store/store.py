@@ -208,7 +208,7 @@ class Store:
         for n, parcel in enumerate(parcels):
             for _ in parcel.sent:  # ASKING has a reply of its own
                 replies[parcel.at] = wire.reply()
-                if not wire.is_connected:
+                if wire.lost:
                     line.drop(wire, counts=blames)
                     self._fail(parcels[n:], replies, replies[parcel.at])
                     return

@@ -17,11 +17,14 @@ from reranker.errors import StoreError, StoreLied, StoreUnavailable
 from reranker.store.address import Place, StoreAddress
 from reranker.store.command import Word
 
-# By the first word of an error reply that redis-py has no class for.
+# By the first word of an error reply that redis-py, or an older release of it, has no class for.
 _UNAVAILABLE = {
     "MISCONF": "full",  # it cannot write its snapshot to the disk and takes no writes
     "NOREPLICAS": "read_only",
     "BUSY": "busy",
+    "CLUSTERDOWN": "cluster_down",
+    "MASTERDOWN": "cluster_down",
+    "TRYAGAIN": "cluster_down",
 }
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.BusyLoadingError, "loading"),
@@ -139,7 +142,7 @@ class Wire(redis.Connection):
     def reply(self) -> Any:
         """The next reply, or what it means that there is none: a `StoreError`, `Redirected` or `UnknownScript`.
 
-        The connection is of no use any more when it `is_connected` no longer.
+        The connection is of no use any more when it is `lost` afterwards.
         """
         try:
             return self.read_response()
@@ -148,6 +151,11 @@ class Wire(redis.Connection):
         except Exception:  # a length that is no number: whatever the parser stumbles over
             self.disconnect()
             return StoreLied("protocol")
+
+    @property
+    def lost(self) -> bool:
+        """Whether an error has closed it."""
+        return self._sock is None
 
     @property
     def broken(self) -> bool:
@@ -177,19 +185,23 @@ class Wire(redis.Connection):
 
 def failure(error: Exception) -> Exception:
     """What an error of redis-py means to us; nothing of its text stays, as it may quote keys and values."""
+    text = str(error)
+    word = text.partition(" ")[0]
     if isinstance(error, redis.exceptions.NoScriptError):
         return UnknownScript()
     if isinstance(error, redis.exceptions.AskError):  # a MovedError is one too
         asking = not isinstance(error, redis.exceptions.MovedError)
         return Redirected(Place(error.host, error.port), asking=asking)
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    if word in ("MOVED", "ASK"):  # as older releases leave it
+        host, _, port = text.rpartition(" ")[2].rpartition(":")
+        return Redirected(Place(host, int(port)), asking=word == "ASK") if port.isdecimal() else StoreLied("protocol")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
         return StoreUnavailable("untrusted")
     for kind, reason in _CLASSES:
         if isinstance(error, kind):
             return StoreUnavailable(reason)
     if isinstance(error, redis.exceptions.InvalidResponse):
         return StoreLied("protocol")
-    word = str(error).partition(" ")[0]
     if word in _UNAVAILABLE:
         return StoreUnavailable(_UNAVAILABLE[word])
     return StoreLied("wrong_type" if word == "WRONGTYPE" else "error")
