@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ _ENTRY_BYTES = 250  # of the dictionary, the id and the bookkeeping of one item
 _MOST_ARENAS = 32  # shapes at a time: more are a producer that changes its mind with every item
 _MOST_FIELDS = 1_000_000  # distinct label fields of one attribute
 _SHARE_GIVEN_UP = 64  # one item in so many makes room when there is none
+_ROW_BITS = 40
+_ROW_MASK = (1 << _ROW_BITS) - 1
 _IDLE = 1_000  # look-ups after which a shape that none of them met is one of the past
 NOTHING = Shape((), (), ())
 """The shape of what is known to be absent, and of tombstones."""
@@ -93,7 +96,7 @@ class ItemCache:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._place_of: dict[Id, tuple[int, int]] = {}
+        self._place_of: dict[Id, int] = {}  # the arena's number, then the row's
         self._arenas: list[_Arena] = []
         self._arena_of: dict[Shape, int] = {}
         self._tick = 0
@@ -115,15 +118,11 @@ class ItemCache:
         pieces: list[Piece] = []
         with self._lock:
             self._tick += 1
-            places = [self._place_of.get(item) for item in ids]
-            by_arena: dict[int, tuple[list[int], list[int]]] = {}
-            for at, place in enumerate(places):
-                if place is not None:
-                    ats, rows = by_arena.setdefault(place[0], ([], []))
-                    ats.append(at)
-                    rows.append(place[1])
-            for number, (ats, rows) in by_arena.items():
-                arena, here, slots = self._arenas[number], np.array(ats), np.array(rows)
+            places = np.fromiter(map(self._place_of.get, ids, repeat(-1)), np.int64, count)
+            numbers = places >> _ROW_BITS
+            for number in np.flatnonzero(np.bincount(numbers[numbers >= 0])).tolist():
+                arena, here = self._arenas[number], np.flatnonzero(numbers == number)
+                slots = places[here] & _ROW_MASK
                 usable = arena.fetched[slots] >= used_since
                 here, slots = here[usable], slots[usable]
                 arena.used[slots] = arena.last_used = self._tick
@@ -140,7 +139,7 @@ class ItemCache:
         with self._lock:
             number = self._arena(shape)
             known = [Fields() for _ in shape.labels] if number is None else self._arenas[number].fields
-            codes = [own.codes([each[n] for each in fields]) for n, own in enumerate(known)]
+            codes = [own.codes(each) for own, each in zip(known, fields, strict=True)]
         return Piece(shape, at, table, codes, known)
 
     def remember(self, ids: Sequence[Id], piece: Piece, fetched: float) -> None:
@@ -204,7 +203,7 @@ class ItemCache:
             slot = arena.add(item)
             if slot < 0:
                 break
-            self._place_of[item] = (number, slot)
+            self._place_of[item] = (number << _ROW_BITS) | slot
             slots.append(slot)
         rows = np.array(slots, np.int64)
         arena.fetched[rows], arena.used[rows], arena.erased[rows] = fetched, max(1, self._tick), False
@@ -228,7 +227,7 @@ class ItemCache:
     def _forget(self, item: Id) -> None:
         place = self._place_of.pop(item, None)
         if place is not None:
-            self._arenas[place[0]].release(place[1])
+            self._arenas[place >> _ROW_BITS].release(place & _ROW_MASK)
 
     def _empty(self) -> None:
         self._place_of.clear()

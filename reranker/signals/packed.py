@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +27,6 @@ _MAGIC = b"RRI\x01"
 _HEADER = struct.Struct("<4sIIQH")  # magic, length, checksum of what follows it, stamp, length of the shape
 _CHECKED = 12  # where the checksum's stretch begins
 _LENGTH = struct.Struct("<H")
-
-
-class Packed(NamedTuple):
-    """A value that is whole; a tombstone has no shape."""
-
-    stamp: int
-    shape: bytes
-    body: memoryview
 
 
 @dataclass(frozen=True)
@@ -117,33 +108,31 @@ def tombstone(stamp: int) -> bytes:
     return _sealed(stamp, b"", b"")
 
 
-def unpack(value: bytes) -> Packed:
-    """A value's parts; raises `StoreLied` unless it is whole."""
+def unpack(value: bytes) -> tuple[bytes, bytes]:
+    """A value's shape, empty for a tombstone, and its body; raises `StoreLied` unless it is whole."""
     if len(value) < _HEADER.size:
         raise StoreLied("damaged")
-    magic, length, crc, stamp, size = _HEADER.unpack_from(value)
-    view = memoryview(value)
-    if magic != _MAGIC or length != len(value) or zlib.crc32(view[_CHECKED:]) != crc:
+    magic, length, crc, _, size = _HEADER.unpack_from(value)
+    if magic != _MAGIC or length != len(value) or zlib.crc32(value[_CHECKED:]) != crc:
         raise StoreLied("damaged")
     end = _HEADER.size + size
-    return Packed(stamp, value[_HEADER.size : end], view[end:])
+    return value[_HEADER.size : end], value[end:]  # copies: a thousand views would call for the garbage collector
 
 
-def take_apart(shape: Shape, bodies: Sequence[memoryview]) -> tuple[NDArray[np.void], list[list[bytes]]]:
-    """Vectors and probabilities of items of one shape (N,), and the label fields of each; raises `StoreLied`."""
+def take_apart(shape: Shape, bodies: Sequence[bytes]) -> tuple[NDArray[np.void], list[list[bytes]]]:
+    """Vectors and probabilities of items of one shape (N,), and N fields of each label; raises `StoreLied`."""
     size, lengths = shape.row.itemsize, shape.lengths
     rows = np.frombuffer(b"".join([body[:size] for body in bodies]), np.uint8)
     if len(rows) != size * len(bodies) or any(len(body) < size + lengths.size for body in bodies):
         raise StoreLied("damaged")
-    fields = []
+    fields: list[list[bytes]] = [[] for _ in shape.labels]
     for body in bodies:
-        at, own = size + lengths.size, []
-        for length in lengths.unpack_from(body, size):
-            own.append(bytes(body[at : at + length]))
+        at = size + lengths.size
+        for own, length in zip(fields, lengths.unpack_from(body, size), strict=True):
+            own.append(body[at : at + length])
             at += length
         if at != len(body):
             raise StoreLied("damaged")
-        fields.append(own)
     table = rows.view(shape.row) if size else np.zeros(len(bodies), shape.row)
     if not all(np.isfinite(table[name]).all() for name in shape.row.names or ()):
         raise StoreLied("damaged")

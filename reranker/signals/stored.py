@@ -183,7 +183,7 @@ class StoredItems:
         """Pieces of what came, who is erased and who could not be read: bool (N,). Everything that came is cached."""
         dead, failed = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
         absent: list[Id] = []
-        groups: dict[bytes, tuple[list[int], list[memoryview]]] = {}
+        groups: dict[bytes, tuple[list[int], list[bytes]]] = {}
         lies: dict[str, StoreError] = {}
         for at, value in zip(missing.tolist(), values, strict=True):
             if value is None:
@@ -192,15 +192,15 @@ class StoredItems:
                 failed[at] = True
             else:
                 try:
-                    packed = unpack(value)
+                    text, body = unpack(value)
                 except StoreError as error:
                     lies[error.reason] = error
                     failed[at] = True
                     continue
-                if packed.shape:
-                    ats, bodies = groups.setdefault(packed.shape, ([], []))
+                if text:
+                    ats, bodies = groups.setdefault(text, ([], []))
                     ats.append(at)
-                    bodies.append(packed.body)
+                    bodies.append(body)
                 else:
                     dead[at] = True
         self.cache.remember_absent(absent, erased=False, fetched=now)

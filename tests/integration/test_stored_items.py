@@ -252,7 +252,7 @@ def test_without_the_store_what_is_remembered_serves(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             items.erase(["a"], PATIENT)
         server.start()
-        until(lambda: store.well)
+        until(lambda: not by_reference(items, ["a"], catalog)[1].degraded)
         assert by_reference(items, ["a"], catalog)[0].unknown.tolist() == [True]  # type: ignore[union-attr]
         store.close()
 
