@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reranker.cli import catalog, folder, inputs, log, policy, terminal, warm
+from reranker.cli import catalog, folder, inputs, log, policy, replay, terminal, warm
 from reranker.errors import InvalidInput, RerankerError, Violation
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     catalog.add_commands(commands, _CODES)
     log.add_commands(commands, _CODES)
     policy.add_commands(commands, _CODES)
+    replay.add_commands(commands, _CODES)
     warm.add_command(commands, _CODES)
     return parser
 

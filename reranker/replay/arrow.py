@@ -21,7 +21,7 @@ except ImportError:
 RECORDS = pa.schema([pa.field("ordinal", pa.int64(), False), pa.field("record", pa.binary(), False)])
 """What goes in: the place of a request in the traffic, from 0, and the bytes of its `RequestLog`."""
 
-_TEXTS = ("request", "kind", "surface", "intent", "language", "country")
+_TEXTS = ("request", "kind", "surface", "intent", "language", "country", "recorded_catalog")
 _NUMBER = [("measure", pa.string()), ("attribute", pa.string()), ("value", pa.string()), ("number", pa.float64())]
 _PRESENCE = [
     ("attribute", pa.string()),

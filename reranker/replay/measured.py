@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -124,7 +125,7 @@ class MeasuredList:
         self._shares = _shares_of_best(self._gains, len(candidates))
         declared = targets or {}
         names = dict.fromkeys((*yardstick.named(candidates), *declared))
-        self._groups = [
+        measured = [
             MeasuredAttribute.of(
                 candidates,
                 name,
@@ -134,9 +135,10 @@ class MeasuredList:
             )
             for name in names
         ]
-        small = [group for group in self._groups if len(group.values) <= MOST_VALUES]
-        self._pairs = [
-            _Pair.of(one, other)
+        small = [group for group in measured if len(group.values) <= MOST_VALUES]
+        self._groups = [_Group.of(group) for group in measured]
+        self._groups += [
+            _Group.of_pair(one, other)
             for one, other in combinations(small, 2)
             if 0 < len(one.values) * len(other.values) <= _MOST_PAIRS
         ]
@@ -146,17 +148,16 @@ class MeasuredList:
         numbers: dict[Measure, float] = {}
         _add(numbers, self._of_slate(positions))
         guarded = self._may_be_lifted(policy, len(positions))
+        top = self.order[: len(positions)]
+        came, went = np.setdiff1d(positions, top, assume_unique=True), np.setdiff1d(top, positions, assume_unique=True)
         presences: list[Presence] = []
         for group in self._groups:
             listed = group.members.of(positions)
-            presences += self._presences(group.attribute, group.values, group.members, positions)
-            if len(group.values) > MOST_VALUES:
-                continue
-            _add(numbers, self._of_attribute(group, listed, positions, guarded), group.attribute)
-            _add_values(numbers, group.attribute, group.values, group.members, positions, group.reference)
-        for pair in self._pairs:
-            presences += self._presences(pair.attribute, pair.values, pair.members, positions)
-            _add_values(numbers, pair.attribute, pair.values, pair.members, positions, shares(pair.members))
+            presences += self._presences(group, listed, came, went)
+            if group.own is not None:
+                _add(numbers, self._of_attribute(group.own, listed, positions, guarded), group.attribute)
+            if not group.is_large:
+                _add_values(numbers, group, listed)
         return Measured(numbers, tuple(presences))
 
     def _of_slate(self, positions: Positions) -> dict[str, float | None]:
@@ -213,58 +214,70 @@ class MeasuredList:
         return may
 
     def _presences(
-        self, attribute: str, values: Sequence[str], members: Membership, positions: Positions
+        self, group: _Group, listed: Membership, came: NDArray[np.integer], went: NDArray[np.integer]
     ) -> list[Presence]:
         """Each value that is on the slate or was in the upstream top; of few values all that are carried."""
-        top = self.order[: len(positions)]
-        came, went = np.setdiff1d(positions, top), np.setdiff1d(top, positions)
-        supply = members.counts
         slots: dict[int, list[int]] = {}
-        listed = members.of(positions)
         for row, value in zip((listed.rows + 1).tolist(), listed.carried.tolist(), strict=True):
             slots.setdefault(value, []).append(row)
-        lifted, dropped = self._sums(members, came), self._sums(members, went)
-        if len(values) <= MOST_VALUES:
-            shown = [value for value in range(len(values)) if supply[value] or value in slots]
-        else:
-            shown = sorted({*slots, *np.flatnonzero(lifted[0]).tolist(), *np.flatnonzero(dropped[0]).tolist()})
+        lifted, dropped = self._sums(group, came), self._sums(group, went)
+        shown = group.carried if not group.is_large else sorted({*slots, *lifted, *dropped})
         rows = [
             Presence(
-                attribute,
-                values[v],
-                int(supply[v]),
-                tuple(slots.get(v, ())),
-                *(int(lifted[0][v]), float(lifted[1][v]), int(dropped[0][v]), float(dropped[1][v])),
+                group.attribute,
+                group.values[value],
+                group.supply[value],
+                tuple(slots.get(value, ())),
+                *lifted.get(value, _NOBODY),
+                *dropped.get(value, _NOBODY),
             )
-            for v in shown
+            for value in shown
         ]
-        unlabelled = ~members.labelled
-        if unlabelled.any():
-            places = tuple((np.flatnonzero(unlabelled[positions]) + 1).tolist())
-            gone, new = went[unlabelled[went]], came[unlabelled[came]]
+        if group.unlabelled:
+            places = tuple((np.flatnonzero(~listed.labelled) + 1).tolist())
+            new, gone = (some[~group.members.labelled[some]] for some in (came, went))
             sums = (len(new), float(self._shares[new].sum()), len(gone), float(self._shares[gone].sum()))
-            rows.append(Presence(attribute, UNKNOWN, int(unlabelled.sum()), places, *sums))
+            rows.append(Presence(group.attribute, UNKNOWN, group.unlabelled, places, *sums))
         return rows
 
-    def _sums(
-        self, members: Membership, positions: NDArray[np.integer]
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """How many of these items carry each value, and the sum of their scores."""
-        some = members.of(positions)
-        scores = self._shares[positions][some.rows]
-        return some.counts, np.bincount(some.carried, weights=scores, minlength=some.width).astype(np.float64)
+    def _sums(self, group: _Group, positions: NDArray[np.integer]) -> dict[int, tuple[int, float]]:
+        """By value, how many of these items carry it, and the sum of their scores."""
+        if not len(positions):
+            return {}
+        some = group.members.of(positions)
+        sums: dict[int, tuple[int, float]] = {}
+        for value, score in zip(some.carried.tolist(), self._shares[positions][some.rows].tolist(), strict=True):
+            count, total = sums.get(value, _NOBODY)
+            sums[value] = (count + 1, total + score)
+        return sums
+
+
+_NOBODY = (0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two attributes crossed: an item is labelled where both know it."""
+class _Group:
+    """One attribute, or two of them crossed, with what does not depend on a slate. `own` is None for a pair."""
 
     attribute: str
     values: tuple[str, ...]
     members: Membership
+    reference: NDArray[np.float64]
+    supply: list[int]
+    carried: list[int]
+    unlabelled: int
+    is_large: bool
+    own: MeasuredAttribute | None
 
     @classmethod
-    def of(cls, one: MeasuredAttribute, other: MeasuredAttribute) -> _Pair:
+    def of(cls, own: MeasuredAttribute) -> _Group:
+        """An attribute by itself; of many values there are no measures."""
+        is_large = len(own.values) > MOST_VALUES
+        return cls._made(own.attribute, own.values, own.members, own.reference, None if is_large else own, is_large)
+
+    @classmethod
+    def of_pair(cls, one: MeasuredAttribute, other: MeasuredAttribute) -> _Group:
+        """Two attributes crossed: an item is labelled where both know it."""
         a, b = one.members, other.members
         rows = a.rows
         times = b.lengths[rows]  # each entry of one meets every value of the other that the item carries
@@ -275,7 +288,22 @@ class _Pair:
         np.cumsum(lengths, out=starts[1:])
         members = Membership(starts, carried, a.width * b.width, a.labelled & b.labelled)
         values = tuple(f"{x}{TIMES}{y}" for x in one.values for y in other.values)
-        return cls(f"{one.attribute}{TIMES}{other.attribute}", values, members)
+        return cls._made(f"{one.attribute}{TIMES}{other.attribute}", values, members, shares(members), None, False)
+
+    @classmethod
+    def _made(
+        cls,
+        attribute: str,
+        values: tuple[str, ...],
+        members: Membership,
+        reference: NDArray[np.float64],
+        own: MeasuredAttribute | None,
+        is_large: bool,
+    ) -> _Group:
+        counts = members.counts
+        unlabelled = int(np.count_nonzero(~members.labelled))
+        carried = np.flatnonzero(counts).tolist()
+        return cls(attribute, values, members, reference, counts.tolist(), carried, unlabelled, is_large, own)
 
 
 def _add(numbers: dict[Measure, float], found: Mapping[str, float | None], attribute: str = "") -> None:
@@ -284,31 +312,22 @@ def _add(numbers: dict[Measure, float], found: Mapping[str, float | None], attri
             numbers[Measure(name, attribute)] = number
 
 
-def _add_values(
-    numbers: dict[Measure, float],
-    attribute: str,
-    values: Sequence[str],
-    members: Membership,
-    positions: Positions,
-    reference: NDArray[np.float64],
-) -> None:
+def _add_values(numbers: dict[Measure, float], group: _Group, listed: Membership) -> None:
     """Attention to each value that is there or due; to the unknown ones as a share of all, as they are in no other."""
-    listed = members.of(positions)
-    attention = slot_attention(len(positions))
+    attention = slot_attention(len(listed.labelled))
     if len(attention):
         unknown = attention[~listed.labelled].sum() / attention.sum()
-        numbers[Measure("unknown_attention", attribute)] = float(unknown)
+        numbers[Measure("unknown_attention", group.attribute)] = float(unknown)
     received = attention_shares(listed, attention)
     if received is None:
         return
-    for value, share, due, supply in zip(
-        values, received.tolist(), reference.tolist(), members.counts.tolist(), strict=True
-    ):
+    rows = zip(group.values, received.tolist(), group.reference.tolist(), group.supply, strict=True)
+    for value, share, due, supply in rows:
         if not supply and not due > 0.0:  # neither there nor due: this list says nothing about it
             continue
-        numbers[Measure("attention", attribute, value)] = min(share, 1.0)
-        if not np.isnan(due):
-            numbers[Measure("attention_shortfall", attribute, value)] = max(0.0, due - share)
+        numbers[Measure("attention", group.attribute, value)] = min(share, 1.0)
+        if not math.isnan(due):
+            numbers[Measure("attention_shortfall", group.attribute, value)] = max(0.0, due - share)
 
 
 def _shares_of_best(gains: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:

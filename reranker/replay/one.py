@@ -36,6 +36,8 @@ class Request:
     language: str = ""
     country: str = ""
     candidates: int = 0
+    recorded_catalog: str = ""
+    """The version of the catalog that described the items when the request was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def described(ordinal: int, log: RequestLog) -> Request:
         context.language,
         context.country,
         len(message.candidates.scores),
+        log.response.catalog_version,
     )
 
 

@@ -49,6 +49,7 @@ def _traffic(table: pa.Table) -> Traffic:
         tuple(table.column("request").to_pylist()),
         {name: tuple(table.column(name).to_pylist()) for name in _DIMENSIONS},
         table.column("candidates").to_numpy().astype(np.int64),
+        Counter(version for version in table.column("recorded_catalog").to_pylist() if version),
     )
 
 

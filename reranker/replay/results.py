@@ -25,6 +25,8 @@ class Traffic:
     names: tuple[str, ...]
     dimensions: Mapping[str, tuple[str, ...]]
     candidates: NDArray[np.int64]
+    recorded_catalogs: Mapping[str, int] = field(default_factory=dict)
+    """How many requests were recorded with each version of the catalog, of those that looked something up in one."""
 
     def __len__(self) -> int:
         return len(self.ordinals)

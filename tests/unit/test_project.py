@@ -66,8 +66,9 @@ def test_pins_name_no_machine_and_no_index(name: str) -> None:
 
 def test_every_dependency_is_pinned_within_its_range() -> None:
     pinned = {canonicalize_name(pin.name): pin for pin in pins("dev.txt")}
-    of_load_tests = project()["project"]["optional-dependencies"]["loadtest"]
-    for dependency in map(Requirement, [*project()["project"]["dependencies"], *of_load_tests]):
+    extras = project()["project"]["optional-dependencies"]
+    optional = [*extras["loadtest"], *extras["parquet"], *extras["report"]]
+    for dependency in map(Requirement, [*project()["project"]["dependencies"], *optional]):
         version = next(iter(pinned[canonicalize_name(dependency.name)].specifier)).version
         assert dependency.specifier.contains(version), dependency
 

@@ -1,0 +1,234 @@
+"""`reranker replay` and `reranker compare`: recorded traffic through policies, and what that says of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reranker.cli import terminal
+from reranker.cli.progress import Progress
+from reranker.errors import FileViolation, InvalidInput, Violation
+
+if TYPE_CHECKING:
+    from reranker.policy import Policy
+    from reranker.replay.comparison import Comparison
+    from reranker.replay.report import Report
+    from reranker.signals import Catalog
+
+FAILED, NOT_KNOWN = 3, 5
+_REPLAY = (
+    "Send recorded requests (LOG: a request log or a folder of them) through two policies or more, in this machine's "
+    "processes, and compare the last policy with the first: a verdict in words, RUN/report.html and "
+    "RUN/comparison.json. A run that was stopped, by whatever, goes on when the same command is given again. The word "
+    "`upstream` is the upstream ranker's own order; it is the baseline where one policy alone is named. Needs the "
+    "extras: pip install 'diversity-reranker[parquet,report]'."
+)
+_COMPARE = (
+    "Compare two policies of a run that `reranker replay` has made, with other gates, titles or intervals. Exit code "
+    f"0: every gate passes; {FAILED}: one fails; {NOT_KNOWN}: none fails, but the requests are too few to tell."
+)
+
+
+def add_commands(commands: Any, epilog: str) -> None:
+    """Both commands."""
+    replay = commands.add_parser(
+        "replay", help="send recorded requests through policies", description=_REPLAY, epilog=epilog
+    )
+    replay.add_argument("logs", nargs="+", metavar="LOG", help="a request log, or a folder of them")
+    replay.add_argument(
+        "--policy",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a policy as TOML, or `upstream`; baseline first",
+    )
+    replay.add_argument("--run", dest="folder", required=True, metavar="RUN", help="the folder of the run")
+    replay.add_argument(
+        "--catalog", metavar="FOLDER", help="the item catalog, for requests that refer to it or carry no columns at all"
+    )
+    replay.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="PATH=N,N",
+        help="the last policy at these settings of one knob too",
+    )
+    replay.add_argument(
+        "--attribute",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure this one beside those that policies name",
+    )
+    replay.add_argument("--limit", type=int, metavar="N", help="the first N requests alone")
+    replay.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
+    replay.add_argument("--fresh", action="store_true", help="begin anew what the folder of the run holds")
+    replay.add_argument(
+        "--no-parts", action="store_true", help="do not split prices by cause: two replays less for each policy"
+    )
+    _add_comparison_flags(replay)
+    replay.set_defaults(run=_replay)
+
+    compare = commands.add_parser("compare", help="compare two policies of a run", description=_COMPARE, epilog=epilog)
+    compare.add_argument("folder", metavar="RUN", help="the folder of the run")
+    compare.add_argument("--baseline", metavar="LABEL", help="a policy of the run (default: its first)")
+    compare.add_argument("--candidate", metavar="LABEL", help="a policy of the run (default: its last)")
+    _add_comparison_flags(compare)
+    compare.set_defaults(run=_compare)
+
+
+def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gates", metavar="FILE", help="limits that the candidate has to clear, as TOML")
+    parser.add_argument("--titles", metavar="FILE", help="titles of items: .npz with ids and titles, or JSON by id")
+    parser.add_argument("--queries", metavar="FILE", help="what was asked, by request id: JSON")
+    parser.add_argument("--level", type=float, default=0.95, metavar="P", help="of intervals (default 0.95)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of intervals (default 0)")
+    parser.add_argument("--report", metavar="FILE", help="where the report goes (default RUN/report.html)")
+    parser.add_argument(
+        "--json", dest="json_file", metavar="FILE", help="where its JSON goes (default RUN/comparison.json)"
+    )
+
+
+def _replay(options: argparse.Namespace) -> int:
+    _check_numbers(options)
+    policies = _policies(options.policy)
+    from reranker.replay.measured import Yardstick
+    from reranker.replay.plan import Plan, entries_of, sweeps_of
+    from reranker.replay.runner import run
+    from reranker.replay.shards import RunFolder
+    from reranker.replay.survey import Traffic
+    from reranker.requestlog.traffic import files_of
+
+    entries = entries_of(policies, sweeps_of(options.sweep), parts=not options.no_parts)
+    traffic = Traffic(tuple(files_of(options.logs)), options.limit)
+    catalog = _catalog(options.catalog)
+    plan = Plan(entries, Yardstick.of(policies, options.attribute), options.catalog or "")
+    folder = RunFolder(Path(options.folder))
+    progress = Progress("requests")
+    try:
+        with terminal.announcing_compilation(options.command):
+            run(plan, traffic, folder, catalog=catalog, jobs=options.jobs, fresh=options.fresh, progress=progress)
+    except KeyboardInterrupt:
+        progress.close()
+        terminal.note([f"stopped; the same command goes on from here ({options.folder})"])
+        return 130
+    finally:
+        progress.close()
+    labels = [entry.label for entry in entries[: len(policies)]]
+    _publish(options, folder, labels[0], labels[-1])
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    _check_numbers(options)
+    from reranker.replay.gates import Outcome
+    from reranker.replay.shards import RunFolder
+
+    folder = RunFolder(Path(options.folder))
+    own = [entry["label"] for entry in folder.manifest["policies"] if not entry["part_of"]]
+    found = _publish(options, folder, options.baseline or own[0], options.candidate or own[-1])
+    return {Outcome.PASS: 0, Outcome.FAIL: FAILED, Outcome.INSUFFICIENT: NOT_KNOWN}[found.outcome]
+
+
+def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate: str) -> Comparison:
+    """Compare, write both reports, and say the verdict."""
+    from reranker.replay.report import as_html, as_json
+    from reranker.replay.verdict import sentences
+
+    report = _report(options, folder, baseline, candidate)
+    terminal.show([f"note: {warning}" for warning in report.warnings])
+    terminal.show(sentences(report.found))
+    page = Path(options.report or folder.path / "report.html")
+    data = Path(options.json_file or folder.path / "comparison.json")
+    for path, text in ((data, as_json(report)), (page, as_html(report))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    terminal.show(["", f"the report: {page}", f"for programs: {data}"])
+    return report.found
+
+
+def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: str) -> Report:
+    from reranker.replay.browser import Words, browse
+    from reranker.replay.comparison import compare
+    from reranker.replay.frontier import frontier
+    from reranker.replay.gates import DEFAULT, read_gates
+    from reranker.replay.report import Report
+    from reranker.replay.runner import plan_of, traffic_of
+    from reranker.replay.titles import read_queries, read_titles
+
+    manifest, results = folder.manifest, folder.results()
+    gates = DEFAULT if options.gates is None else read_gates(Path(options.gates))
+    words = Words(
+        {} if options.titles is None else read_titles(Path(options.titles)),
+        {} if options.queries is None else read_queries(Path(options.queries)),
+    )
+    spent = {"level": options.level, "seed": options.seed}
+    found = compare(results, baseline, candidate, gates=gates, **spent)
+    plan, traffic = plan_of(manifest), traffic_of(manifest)
+    warnings = _warnings(manifest, results.traffic.recorded_catalogs)
+    changed = []
+    try:
+        catalog = _catalog(plan.catalog)
+        with terminal.announcing_compilation(options.command):
+            changed = browse(results, plan, traffic, baseline, candidate, catalog=catalog, words=words)
+    except (OSError, InvalidInput) as error:
+        warnings.append(f"the requests that change most cannot be shown, as the traffic cannot be read again: {error}")
+    about = {"Traffic": ", ".join(manifest["traffic"]), "Digest of the requests": manifest["digest"]}
+    about |= {each["label"]: f"revision {each['revision']}" for each in manifest["policies"]}
+    if plan.catalog:
+        about["Catalog"] = f"{plan.catalog}, version {manifest['catalog_version']}"
+    return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings)
+
+
+def _warnings(manifest: dict[str, Any], recorded: Any) -> list[str]:
+    """What a reader has to know before the numbers: above all that the catalog has gone on since."""
+    now = manifest["catalog_version"]
+    other = sum(count for version, count in recorded.items() if version != now)
+    if not other:
+        return []
+    versions = ", ".join(sorted(version for version in recorded if version != now))
+    return [
+        f"{other:,} of {manifest['records']:,} requests were recorded with another version of the catalog ({versions}; "
+        f"this replay: {now or 'none'}): their items may have changed since, and slates are not those that were served"
+    ]
+
+
+def _policies(files: list[str]) -> list[Policy]:
+    """The policies in their order, the upstream order first where there is one alone; every mistake of every file."""
+    from reranker.policy import Policy
+    from reranker.replay.plan import UPSTREAM, upstream
+
+    found: list[Violation] = []
+    policies: list[Policy] = []
+    for file in files:
+        try:
+            policies.append(upstream() if file == UPSTREAM else Policy.from_toml(Path(file)))
+        except InvalidInput as error:
+            found += [FileViolation(each.path, each.reason, each.line, file) for each in error.violations]
+        except OSError as error:
+            found.append(FileViolation("policy", f"cannot be read: {error.strerror}", file=file))
+    if found:
+        raise InvalidInput(found)
+    return policies if len(policies) > 1 else [upstream(), *policies]
+
+
+def _catalog(folder: str | None) -> Catalog | None:
+    if not folder:
+        return None
+    from reranker.signals import Catalog
+
+    return Catalog.open(folder)
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    found = []
+    for flag, value in (("--limit", getattr(options, "limit", None)), ("--jobs", getattr(options, "jobs", None))):
+        if value is not None and value < 1:
+            found.append(Violation(flag, "must be at least 1"))
+    if not 0.5 <= options.level < 1.0:
+        found.append(Violation("--level", "must be at least 0.5 and below 1"))
+    if options.seed < 0:
+        found.append(Violation("--seed", "must be at least 0"))
+    if found:
+        raise InvalidInput(found)

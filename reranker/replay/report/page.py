@@ -1,0 +1,195 @@
+"""The report as one HTML file, its verdict in words first, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from reranker.replay.browser import Changed
+from reranker.replay.comparison import Comparison, plain
+from reranker.replay.frontier import Point
+from reranker.replay.report import charts, tables
+from reranker.replay.report.html import Html, join, tag, text
+from reranker.replay.verdict import headline, sentences
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # it asks nobody for anything
+_TRADES = (("div", True), ("attention_gap", True), ("intra_list_average_distance", False))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """Everything that a report shows. `about` says in words what was replayed, e.g. {"requests": "1,300 of shades"}."""
+
+    found: Comparison
+    frontier: Sequence[Point] = ()
+    changed: Sequence[Changed] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def as_json(report: Report) -> str:
+    """The report for programs; NaN is null. Equal reports are equal texts."""
+    tree = {
+        "headline": headline(report.found),
+        "verdict": sentences(report.found),
+        "warnings": list(report.warnings),
+        "about": dict(report.about),
+        "comparison": plain(report.found),
+        "frontier": plain(list(report.frontier)),
+        "changed": plain(list(report.changed)),
+    }
+    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def as_html(report: Report) -> str:
+    """The page. Raises `MissingExtra` where charts cannot be drawn."""
+    found = report.found
+    sections = [section for section in _sections(report) if section is not None]
+    links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in sections]
+    body = [
+        tag("a", "To the verdict", href="#verdict", class_="skip"),
+        tag("header", tag("p", "Replay report of diversity-reranker", class_="muted"), _heading(report)),
+        tag("nav", tag("ul", *links), aria_label="Sections"),
+        tag(
+            "main",
+            *(tag("section", tag("h2", title, tabindex="-1"), content, id=name) for name, title, content in sections),
+        ),
+    ]
+    head = [
+        Html('<meta charset="utf-8">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        tag("title", f"{found.candidate} against {found.baseline}"),
+        tag("style", Html(_resource("style.css"))),
+    ]
+    script = tag("script", Html(_resource("script.js")))
+    page = tag("html", tag("head", *head), tag("body", *body, script), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _heading(report: Report) -> Html:
+    outcome = report.found.outcome
+    said = headline(report.found).removeprefix(f"{outcome.value}: ")
+    return tag("h1", tables.badge(outcome), text(said[:1].upper() + said[1:]))
+
+
+def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
+    found = report.found
+    return [
+        ("verdict", "The verdict in words", _verdict(report)),
+        ("gates", "Gates", _filtered("gates", tables.gates(found))) if found.checks else None,
+        ("slots", "Who stands where", _slots(found)) if found.slots else None,
+        ("exposure", "Who gets the attention", _exposure(found)),
+        ("price", "What it costs", _price(found)),
+        ("trade-off", "The trade-off", _trade_off(report)) if report.frontier else None,
+        ("measures", "All measures", _filtered("measures", tables.measures(found))),
+        ("slices", "By slice", _filtered("slices", tables.slices(found))) if found.sliced else None,
+        ("payers", "Who pays", _payers(found)),
+        ("bounds", "Quotas", tables.bounds(found)) if any(found.deficits.values()) else None,
+        ("requests", "The requests that change most", _requests(report)) if report.changed else None,
+        ("about", "What was replayed", _about(report)),
+    ]
+
+
+def _verdict(report: Report) -> Html:
+    said = sentences(report.found)[1:]  # the first is the heading
+    warnings = [tag("p", tag("strong", "Note: "), warning) for warning in report.warnings]
+    return join([*warnings, tag("ul", *(tag("li", sentence) for sentence in said))])
+
+
+def _slots(found: Comparison) -> Html:
+    parts = []
+    for shares in found.slots:
+        label = f"Share of each {shares.attribute} in every slot, by policy"
+        about = f"{shares.attribute}: of the items that stand in a slot, the share of each value. Grey is unknown."
+        parts.append(_figure(charts.draw(charts.by_slot(shares), label), about))
+    return join(parts)
+
+
+def _exposure(found: Comparison) -> Html:
+    parts = []
+    for attribute in charts.attributes_of(found):
+        spec = charts.exposure(found, attribute)
+        if spec is None:
+            continue
+        about = f"{attribute}: share of the attention to labelled items, mean over requests, with intervals."
+        parts.append(_figure(charts.draw(spec, f"Attention by {attribute}, both policies"), about))
+        parts.append(_numbers(tables.exposures(found, attribute)))
+    return join(parts) if parts else tag("p", "No attribute is compared by group.")
+
+
+def _price(found: Comparison) -> Html:
+    parts = []
+    spec = charts.price(found)
+    if spec is not None:
+        about = "Share of the relevance of the upstream top that is given away, and what each cause alone would cost."
+        parts.append(_figure(charts.draw(spec, "Relevance given away, by cause"), about))
+    timing = charts.latency(found)
+    if timing is not None:
+        about = (
+            "What the engine took for a request while the run kept all cores busy: compare the two, do not quote them."
+        )
+        parts.append(_figure(charts.draw(timing, "Quantiles of the time a request took"), about))
+        parts.append(_numbers(tables.latencies(found)))
+    return join(parts) if parts else tag("p", "The run neither split the price nor took times.")
+
+
+def _trade_off(report: Report) -> Html:
+    attributes = list(dict.fromkeys(m.attribute for point in report.frontier for m in point.gains if m.attribute))
+    parts = []
+    for name, by_attribute in _TRADES:
+        for attribute in attributes if by_attribute else [""]:
+            spec = charts.trade_off(report.frontier, name, attribute)
+            if spec is not None:
+                of = f" of {attribute}" if attribute else ""
+                about = f"{spec['layer'][0]['encoding']['y']['title']}{of}, against the relevance that is kept."
+                parts.append(_figure(charts.draw(spec, about), about))
+    return join([*parts, _numbers(tables.points(list(report.frontier)))])
+
+
+def _payers(found: Comparison) -> Html:
+    return join([tables.payers(found), _filtered("groups", tables.groups(found))])
+
+
+def _requests(report: Report) -> Html:
+    about = (
+        f"The {len(report.changed)} requests whose two slates share least. Shaded items stand on one of the two alone; "
+        "the rank is upstream's."
+    )
+    return join([tag("p", about), _filtered("list", tables.browser(list(report.changed), report.found))])
+
+
+def _about(report: Report) -> Html:
+    found = report.found
+    rows = {
+        "Baseline": found.baseline,
+        "Candidate": found.candidate,
+        "Requests": f"{found.requests:,}",
+        **report.about,
+        "Intervals": f"{100 * found.level:g} %, paired over requests, Bayesian bootstrap with one unseen request "
+        f"(seed {found.seed}); those of gates are widened for the number of checks (Bonferroni)",
+        "Attention": "1 / log2(slot + 1)",
+    }
+    return tag("dl", *(join([tag("dt", tag("strong", key)), tag("dd", value)]) for key, value in rows.items()))
+
+
+def _figure(svg: str, about: str) -> Html:
+    return tag("figure", tag("div", Html(svg), class_="scroll"), tag("figcaption", about))
+
+
+def _numbers(content: Html) -> Html:
+    return tag("details", tag("summary", "The numbers"), content)
+
+
+def _filtered(name: str, content: Html) -> Html:
+    """Content whose rows can be narrowed by words; how many are left is said aloud."""
+    field = Html(f'<input type="search" id="{name}-filter" data-filter="{name}-rows" autocomplete="off">')
+    count = tag("output", "", id=f"{name}-rows-count", for_=f"{name}-filter", aria_live="polite", class_="muted")
+    tools = tag("div", tag("label", "Show only rows with", field, for_=f"{name}-filter"), count, class_="tools")
+    return join([tools, tag("div", content, id=f"{name}-rows")])
+
+
+def _resource(name: str) -> str:
+    return files("reranker.replay.report").joinpath(name).read_text(encoding="utf-8")

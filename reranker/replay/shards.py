@@ -1,0 +1,125 @@
+"""A run on disk: what it is, and its results shard by shard. Whatever is there under its final name is whole.
+
+manifest.json               what is replayed, by which policies: a run goes on only as what it was
+results/00000000.parquet    the rows of so many consecutive requests; the same bytes on every run
+timings/00000000.parquet    what the engine took; another measurement on every run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reranker.errors import InvalidInput, MissingExtra, Violation
+from reranker.replay.arrow import RESULTS, TIMINGS
+from reranker.replay.results import Results
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError:
+    raise MissingExtra("pyarrow", "parquet") from None
+
+_MANIFEST, _RESULTS, _TIMINGS = "manifest.json", "results", "timings"
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run is. Raises `InvalidInput` where there is none."""
+        try:
+            tree: dict[str, Any] = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InvalidInput([Violation(str(self.path), "holds no run: it has no manifest.json")]) from None
+        except ValueError:
+            raise InvalidInput([Violation(str(self.path / _MANIFEST), "is not JSON")]) from None
+        return tree
+
+    def begin(self, manifest: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Make the folder that of this run, or find that it is already.
+
+        Raises `InvalidInput` saying what differs where it is another run's; `fresh` deletes that run's results first.
+        """
+        if fresh and (self.path / _MANIFEST).exists():
+            for name in (_RESULTS, _TIMINGS):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            (self.path / _MANIFEST).unlink()
+        if (self.path / _MANIFEST).exists():
+            known = self.manifest
+            different = sorted(key for key in {*known, *manifest} if known.get(key) != manifest.get(key))
+            if different:
+                reason = (
+                    f"holds another run ({', '.join(different)} differ): name another folder, or begin anew (--fresh)"
+                )
+                raise InvalidInput([Violation(str(self.path), reason)])
+            return
+        for name in (_RESULTS, _TIMINGS):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
+        _write(self.path / _MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def done(self, count: int) -> list[bool]:
+        """Which of the first `count` shards are there."""
+        return [self._shard(_RESULTS, number).exists() for number in range(count)]
+
+    def put(self, number: int, results: pa.RecordBatch, timings: pa.RecordBatch) -> None:
+        """Keep one shard; results last, because they are what says that it is done."""
+        for name, batch in ((_TIMINGS, timings), (_RESULTS, results)):
+            table = pa.Table.from_batches([batch])
+            _write(self._shard(name, number), lambda path, table=table: pq.write_table(table, path, compression="zstd"))
+
+    def read(self) -> tuple[pa.Table, pa.Table]:
+        """The results and timings of all shards, in order. Raises `InvalidInput` where the run is not complete."""
+        manifest = self.manifest
+        count = number_of_shards(manifest["records"], manifest["shard_size"])
+        left = count - sum(self.done(count))
+        if left:
+            reason = (
+                f"is not complete, {left} of {count} shards are missing: run `reranker replay` again and it goes on"
+            )
+            raise InvalidInput([Violation(str(self.path), reason)])
+        tables = []
+        for name, schema in ((_RESULTS, RESULTS), (_TIMINGS, TIMINGS)):
+            parts = [pq.read_table(self._shard(name, number), schema=schema) for number in range(count)]
+            tables.append(pa.concat_tables(parts) if parts else schema.empty_table())
+        return tables[0], tables[1]
+
+    def results(self) -> Results:
+        """The whole run, by policy. Raises `InvalidInput` where it is not complete."""
+        from reranker.replay.reading import results_from
+
+        return results_from(*self.read())
+
+    def _shard(self, name: str, number: int) -> Path:
+        return self.path / name / f"{number:08d}.parquet"
+
+
+def number_of_shards(records: int, size: int) -> int:
+    """How many shards of `size` so many records make."""
+    return -(-records // size)
+
+
+def _write(path: Path, write: Any) -> None:
+    """A file that is there whole or not at all, even when the machine stops in the middle."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        with partial.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def labels_of(manifest: Mapping[str, Any]) -> Sequence[str]:
+    """The labels of a run's policies, in its order."""
+    return [entry["label"] for entry in manifest["policies"]]
