@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog ledger-proof frontier exposure figures faults loadtest lint format proto lock data clean
+	bench-catalog ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -36,6 +36,9 @@ coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
 
 serve: $(READY) ## the server in the foreground, LISTEN=127.0.0.1:50051 ADMIN=127.0.0.1:9090
 	@exec $(BIN)/python server.py --listen $(LISTEN) --admin $(ADMIN) --policies policies
+
+replay: $(READY) ## recorded traffic through two policies: a verdict in words and build/replay/report.html
+	@$(BIN)/python -m examples.replay $(ARGUMENTS)
 
 bench: $(READY) $(PEERS_READY) ## our call beside every peer's, same input, one run, and the goals; minutes
 	@$(BIN)/python -m benchmarks.run $(ARGUMENTS)

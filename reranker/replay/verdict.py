@@ -57,7 +57,8 @@ def _character(found: Comparison) -> str:
 
 def _who(check: Check) -> str:
     measure = check.measure
-    return f"{measure.attribute} = {measure.value}" if measure.value else measure.attribute
+    who = f"{measure.attribute} = {measure.value}" if measure.value else measure.attribute
+    return f"{who} ({measure.name})"
 
 
 def _reach(found: Comparison) -> str:
