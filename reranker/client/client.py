@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import grpc
 
+from reranker.client.columns import from_columns, recent_items
 from reranker.client.failures import CALLERS_MISTAKES, exception_of
 from reranker.client.security import Tls, is_loopback
 from reranker.client.slate import ClientSlate, from_response, upstream
@@ -22,6 +23,8 @@ from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.policy_pb2 import Policy
 from reranker.v1.reranker_service_pb2 import PolicyOverrides, RerankRequest
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from reranker.v1.signal_service_pb2 import DeleteRequest, PutRequest
+from reranker.v1.signal_service_pb2_grpc import SignalServiceStub
 
 OnError: TypeAlias = Literal["upstream", "raise"]
 
@@ -108,6 +111,7 @@ class Client:
             self._channel = grpc.secure_channel(target, credentials, channel_options)
         self._stub = RerankerServiceStub(self._channel)
         self._exposure = ExposureServiceStub(self._channel)
+        self._signals = SignalServiceStub(self._channel)
 
     def rerank(
         self,
@@ -173,6 +177,34 @@ class Client:
             raise exception_of(error) from error
         return answer
 
+    def put_items(
+        self,
+        ids: Iterable[Any],
+        embeddings: Any = None,
+        attributes: Mapping[str, Iterable[Any]] | None = None,
+        *,
+        half_precision: bool = False,
+        deadline: float | None = None,
+    ) -> int:
+        """Add or replace items in the server's store, in the words of `from_columns`; returns how many.
+
+        Whatever `on_error` says, it raises `InvalidInput` or `ServerError`; then some may have been put, and all can be
+        put again.
+        """
+        listed = list(ids)
+        items = from_columns(listed, [0.0] * len(listed), embeddings, attributes, half_precision=half_precision)
+        return int(self._signal("Put", PutRequest(items=items), deadline).stored)
+
+    def delete_items(self, ids: Iterable[Any], *, deadline: float | None = None) -> int:
+        """Erase items: from the store, from what servers remember, from the catalog that is served; returns how many.
+
+        Whatever `on_error` says, it raises `InvalidInput` or `ServerError`; then some may remain, and all can be
+        deleted again.
+        """
+        named = recent_items(ids)
+        request = DeleteRequest(item_ids=named.item_ids, item_numbers=named.item_numbers)
+        return int(self._signal("Delete", request, deadline).deleted)
+
     def wait_until_ready(self, timeout: float) -> bool:
         """Wait until the server says that it serves; False when it does not within `timeout` seconds."""
         from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -198,6 +230,13 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _signal(self, method: str, request: PutRequest | DeleteRequest, deadline: float | None) -> Any:
+        try:
+            call = getattr(self._signals, method)
+            return call(request, timeout=deadline or self._deadline, metadata=self._call_metadata())
+        except grpc.RpcError as error:
+            raise exception_of(error) from error
 
     def _call_metadata(self) -> tuple[tuple[str, str], ...]:
         if self._token is None:

@@ -25,7 +25,8 @@ def make_store(settings: Settings, metrics: Metrics) -> Store | None:
 
     return Store(
         settings.store.with_files(settings.store_password_file, settings.store_ca),
-        connections=settings.worker_threads + 2,  # one for each request, and for what works beside them
+        # One for each thread that answers requests, and some for what works beside them: nobody waits for another.
+        connections=settings.worker_threads + settings.streams + 4,
         timeout=settings.store_timeout,
         listener=_Reporter(metrics),
     )

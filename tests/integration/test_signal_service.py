@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from loadtest.servers.valkey import Valkey, running_valkey
-from reranker.client import from_columns
+from reranker.client import Client, from_columns
 from reranker.client.columns import recent_items
+from reranker.errors import InvalidInput
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.signals.erased import FILE, add_erased, read_erased
@@ -152,6 +153,18 @@ def test_get_gives_what_was_put(stored: Called) -> None:
     tone, genre = found.items.attributes
     assert [tone.dictionary[code - 1] if code else None for code in tone.codes] == ["dark", None, "dark"]
     assert list(genre.offsets) == [0, 0, 2, 2]
+
+
+def test_the_client_puts_and_deletes(stored: Called) -> None:
+    with Client(stored.server.address, deadline=20, on_error="raise") as client:
+        assert client.put_items([3, 4], np.eye(2), {"tone": ["a", None]}) == 2
+        assert client.rerank(from_columns([3, 4], [2, 1], catalog=True), 2).response.signals.unknown_ids == 0  # type: ignore[union-attr]
+        assert client.delete_items([3]) == 1
+        assert client.rerank(from_columns([3, 4], [2, 1], catalog=True), 2).response.signals.unknown_ids == 1  # type: ignore[union-attr]
+        with pytest.raises(InvalidInput, match=r"items.item_ids\[0\]"):
+            client.put_items(["x" * 2_000], np.eye(1))
+        with pytest.raises(InvalidInput, match="none is"):
+            client.delete_items([])
 
 
 def test_numbers_are_ids_too(stored: Called) -> None:
