@@ -139,7 +139,7 @@ class Steer:
 
         Beside diversity, whose gains are about 1, a price of 1 is 1; those of `cover` grow with the candidates.
         """
-        if self.lift is None:
+        if self.lift is None or not len(relevance):
             return None
         span = float(relevance[0] - relevance[-1]) or 1.0
         gains = len(self._pool) if self._rules.strategy == "cover" else 1.0
@@ -186,7 +186,7 @@ class Steer:
             steered.steering, steered.shares, _got(values, before), self._used_up(steered, picks)
         )
         if steered.steering is None and steered.memory is not None:
-            prices = {value: group.memory for value, group in steered.memory.groups.items()}
+            prices = steered.memory.memory
         return Served(steered.key, steered.rules.half_life, before, values, worth, shares, prices)
 
     def _steered(self, exposure: Exposure, outlook: Outlook) -> _Steered | None:

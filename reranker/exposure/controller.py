@@ -24,6 +24,7 @@ MOST = 2.0  # most that a price comes to, either way
 SOME_LATE = 15.0  # seconds without a refresh after which answers say so
 _BEHIND = 0.05  # relative gap, and
 _BEHIND_REQUESTS = 250.0  # that many requests' worth of it: a group is behind by more than what chance brings about
+_REMEMBERED = 64  # values of an attribute, up to which a price is kept over requests whose target does not name it
 _TOO_LATE = 0.05  # of the half-life: gaps older than that are not steered by,
 _TOO_LATE_LEAST, _TOO_LATE_MOST = 30.0, 3_600.0  # within these seconds
 _NOTHING = GroupTally()
@@ -48,9 +49,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What the tally asks of one slate, by value; values that are not in `groups` are left alone."""
+    """What the tally asks of one slate, by value; values that are not in `groups` are left alone.
+
+    `absent` are the mean prices of values that this request's target does not name.
+    """
 
     groups: Mapping[str, Group]
+    absent: Mapping[str, float]
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """The mean prices so far: what leaves them as they are."""
+        return {**self.absent, **{value: group.memory for value, group in self.groups.items()}}
 
     @property
     def prices(self) -> dict[str, float]:
@@ -81,7 +91,13 @@ def steer(tally: Tally | None, shares: Mapping[str, float], band: float, min_cou
         group = tally.groups.get(value, _NOTHING)
         if group.target > 0.0 and max(group.items, items * group.target / given) >= min_count:
             groups[value] = _group(group, share, tally.requests, given, band)
-    return Steering(groups) if groups else None
+    if not groups:
+        return None
+    absent: dict[str, float] = {}
+    if len(tally.groups) <= _REMEMBERED:
+        known = ((value, group.price / tally.requests) for value, group in tally.groups.items() if value not in shares)
+        absent = {value: _within(MOST, price) for value, price in known if price}
+    return Steering(groups, absent)
 
 
 def _group(group: GroupTally, share: float, requests: float, given: float, band: float) -> Group:
@@ -118,6 +134,7 @@ def in_force(
     frozen = {value for value in used_up if value in groups and groups[value].behind}
     frozen = {value for value in frozen if got.get(value, 0.0) < shares.get(value, 0.0)}
     prices = {value: group.memory if value in frozen else group.price for value, group in groups.items()}
+    prices.update(steering.absent)
     rest = sum(share for value, share in shares.items() if value not in frozen)
     if not frozen or rest <= 0.0:
         return dict(shares), prices

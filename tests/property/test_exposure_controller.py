@@ -160,6 +160,14 @@ class TestInForce:
         assert steering is not None
         assert in_force(steering, self.SHARES, {"a": 0.6, "b": 0.4}, ("c",))[0] == self.SHARES
 
+    def test_who_is_not_named_keeps_his_price(self) -> None:
+        """Else the mean over all requests would be less than what was asked in those that name him."""
+        steering = steer(self.TALLY, {"a": 0.6, "b": 0.4}, 0.1, 100)
+        assert steering is not None
+        _, prices = in_force(steering, {"a": 0.6, "b": 0.4}, {"a": 1.0}, ())
+        assert prices["c"] == pytest.approx(0.2)
+        assert steering.memory == pytest.approx({"a": 0.05, "b": 0.05, "c": 0.2})
+
     def test_nothing_known(self) -> None:
         assert in_force(None, self.SHARES, {"a": 1.0}, ("c",)) == (self.SHARES, {})
 

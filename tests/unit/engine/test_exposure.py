@@ -220,6 +220,24 @@ class TestStreams:
         assert far.prices["y"] == pytest.approx(0.3)
 
 
+class TestNobody:
+    @pytest.mark.parametrize("target", [SHARES, "pool"])
+    @pytest.mark.parametrize(
+        ("tones", "slots"), [([], 5), (["x", "y"], 0), (["x"], 9), ([None, None], 2), (["q", "r"], 2)]
+    )
+    def test_lists_with_little_in_them(self, target: Any, tones: list[str | None], slots: int) -> None:
+        listed = Candidates(list(range(len(tones))), [1.0] * len(tones), None, {"tone": tones})
+        board = Outlook(Shown(stream(price=0.3)))
+        slate, trace = rerank_traced(listed, policy(target), slots, outlook=board, explain=True)
+        assert len(slate) == min(slots, len(tones))
+        assert all(len(served.values) == len(slate) for served in trace.exposure)
+
+    def test_nobody_carries_the_attribute(self) -> None:
+        listed = Candidates([1, 2], [1.0, 0.5], None, {})
+        slate, trace = rerank_traced(listed, policy(), 2, outlook=Outlook(Shown(stream(price=0.3))))
+        assert (len(slate), trace.exposure) == (2, ())
+
+
 class TestScores:
     @pytest.mark.parametrize(
         "scores",
