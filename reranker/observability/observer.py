@@ -105,6 +105,8 @@ class Observer:
     ) -> None:
         """A request got its slate, in the `arm` that routes dealt; one that a user `refined` is never logged."""
         self.metrics.slate_made(policy, candidates, slate, stages, arm)
+        if slate.report.exposure_late:
+            self.metrics.degraded("exposure")
         if refined:
             self.metrics.refined_request()
             return

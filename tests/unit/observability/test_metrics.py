@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_outcomes_missing_signals_and_stages_are_counted(metrics: Metrics) -> No
     assert value(metrics, "reranker_stage_seconds_count", stage="select") == 1
     assert value(metrics, "reranker_candidates_sum") == 3
     assert value(metrics, "reranker_slate_size_sum") == 3
+
+
+def test_slates_that_a_late_ledger_steered_are_counted(metrics: Metrics) -> None:
+    observer, timely = Observer(metrics), slate()
+    observer.slate_made("default", 3, timely, {})
+    assert value(metrics, "reranker_degraded_total", reason="exposure") is None
+    observer.slate_made("default", 3, replace(timely, report=replace(timely.report, exposure_late=True)), {})
+    assert value(metrics, "reranker_degraded_total", reason="exposure") == 1.0
 
 
 def narrowed() -> Any:
