@@ -202,7 +202,7 @@ def test_a_bad_reload_leaves_the_workers_alone_and_a_good_one_brings_what_is_new
 
 
 def test_sigterm_fails_no_request_and_ends_everybody() -> None:
-    running = started("--drain-delay", "0.5")
+    running = started("--drain-delay", "2")
     processes = children_of(running.process.pid)
     try:
         with Load(running.address) as load:
