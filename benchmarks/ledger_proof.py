@@ -77,13 +77,14 @@ def request_of(process: int, number: int) -> Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: `opened` gives a process its ledger, `folder` is for notes of how far each has got."""
+    """What is to be done: `opened` gives a process its ledger, `folder` has notes of how far each has got."""
 
     processes: int
     requests: int
     kills: int
     folder: Path
     opened: Callable[[], Ledger]
+    parent: int
 
 
 def main() -> int:
@@ -96,7 +97,7 @@ def main() -> int:
     given = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, _place(given.on, Path(folder)) as opened:
-        plan = Plan(given.processes, given.requests, given.kills, Path(folder), opened)
+        plan = Plan(given.processes, given.requests, given.kills, Path(folder), opened, os.getpid())
         begun = _run(plan)
         _work(plan, 0, repeats_others=True)
         ledger = opened()
@@ -159,10 +160,14 @@ def _work(plan: Plan, number: int, *, repeats_others: bool = False) -> None:
     feed, servicer = LedgerFeed(ledger, Board(), metrics), ExposureServicer(ledger, Limits(), metrics)
     if repeats_others:
         for process in range(plan.processes):
-            _record(feed, servicer, [request_of(process, one) for one in range(0, plan.requests, 10)])
+            for first in range(0, plan.requests, 10 * BATCH):
+                some = range(first, min(first + 10 * BATCH, plan.requests), 10)
+                _record(feed, servicer, [request_of(process, one) for one in some])
         return
     start = max(0, _progress(plan, number) - random.randint(0, _STEP_BACK))
     for first in range(start, plan.requests, BATCH):
+        if os.getppid() != plan.parent:
+            return  # nobody is there to compare anything
         last = min(first + BATCH, plan.requests)
         others = [request_of((number + 1) % plan.processes, one) for one in range(first, last, 20)]
         _record(feed, servicer, [*(request_of(number, one) for one in range(first, last)), *others])
