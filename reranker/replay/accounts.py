@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reranker.measures import slot_attention
 from reranker.replay.bootstrap import DRAWS, Interval, intervals
 from reranker.replay.contrasts import column
-from reranker.replay.measured import UNKNOWN
+from reranker.replay.measured import TIMES, UNKNOWN
 from reranker.replay.plan import DIVERSITY_ONLY, QUOTAS_ONLY
 from reranker.replay.results import Answers, Presences, Results
 from reranker.replay.words import Measure
@@ -54,7 +54,7 @@ class GroupAccount:
 
 @dataclass(frozen=True, slots=True)
 class SlotShares:
-    """Who stands where: shares[label][s][v] of the items in slot s + 1 carry values[v]; the last is the unknown one."""
+    """Who stands where: shares[label][s][v] of the items in slot s + 1 carry values[v]; unknown is "", and last."""
 
     attribute: str
     values: tuple[str, ...]
@@ -127,16 +127,13 @@ def slot_shares(results: Results, labels: Sequence[str]) -> list[SlotShares]:
     """Representation slot by slot of each of these policies, for every single attribute that is compared by group."""
     found = []
     for attribute in results.groups():
-        values = sorted(
-            {
-                str(value)
-                for label in labels
-                for value in results.answers[label].presences.value[results.answers[label].presences.of(attribute)]
-                if value != UNKNOWN
-            }
-        )
+        if TIMES in attribute:
+            continue
+        some = [results.answers[label].presences for label in labels]
+        carried = {str(value) for presences in some for value in presences.value[presences.of(attribute)]}
+        values = sorted(carried, key=lambda value: (value == UNKNOWN, value))
         shares = {label: _by_slot(results.answers[label], attribute, values) for label in labels}
-        found.append(SlotShares(attribute, (*values, UNKNOWN), shares))
+        found.append(SlotShares(attribute, tuple(values), shares))
     return found
 
 
@@ -203,10 +200,10 @@ def _totals(presences: Presences, attribute: str) -> dict[str, _Total]:
 
 
 def _by_slot(answers: Answers, attribute: str, values: Sequence[str]) -> list[list[float]]:
-    """Share of each value, and of the unknown ones, in each slot. An item of several values counts once for each."""
+    """Share of each value in each slot. An item of several values counts once for each."""
     longest = min(max((len(slate) for slate in answers.positions), default=0), _SLOTS)
-    counts = np.zeros((longest, len(values) + 1))
-    place = {value: at for at, value in enumerate([*values, UNKNOWN])}
+    counts = np.zeros((longest, len(values)))
+    place = {value: at for at, value in enumerate(values)}
     presences = answers.presences
     for i in presences.of(attribute).tolist():
         slots = presences.slots[presences.starts[i] : presences.starts[i + 1]]

@@ -92,7 +92,10 @@ class Check:
         of = f", {self.measure.attribute}{' = ' + self.measure.value if self.measure.value else ''}"
         where = f", {self.slice[0]} = {self.slice[1]}" if self.slice[0] else ""
         said = word.replace("change_", "change ").replace("_", " ")
-        return f"{title}{of if self.measure.attribute else ''}{where}: {said} {limit:g}"
+        number = f"{limit:g}"
+        if MEANINGS[self.measure.name].percent:
+            number = f"{100.0 * limit:g} {'points' if self.gate.is_of_change else '%'}"
+        return f"{title}{of if self.measure.attribute else ''}{where}: {said} {number}"
 
 
 DEFAULT = Gates(

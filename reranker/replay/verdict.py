@@ -119,7 +119,7 @@ def _representation(found: Comparison) -> Iterable[str]:
             if some:
                 some.sort(key=lambda each: sign * each.change.mean)
                 named = [f"{each.measure.value} ({_points(each.change)})" for each in some[:_SHOWN]]
-                yield f"Attention: {_listed(named)} {verb if len(some) == 1 else verb[:-1]}."
+                yield f"Attention by {attribute}: {_listed(named)} {verb if len(some) == 1 else verb[:-1]}."
 
 
 def _bounds(found: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from reranker.errors import MissingExtra
@@ -162,7 +163,13 @@ def trade_off(points: Sequence[Point], name: str, attribute: str = "") -> dict[s
         "scale": {"zero": False},
         "axis": {"format": ".1%"},
     }
-    y = {"field": "gain", "type": "quantitative", "title": meaning.title, "scale": {"zero": False}}
+    y = {
+        "field": "gain",
+        "type": "quantitative",
+        "title": wrap(meaning.title, 36),
+        "scale": {"zero": False},
+        "axis": {"format": ".0%"} if meaning.percent else {},
+    }
     ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
     return {
         "data": {"values": rows},

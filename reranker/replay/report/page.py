@@ -13,6 +13,7 @@ from reranker.replay.frontier import Point
 from reranker.replay.report import charts, tables
 from reranker.replay.report.html import Html, join, tag, text
 from reranker.replay.verdict import headline, sentences
+from reranker.replay.words import MEANINGS
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # it asks nobody for anything
 _TRADES = (("div", True), ("attention_gap", True), ("intra_list_average_distance", False))
@@ -72,7 +73,7 @@ def as_html(report: Report) -> str:
 def _heading(report: Report) -> Html:
     outcome = report.found.outcome
     said = headline(report.found).removeprefix(f"{outcome.value}: ")
-    return tag("h1", tables.badge(outcome), text(said[:1].upper() + said[1:]))
+    return tag("h1", tables.badge(outcome), text(said))
 
 
 def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
@@ -144,7 +145,7 @@ def _trade_off(report: Report) -> Html:
             spec = charts.trade_off(report.frontier, name, attribute)
             if spec is not None:
                 of = f" of {attribute}" if attribute else ""
-                about = f"{spec['layer'][0]['encoding']['y']['title']}{of}, against the relevance that is kept."
+                about = f"{MEANINGS[name].title}{of}, against the relevance that is kept."
                 parts.append(_figure(charts.draw(spec, about), about))
     return join([*parts, _numbers(tables.points(list(report.frontier)))])
 
