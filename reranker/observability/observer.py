@@ -24,7 +24,9 @@ _CLIENT_CODES = frozenset(
         "PermissionDenied",
     }
 )
-_SHED = frozenset({"QUEUE_FULL", "TOO_MANY_STREAMS", "DEADLINE_SPENT"})  # reasons that more capacity would mend
+_SHED = frozenset(
+    {"QUEUE_FULL", "TOO_MANY_STREAMS", "DEADLINE_SPENT", "TENANT_LIMIT"}
+)  # reasons that more capacity would mend
 _SECONDS_BETWEEN_LINES = 1.0  # about calls that are refused at the door: there may be thousands a second
 _NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
 

@@ -50,7 +50,7 @@ class SecurityWatch:
                 certificates.current = fresh
 
         def take_tokens() -> None:
-            doors.tokens = read_tokens(settings)
+            doors.replace(read_tokens(settings))
 
         if certificates is not None:
             paths = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

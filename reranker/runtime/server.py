@@ -89,7 +89,7 @@ class Server:
             self._metrics, [Shadows(self._metrics, self._ledger.board), self._ledger.feed, *loggers]
         )
         self._gate = Gate()
-        self._doors = Doors(self._inputs.tokens)
+        self._doors = Doors(self._inputs.tokens, share=1 / settings.workers)
         certificate = self._inputs.certificate
         self._certificates = None if certificate is None else Certificates(certificate)
         security = SecurityMetrics(self._metrics.registry)

@@ -78,7 +78,9 @@ class Admission(grpc.GenericRpcHandler):
             return None
         method = handler_call_details.method
         try:
-            self._doors.enter(method, handler_call_details.invocation_metadata)
+            caller = self._doors.enter(method, handler_call_details.invocation_metadata)
+            if not handler.request_streaming:  # the requests of a stream are counted one by one
+                self._doors.take(caller)
         except Failure as failure:
             return self._refusal(method, failure)
         if handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:

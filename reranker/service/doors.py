@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
 
+from reranker.service.buckets import Buckets, Rate
 from reranker.service.errors import Failure
 from reranker.service.tokens import ANYBODY, Caller, Permission, Tokens
 
@@ -27,14 +31,43 @@ _TENANT = "x-tenant-id"
 
 
 class Doors:
-    """Lets callers in by their tokens; without tokens everybody is let in. `tokens` may be replaced at any time."""
+    """Lets callers in by their tokens; without tokens everybody is let in.
 
-    def __init__(self, tokens: Tokens | None = None) -> None:
-        self.tokens = tokens
+    This process does `share` of the service's work: tenants with a limit have that share of it here.
+    """
+
+    def __init__(self, tokens: Tokens | None = None, share: float = 1.0) -> None:
+        self._share = share
+        self._buckets = Buckets()
+        self._tokens: Tokens | None = None
+        self.replace(tokens)
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The tokens that are good."""
+        return self._tokens
+
+    def replace(self, tokens: Tokens | None) -> None:
+        """These tokens are good from now on."""
+        share, rates = self._share, {} if tokens is None else tokens.rates
+        self._tokens = tokens
+        # At least one request: a share of a small burst may be less.
+        self._buckets.set(
+            {tenant: Rate(rate.per_second * share, max(1.0, rate.burst * share)) for tenant, rate in rates.items()}
+        )
+
+    def take(self, caller: Caller) -> None:
+        """Count one request of a caller's; raises `Failure` where its tenant has made too many."""
+        wait = self._buckets.take(caller.tenant)
+        if wait:
+            retry = error_details_pb2.RetryInfo(retry_delay=Duration())
+            retry.retry_delay.FromNanoseconds(math.ceil(wait * 1e9))
+            text = "the tenant has made as many requests as it may"
+            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=(retry,))
 
     def enter(self, method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Who calls a method, by its full name; raises `Failure` for whoever may not."""
-        if self.tokens is None:
+        if self._tokens is None:
             return ANYBODY
         caller = self.caller(metadata)
         permission = PERMISSIONS.get(method)
@@ -45,7 +78,7 @@ class Doors:
 
     def caller(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Whose token a call carries; raises `Failure` for one without, and for one in another tenant's name."""
-        tokens = self.tokens
+        tokens = self._tokens
         if tokens is None:
             return ANYBODY
         authorization, tenant = "", ""

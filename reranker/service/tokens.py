@@ -6,21 +6,27 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b, sha256
-from typing import Any
+from typing import Any, TypeAlias
 
 from reranker.errors import FileViolation, InvalidInput, Violation
 from reranker.policy.locate import lines_of, too_deep
+from reranker.policy.mistakes import KeyPath, clipped, shown
+from reranker.service.buckets import Rate
 
 MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _KEYS = ("sha256", "tenant", "permissions", "policies")
+_RATE_KEYS = ("requests_per_second", "burst")
+_MOST_RATE = 1_000_000
 _LINE = re.compile(r" \(at line (\d+), column \d+\)")
 _HOW = "must be the SHA-256 of a token, as 64 hexadecimal digits: printf %s TOKEN | sha256sum"
+
+_Complain: TypeAlias = Callable[..., None]  # path, reason, line
 
 
 class Permission(StrEnum):
@@ -64,21 +70,31 @@ class Tokens:
 
     _callers: Mapping[bytes, tuple[bytes, Caller]] = field(repr=False)
     _key: bytes = field(repr=False)
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+    """What each tenant may ask of the whole service; the others have no limit."""
 
     @classmethod
-    def of(cls, callers: Iterable[tuple[bytes, Caller]]) -> Tokens:
+    def of(cls, callers: Iterable[tuple[bytes, Caller]], rates: Mapping[str, Rate] | None = None) -> Tokens:
         """Tokens of (hash, caller) pairs."""
         key = secrets.token_bytes(32)
-        return cls({_place(digest, key): (digest, caller) for digest, caller in callers}, key)
+        return cls({_place(digest, key): (digest, caller) for digest, caller in callers}, key, rates or {})
 
     @classmethod
     def read(cls, data: bytes, source: str) -> Tokens:
         """The tokens of a file's bytes. Raises `InvalidInput` naming every mistake with its line; never a hash."""
         found: list[Violation] = []
-        callers = _callers(data, source, found)
+
+        def complain(path: str, reason: str, line: int = 0) -> None:
+            found.append(FileViolation(path, reason, line, source))
+
+        tree, lines = _tree(data, complain)
+        for key in sorted(tree.keys() - {"tokens", "tenants"}):
+            complain(key, "is not a word here; there are [[tokens]] and [tenants]", lines.get((key,), 0))
+        callers = _callers(tree, lines, complain, is_known_bad=bool(found))
+        rates = _rates(tree, lines, {caller.tenant for caller in callers.values()}, complain)
         if found:
             raise InvalidInput(found)
-        return cls.of(callers.items())
+        return cls.of(callers.items(), rates)
 
     def caller_of(self, token: str) -> Caller | None:
         """Whose token this is; None for one that is no good."""
@@ -94,27 +110,19 @@ def _place(digest: bytes, key: bytes) -> bytes:
     return blake2b(digest, digest_size=16, key=key).digest()
 
 
-def _callers(data: bytes, source: str, found: list[Violation]) -> dict[bytes, Caller]:
-    def complain(path: str, reason: str, line: int = 0) -> None:
-        found.append(FileViolation(path, reason, line, source))
-
-    tree, lines = _tree(data, complain)
-    for key in tree.keys() - {"tokens"}:
-        complain(key, "is not a word here; there is [[tokens]]", lines.get((key,), 0))
+def _callers(
+    tree: Mapping[str, Any], lines: Mapping[Any, int], complain: _Complain, *, is_known_bad: bool
+) -> dict[bytes, Caller]:
     entries = tree.get("tokens", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         complain("tokens", "must be blocks: [[tokens]]", lines.get(("tokens",), 0))
         return {}
-    if not entries and not found:
+    if not entries and not is_known_bad:
         complain("tokens", "there is none, so nobody could call: each has a [[tokens]] block")
     callers: dict[bytes, Caller] = {}
     for index, entry in enumerate(entries):
         line = lines.get(("tokens", index), 0)
-        before = len(found)
-        _check_entry(
-            entry, f"tokens[{index}]", lambda key, i=index, at=line: lines.get(("tokens", i, key), at), complain
-        )
-        if len(found) > before:
+        if not _is_sound(entry, ("tokens", index), lines, complain):
             continue
         digest = bytes.fromhex(entry["sha256"])
         if digest in callers:
@@ -125,7 +133,33 @@ def _callers(data: bytes, source: str, found: list[Violation]) -> dict[bytes, Ca
     return callers
 
 
-def _tree(data: bytes, complain: Any) -> tuple[dict[str, Any], Mapping[Any, int]]:
+def _rates(
+    tree: Mapping[str, Any], lines: Mapping[Any, int], tenants: set[str], complain: _Complain
+) -> dict[str, Rate]:
+    tables = tree.get("tenants", {})
+    if not isinstance(tables, dict):
+        complain("tenants", "must be tables: [tenants.NAME]", lines.get(("tenants",), 0))
+        return {}
+    rates = {}
+    for tenant, table in tables.items():
+        path, line = f"tenants.{clipped(tenant)}", lines.get(("tenants", tenant), 0)
+        if tenant not in tenants:
+            complain(path, "is no tenant of a sound token above", line)
+        elif not isinstance(table, dict) or not table.keys() <= set(_RATE_KEYS) or _RATE_KEYS[0] not in table:
+            complain(path, f"must have {_RATE_KEYS[0]} and may have {_RATE_KEYS[1]}, nothing else", line)
+        elif not all(_is_rate(number) for number in table.values()):
+            complain(path, f"its numbers must be from 1 to {_MOST_RATE:,}", line)
+        else:
+            per_second = float(table[_RATE_KEYS[0]])
+            rates[tenant] = Rate(per_second, float(table.get(_RATE_KEYS[1], per_second)))
+    return rates
+
+
+def _is_rate(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and 1 <= number <= _MOST_RATE
+
+
+def _tree(data: bytes, complain: _Complain) -> tuple[dict[str, Any], Mapping[Any, int]]:
     """The TOML tree and the line of each key; what is wrong is complained of."""
     if len(data) > MOST_BYTES:
         complain("tokens", f"must be at most {MOST_BYTES} bytes")
@@ -142,16 +176,24 @@ def _tree(data: bytes, complain: Any) -> tuple[dict[str, Any], Mapping[Any, int]
     return {}, {}
 
 
-def _check_entry(entry: dict[str, Any], path: str, line: Any, complain: Any) -> None:
-    for key in entry.keys() - set(_KEYS):
-        complain(f"{path}.{key}", f"is not a word here; there are {', '.join(_KEYS)}", line(key))
+def _is_sound(entry: dict[str, Any], path: KeyPath, lines: Mapping[Any, int], complain: _Complain) -> bool:
+    """Whether a block of a token is as it should be; what is not is complained of."""
+    found = []
+
+    def wrong(key: str, reason: str) -> None:
+        found.append(key)
+        complain(f"{shown(path)}.{clipped(key)}", reason, lines.get((*path, key), lines.get(path, 0)))
+
+    for key in sorted(entry.keys() - set(_KEYS)):
+        wrong(key, f"is not a word here; there are {', '.join(_KEYS)}")
     if not isinstance(entry.get("sha256"), str) or not _HASH.fullmatch(entry["sha256"]):
-        complain(f"{path}.sha256", _HOW, line("sha256"))
+        wrong("sha256", _HOW)
     if not isinstance(entry.get("tenant"), str) or not _NAME.fullmatch(entry["tenant"]):
-        complain(f"{path}.tenant", "must be 1 to 64 letters, digits, dots, dashes or underscores", line("tenant"))
+        wrong("tenant", "must be 1 to 64 letters, digits, dots, dashes or underscores")
     permissions = entry.get("permissions")
     if not isinstance(permissions, list) or not permissions or not set(map(str, permissions)) <= set(Permission):
-        complain(f"{path}.permissions", f"must be a list of {', '.join(Permission)}", line("permissions"))
+        wrong("permissions", f"must be a list of {', '.join(Permission)}")
     policies = entry.get("policies", [])
     if not isinstance(policies, list) or not all(isinstance(name, str) for name in policies):
-        complain(f"{path}.policies", "must be a list of names of policies", line("policies"))
+        wrong("policies", "must be a list of names of policies")
+    return not found

@@ -132,6 +132,7 @@ class Wire:
                 call = whole._replace(started=perf_counter())
                 request: Request | None = None
                 try:
+                    self._doors.take(call.caller)
                     request = parse(request_type, data)
                     response, code = answer(request, call), "OK"
                 except Exception as error:

@@ -221,6 +221,33 @@ def test_values_of_sensitive_attributes_need_a_permission(guarded: Server) -> No
     assert WITHHELD not in {one.text for one in explained("rank", OPEN).explanations}  # nothing in it is sensitive
 
 
+def test_a_tenant_beyond_its_rate_is_told_when_to_come_back(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    limit = "[tenants.search]\nrequests_per_second = 1\nburst = 2\n"
+    file.write_text(f"{token_file(**TOKENS)}\n{limit}")
+    server = Server(Settings(listen="127.0.0.1:0", admin="", token_file=file, grace=1.0))
+    server.warm_up()
+    try:
+        how = {"timeout": 20, "metadata": [("authorization", "Bearer rank")]}
+        with grpc.insecure_channel(server.address) as channel:
+            requests = [messages.RerankStreamRequest(request=messages.RerankRequest(candidates=CANDIDATES))] * 40
+            answers = list(RerankerServiceStub(channel).RerankStream(iter(requests), **how))
+            codes = [answer.error.code for answer in answers if answer.HasField("error")]
+            assert grpc.StatusCode.RESOURCE_EXHAUSTED.value[0] in codes
+            with pytest.raises(grpc.RpcError) as raised:
+                [rerank()(channel, **how) for _ in range(40)]
+            status = rpc_status.from_call(raised.value)
+            assert status is not None
+            info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+            assert status.details[0].Unpack(info)
+            assert status.details[1].Unpack(retry)
+            assert info.reason == "TENANT_LIMIT"
+            assert 0 < retry.retry_delay.ToNanoseconds() <= 1_000_000_000
+            impressions(channel, timeout=20, metadata=[("authorization", "Bearer count")])  # another tenant
+    finally:
+        server.drain()
+
+
 def test_the_client_brings_its_token(guarded: Server) -> None:
     with Client(guarded.address, deadline=20, token="rank", on_error="raise") as client:
         assert client.rerank(CANDIDATES, 4).positions.tolist()
