@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import record
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables and write the JSON that the figure is drawn from."""
     parser = argparse.ArgumentParser(prog="make exposure", description=__doc__)
     parser.add_argument("--requests", type=int, default=5_000, metavar="N", help="of each run (5,000)")
-    requests = parser.parse_args(arguments).requests
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE", help="where the JSON goes")
+    options = parser.parse_args(arguments)
+    requests = options.requests
     warm_up()
     found: dict[str, Any] = {"requests": requests, "slots": SLOTS, "compared": [], "trials": []}
     print(f"{requests:,} requests a run, slates of {SLOTS}")
@@ -57,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found["trials"].append({"name": name, "points": points, "relative": relative, "peak_points": peak})
         print(f"  {name:<50}{points:>9.2f}{100 * relative:>13.1f}%{peak:>15.2f}", flush=True)
     print("\nat most above: the most that any group was above its target over 250 requests in a row")
-    record.write(RESULTS, found)
-    record.said(RESULTS)
+    record.write(options.output, found)
+    record.said(options.output)
     return 0
 
 

@@ -12,6 +12,7 @@ from reranker import Candidates, Context, Policy, SlateStatus, rerank
 from reranker.engine import Outlook, rerank_traced
 from reranker.exposure.tally import GroupTally, Tally, TallyKey
 from reranker.slate import OutcomeReason
+from reranker.strategies import STRATEGIES
 
 SHARES = {"x": 0.6, "y": 0.4}
 
@@ -218,6 +219,41 @@ class TestStreams:
         assert near.shares == SHARES
         assert far.shares == pytest.approx({"x": 1.0, "y": 0.0})
         assert far.prices["y"] == pytest.approx(0.3)
+
+
+class TestStrategies:
+    @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+    @pytest.mark.parametrize("window", [0, 3])
+    def test_explained_or_not_the_slate_is_the_same(self, strategy: str, window: int) -> None:
+        """Prices are laid on once for a slate that is filled in one call, and stay while it is filled slot by slot."""
+        words: dict[str, Any] = {"name": "p", "exposure": [{"attribute": "tone", "target": SHARES}]}
+        words["objective"] = {"strategy": strategy, "diversity": 0.4, "window": window}
+        if strategy == "calibrated":
+            words["calibration"] = {"attribute": "tone", "target": "pool"}
+        listed, board = candidates(), Outlook(Shown(stream(price=0.05)))
+        plain, _ = rerank_traced(listed, Policy.from_dict(words), 10, outlook=board)
+        explained, _ = rerank_traced(listed, Policy.from_dict(words), 10, outlook=board, explain=True)
+        assert plain.positions.tolist() == explained.positions.tolist()
+        assert len(set(plain.positions.tolist())) == 10
+        for item in explained.explanations:
+            parts = item.relevance_part + item.diversity_part + item.soft_part
+            assert item.gain == pytest.approx(parts, abs=1e-6)
+
+    def test_drawn(self) -> None:
+        words = {"name": "p", "objective": {"strategy": "dpp", "sample": True},
+                 "exposure": [{"attribute": "tone", "target": SHARES}]}  # fmt: skip
+        listed, board = candidates(), Outlook(Shown(stream(price=0.3)))
+        counts = [
+            tones(rerank_traced(listed, Policy.from_dict(words), 10, context=Context(seed=s), outlook=board)[0], listed)
+            for s in range(40)
+        ]
+        drawn = [
+            tones(
+                rerank(listed, Policy.from_dict({"objective": words["objective"]}), 10, context=Context(seed=s)), listed
+            )
+            for s in range(40)
+        ]
+        assert sum(page.count("y") for page in counts) > sum(page.count("y") for page in drawn) + 40
 
 
 class TestNobody:
