@@ -19,6 +19,7 @@ from reranker.store.wire import Wire
 CONNECT_SECONDS = 1.0  # to connect, agree on TLS, sign in and answer a PING; nobody waits for it
 _FAILURES = 3  # one after the other, and the breaker opens
 _FOR_GOOD = ("not_allowed", "untrusted", "password_unreadable")  # somebody has to do something about it
+_PACE = 0.01  # seconds between two connections: making one takes the interpreter from requests for a millisecond or two
 _FIRST_REST, _LONGEST_REST = 0.05, 1.0  # seconds between two probes, twice as long each time
 
 
@@ -118,6 +119,7 @@ class Line:
                     continue
             if self._connect():
                 rest = 0.0
+                self._closed.wait(_PACE)
                 continue
             rest = min(_LONGEST_REST, max(_FIRST_REST, 2.0 * rest))
             self._closed.wait(rest * random.uniform(0.75, 1.25))  # a server that is back is not met by all at once
