@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
+	bench-catalog bench-items ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -60,6 +60,9 @@ bench-quotas: $(READY) ## what quotas add to a call, by tier
 
 bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-ups, memory
 	@$(BIN)/python -m benchmarks.catalog $(ITEMS)
+
+bench-items: $(READY) ## items in a Valkey of its own, ITEMS=100000: what putting and looking up takes
+	@$(BIN)/python -m benchmarks.items $(ITEMS)
 
 ledger-proof: $(READY) ## processes that are killed again and again: is every request counted exactly once? minutes
 	@$(BIN)/python -m benchmarks.ledger_proof --on sqlite $(ARGUMENTS)

@@ -15,6 +15,7 @@ from reranker.store.listener import Silent, StoreListener
 from reranker.store.slots import SlotMap
 from reranker.store.wire import Redirected, UnknownScript, Wire
 
+_AT_ONCE = 128  # keys of one MGET: what came before the time was up is not lost
 _LEAST_SECONDS = 0.001  # with less a round trip is not begun: it would cost a sound connection
 
 
@@ -116,25 +117,33 @@ class Store:
         return replies
 
     def fetch(self, keys: Sequence[bytes], seconds: float) -> list[bytes | StoreError | None]:
-        """The values of plain keys, None where there is none: one MGET, or a GET a key where a cluster spreads them.
+        """The values of plain keys, None where there is none: MGETs, or a GET a key where a cluster spreads them.
 
-        A key of another type is `StoreLied("wrong_type")`.
+        What has come when the time is up is given; the rest is `StoreUnavailable("timeout")`. A key of another type is
+        `StoreLied("wrong_type")`.
         """
-        if not keys:
-            return []
         if self._slots is not None:
             return [_text_or_lie(reply) for reply in self.run([Command((b"GET", key), key) for key in keys], seconds)]
         # MGET says nil for a key of another type too, so it is asked how many there are.
-        values, present = self.run([Command((b"MGET", *keys)), Command((b"EXISTS", *keys))], seconds)
+        parts = [keys[first : first + _AT_ONCE] for first in range(0, len(keys), _AT_ONCE)]
+        asked = [Command((word, *part)) for part in parts for word in (b"MGET", b"EXISTS")]
+        replies = self.run(asked, seconds) if asked else []
+        found: list[bytes | StoreError | None] = []
+        for part, values, present in zip(parts, replies[::2], replies[1::2], strict=True):
+            found += self._values(len(part), values, present)
+        return found
+
+    def _values(self, count: int, values: Reply, present: Reply) -> list[bytes | StoreError | None]:
+        """The values of so many keys, by what MGET and EXISTS say of them."""
         if isinstance(values, StoreError):
-            return [values] * len(keys)
-        if not isinstance(values, list) or len(values) != len(keys):
+            return [values] * count
+        if not isinstance(values, list) or len(values) != count:
             self._listener.store_failed("unexpected")
-            return [StoreLied("unexpected")] * len(keys)
+            return [StoreLied("unexpected")] * count
         found = [_text_or_lie(value) for value in values]
-        if isinstance(present, int) and present > len(keys) - found.count(None):
+        if isinstance(present, int) and present > count - found.count(None):
             self._listener.store_failed("wrong_type")
-            found = [StoreLied("wrong_type") if value is None else value for value in found]
+            return [StoreLied("wrong_type") if value is None else value for value in found]
         return found
 
     def report(self, error: StoreError) -> None:
@@ -209,7 +218,7 @@ class Store:
             for _ in parcel.sent:  # ASKING has a reply of its own
                 replies[parcel.at] = wire.reply()
                 if wire.lost:
-                    line.drop(wire, counts=blames)
+                    line.drop(wire, counts=blames and not n)  # who answers in part is there
                     self._fail(parcels[n:], replies, replies[parcel.at])
                     return
         line.give(wire)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -197,12 +198,13 @@ def test_tls_with_a_certificate_that_is_vouched_for_and_with_none(valkey: Valkey
         wary.close()
 
 
-def test_a_trickle_of_bytes_does_not_win_time() -> None:
-    """A server that sends a byte now and then keeps redis-py's own time-out from ever passing."""
+@contextmanager
+def trickling(beginning: bytes) -> Iterator[int]:
+    """The port of a server that signs everybody in, begins to answer, and then sends a byte now and then."""
     listener = socket.create_server(("127.0.0.1", 0))
     stop = threading.Event()
 
-    def trickle() -> None:
+    def accept() -> None:
         while not stop.is_set():
             try:
                 peer, _ = listener.accept()
@@ -211,27 +213,45 @@ def test_a_trickle_of_bytes_does_not_win_time() -> None:
             threading.Thread(target=talk, args=(peer,), daemon=True).start()
 
     def talk(peer: socket.socket) -> None:
-        with peer:
-            answers = [b"%1\r\n$5\r\nproto\r\n:3\r\n", b"+OK\r\n", b"+OK\r\n", b"+PONG\r\n"]
-            for answer in answers:
+        with peer, suppress(OSError):
+            for answer in (b"%1\r\n$5\r\nproto\r\n:3\r\n", b"+OK\r\n", b"+OK\r\n", b"+PONG\r\n"):
                 peer.recv(1 << 16)
                 peer.sendall(answer)
             peer.recv(1 << 16)
-            peer.sendall(b"$1000000\r\n")
+            peer.sendall(beginning + b"$1000000\r\n")
             while not stop.wait(0.02):
-                try:
-                    peer.sendall(b"x")
-                except OSError:
-                    return
+                peer.sendall(b"x")
 
-    threading.Thread(target=trickle, daemon=True).start()
-    store = Store(StoreAddress.parse(f"redis://127.0.0.1:{listener.getsockname()[1]}"), connections=1)
-    store.start(PATIENT)
-    with pytest.raises(StoreUnavailable, match="timeout"):
-        store.call(command("GET", "a"), 0.2)
+    threading.Thread(target=accept, daemon=True).start()
+    yield int(listener.getsockname()[1])
     stop.set()
     listener.close()
-    store.close()
+
+
+def test_a_trickle_of_bytes_does_not_win_time() -> None:
+    """A server that sends a byte now and then keeps redis-py's own time-out from ever passing."""
+    with trickling(b"") as port:
+        store = Store(StoreAddress.parse(f"redis://127.0.0.1:{port}"), connections=1)
+        store.start(PATIENT)
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            store.call(command("GET", "a"), 0.2)
+        store.close()
+
+
+def test_what_came_in_time_is_not_lost_and_nobody_is_left_alone_for_it(ears: Ears) -> None:
+    keys = [b"key-%d" % n for n in range(200)]
+    whole = b"*128\r\n" + b"$1\r\nv\r\n" * 128 + b":128\r\n"
+    with trickling(whole) as port:
+        store = Store(StoreAddress.parse(f"redis://127.0.0.1:{port}"), connections=1, listener=ears)
+        store.start(PATIENT)
+        for _ in range(4):
+            until(lambda: bool(store._lines()[0]._ready))
+            values = store.fetch(keys, 0.3)
+            assert values[:128] == [b"v"] * 128
+            assert all(isinstance(value, StoreUnavailable) and value.reason == "timeout" for value in values[128:])
+        assert store.well
+        assert ears.states == [True]
+        store.close()
 
 
 def test_a_store_that_was_started_before_a_fork_refuses_to_work(store: Store) -> None:
