@@ -14,21 +14,20 @@ FEWEST = 3  # a median of fewer is no median
 def medians(calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float = 4.0) -> dict[str, float]:
     """Median milliseconds by name, in about `seconds` altogether; the collector of garbage is off.
 
-    The calls take turns, each round starting with another of them, so that a machine that slows down slows all of them
-    and nobody always follows the same neighbour. Each has an equal share of the time: one so slow that its share ends
-    before the rounds do takes part in fewer of them, spread evenly, though in three at least.
+    The calls take turns, each round in another order, drawn from a fixed seed, so that a machine that slows down slows
+    all of them and nobody always follows the same neighbour. Each has an equal share of the time: one so slow that its
+    share ends before the rounds do takes part in fewer of them, spread evenly, though in three at least.
     """
     turns = {name: _turns(call, rounds, seconds / len(calls)) for name, call in calls.items()}
     most = max(turns.values())
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    order = list(calls.items())
+    order, shuffled = list(calls.items()), np.random.default_rng(0)
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
         for done in range(most):
-            order.append(order.pop(0))
-            for name, call in order:
+            for name, call in (order[at] for at in shuffled.permutation(len(order))):
                 if (done + 1) * turns[name] // most == done * turns[name] // most:
                     continue
                 start = time.perf_counter()

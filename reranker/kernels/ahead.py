@@ -27,7 +27,7 @@ def compile_together(compile_file: Callable[[str], None], names: Sequence[str]) 
     """
     longest_first = sorted(names, key=_length, reverse=True)
     with tempfile.TemporaryDirectory() as claims:
-        helpers = [_start(claims, longest_first) for _ in range(min(_MOST, len(os.sched_getaffinity(0))) - 1)]
+        helpers = _start_helpers(claims, longest_first)
         try:
             _take_turns(Path(claims), longest_first, compile_file)
         finally:
@@ -45,11 +45,17 @@ def _take_turns(claims: Path, names: Iterable[str], compile_file: Callable[[str]
         compile_file(name)
 
 
-def _start(claims: str, names: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A helper that finds the same sources and the same cache."""
+def _start_helpers(claims: str, names: Sequence[str]) -> list[subprocess.Popen[bytes]]:
+    """Processes that find the same sources and the same cache; none where none can be started."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RERANKER_CACHE_DIR": str(cache.root())}
     command = [sys.executable, "-m", "reranker.kernels.ahead", claims, *names]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    helpers = []
+    for _ in range(min(_MOST, len(os.sched_getaffinity(0))) - 1):
+        try:
+            helpers.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
+        except OSError:
+            break
+    return helpers
 
 
 def _length(name: str) -> int:

@@ -7,9 +7,11 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import f32, i32, i64, kernel, read_only, scratch
+from reranker.kernels.tiles import fetch
 
 i8, u16 = types.int8, types.uint16
 
+_AHEAD = 8  # rows that are on their way from memory while one is read: they lie anywhere in the file
 _HALF_TO_SINGLE = np.float32(2.0**112)  # exponents count from -15 in one form and from -127 in the other
 
 
@@ -18,6 +20,8 @@ def gather_float32(source: NDArray[np.float32], rows: NDArray[np.int64], out: ND
     """Write `source[rows[i]]` into `out[i]`, zeros where the row is -1. O(N D)."""
     width = out.shape[1]
     for i in range(len(rows)):
+        if i + _AHEAD < len(rows):
+            fetch(source, max(rows[i + _AHEAD], 0), width)
         row = rows[i]
         if row >= 0:
             for c in range(width):
@@ -35,6 +39,8 @@ def gather_float16(source: NDArray[np.uint16], rows: NDArray[np.int64], out: NDA
     """
     width = out.shape[1]
     for i in range(len(rows)):
+        if i + _AHEAD < len(rows):
+            fetch(source, max(rows[i + _AHEAD], 0), width)
         row = rows[i]
         if row >= 0:
             for c in range(width):
@@ -53,6 +59,8 @@ def gather_int8(
     """Write `source[rows[i]] * scales[rows[i]]` into `out[i]`, zeros where the row is -1. O(N D)."""
     width = out.shape[1]
     for i in range(len(rows)):
+        if i + _AHEAD < len(rows):
+            fetch(source, max(rows[i + _AHEAD], 0), width)
         row = rows[i]
         if row >= 0:
             scale = scales[row]

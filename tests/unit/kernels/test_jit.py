@@ -16,7 +16,7 @@ from numba.core import config, event
 import reranker
 from reranker.candidates import Candidates
 from reranker.engine import rerank, warm_up
-from reranker.kernels import jit
+from reranker.kernels import ahead, jit
 from reranker.kernels.door import measure_rows
 from reranker.kernels.rows import unit_rows
 from reranker.policy import Policy
@@ -140,7 +140,7 @@ def test_the_first_calls_of_many_threads_compile_once(tmp_path: Path) -> None:
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba.core import event
-from reranker.kernels import jit
+from reranker.kernels import ahead, jit
 from reranker.kernels.door import measure_rows
 assert not measure_rows.compiled
 def length(n):
@@ -221,3 +221,33 @@ def test_warm_up_counts_the_kernels_and_may_be_called_again() -> None:
 def test_a_kernel_keeps_its_words() -> None:
     assert measure_rows.name == "reranker.kernels.door.measure_rows"
     assert "Euclidean length" in (measure_rows.__doc__ or "")
+
+
+TOGETHER = """
+import os, sys
+from reranker.kernels import ahead, cache, door, jit, ranking
+os.sched_getaffinity = lambda _: {{0, 1}}
+sys.executable = {executable!r}
+print(jit.warm_up(), cache.entries(), jit.is_warm())
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("executable", [sys.executable, "/bin/false", "/nowhere/python"])
+def test_an_empty_cache_is_filled_whatever_becomes_of_helpers(tmp_path: Path, executable: str) -> None:
+    code = TOGETHER.format(executable=executable)
+    kernels, entries, is_warm = run(code, PACKAGE.parent, RERANKER_CACHE_DIR=tmp_path)
+    assert entries == kernels
+    assert is_warm == "True"
+
+
+def test_two_processes_never_compile_the_same_file(tmp_path: Path) -> None:
+    names, taken = [f"module{number}" for number in range(50)], list[str]()
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    for name in names[:20]:
+        (claims / name).touch()  # somebody else has them
+    ahead._take_turns(claims, names, taken.append)
+    assert taken == names[20:]
+    ahead._take_turns(claims, names, taken.append)
+    assert taken == names[20:]
