@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 import grpc
@@ -13,12 +14,14 @@ from grpc_status import rpc_status
 
 from reranker.observability import Observer
 from reranker.service.doors import Doors
-from reranker.service.errors import Failure, status_of
+from reranker.service.errors import Failure, retry_in, status_of
 from reranker.service.health import OnPool
 from reranker.service.wire import CODE_NAMES
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+_NEWEST = 0.05  # what the newest call counts for in the mean
 
 
 class WorkerPool(ThreadPoolExecutor):
@@ -29,6 +32,12 @@ class WorkerPool(ThreadPoolExecutor):
         self.threads = threads
         self.calls = 0
         self._counting = threading.Lock()
+        self._mean = 0.0
+
+    @property
+    def wait(self) -> float:
+        """Seconds that a call would wait which came now, as far as the last ones tell."""
+        return self.calls * self._mean / self.threads
 
     def submit(
         self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -36,9 +45,16 @@ class WorkerPool(ThreadPoolExecutor):
         """Run a call when a thread is free."""
         with self._counting:
             self.calls += 1
-        future = super().submit(fn, *args, **kwargs)
+        future = super().submit(self._timed, fn, *args, **kwargs)
         future.add_done_callback(self._ended)  # runs however the call ends, also when its caller never sent the message
         return future
+
+    def _timed(self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        began = perf_counter()
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self._mean += _NEWEST * (perf_counter() - began - self._mean)  # what a race loses is one call of many
 
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:
@@ -86,7 +102,8 @@ class Admission(grpc.GenericRpcHandler):
         if handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
             return handler
         text = f"{self._queue} requests wait for a worker already"
-        return self._refusal(method, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text))
+        details = (retry_in(self._pool.wait),)
+        return self._refusal(method, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, details=details))
 
     def close(self) -> None:
         """Let the threads go."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2
 
 from reranker.service.buckets import Buckets, Rate
-from reranker.service.errors import Failure
+from reranker.service.errors import Failure, retry_in
 from reranker.service.tokens import ANYBODY, Caller, Permission, Tokens
 
 PERMISSIONS: Mapping[str, Permission] = {
@@ -60,10 +57,8 @@ class Doors:
         """Count one request of a caller's; raises `Failure` where its tenant has made too many."""
         wait = self._buckets.take(caller.tenant)
         if wait:
-            retry = error_details_pb2.RetryInfo(retry_delay=Duration())
-            retry.retry_delay.FromNanoseconds(math.ceil(wait * 1e9))
             text = "the tenant has made as many requests as it may"
-            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=(retry,))
+            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=(retry_in(wait),))
 
     def enter(self, method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Who calls a method, by its full name; raises `Failure` for whoever may not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,13 @@ def message_of(failure: Failure) -> reranker_service_pb2.RequestError:
             for violation in failure.violations
         ],
     )
+
+
+def retry_in(seconds: float) -> error_details_pb2.RetryInfo:
+    """The detail that says when to try again: in a millisecond at the earliest."""
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromNanoseconds(math.ceil(max(0.001, seconds) * 1e9))
+    return retry
 
 
 def _summary(violations: Sequence[Violation]) -> str:

@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from reranker.client import from_columns
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
+from reranker.service.admission import WorkerPool
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 
@@ -37,6 +38,29 @@ def reason_of(error: grpc.RpcError) -> str:
     assert status is not None
     assert status.details[0].Unpack(info)
     return str(info.reason)
+
+
+def retry_seconds(error: grpc.RpcError) -> float:
+    retry = error_details_pb2.RetryInfo()
+    status = rpc_status.from_call(error)
+    assert status is not None
+    assert status.details[1].Unpack(retry)
+    return float(retry.retry_delay.ToNanoseconds() / 1e9)
+
+
+def test_how_long_a_call_would_wait_follows_the_last_ones() -> None:
+    goes_on = threading.Event()
+    pool = WorkerPool(2)
+    try:
+        assert pool.wait == 0.0
+        for work in [pool.submit(time.sleep, 0.004) for _ in range(60)]:
+            work.result(20)
+        held = [pool.submit(goes_on.wait, 20) for _ in range(10)]
+        assert pool.wait > 0.01  # ten calls of 4 ms for two threads: 20 ms
+        goes_on.set()
+        assert all(waiting.result(20) for waiting in held)
+    finally:
+        pool.shutdown()
 
 
 def test_calls_beyond_the_queue_are_refused_at_once(one_worker: Server) -> None:
@@ -63,6 +87,7 @@ def test_calls_beyond_the_queue_are_refused_at_once(one_worker: Server) -> None:
             assert isinstance(error, grpc.RpcError)
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             reasons[reason_of(error)] += 1
+            assert retry_seconds(error) >= 0.001
         assert reasons == {"QUEUE_FULL": 192}
         status = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status
         assert status == health_pb2.HealthCheckResponse.SERVING
