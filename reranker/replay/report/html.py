@@ -8,7 +8,7 @@ from html import escape
 
 from reranker.replay.bootstrap import Interval
 from reranker.replay.words import MEANINGS, Measure
-from reranker.texts import escaped
+from reranker.texts import escaped, has_controls
 
 
 class Html(str):
@@ -22,7 +22,11 @@ Part = Html | str | int | float
 
 def text(part: Part) -> Html:
     """HTML as it is; anything else as text, without what would turn or hide the text around it."""
-    return part if isinstance(part, Html) else Html(escape(escaped(str(part))))
+    return part if isinstance(part, Html) else Html(_quoted(str(part)))
+
+
+def _quoted(said: str) -> str:
+    return escape(escaped(said) if has_controls(said) else said)
 
 
 def join(parts: Iterable[Part], between: str = "") -> Html:
@@ -33,7 +37,7 @@ def join(parts: Iterable[Part], between: str = "") -> Html:
 def tag(name: str, *parts: Part, **attributes: str | None) -> Html:
     """One element. An attribute of None is left out; an underscore stands for a hyphen, a last one for nothing."""
     shown = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(escaped(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_quoted(value)}"'
         for key, value in attributes.items()
         if value is not None
     )

@@ -86,7 +86,7 @@ def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
         ("price", "What it costs", _price(found)),
         ("trade-off", "The trade-off", _trade_off(report)) if report.frontier else None,
         ("measures", "All measures", _filtered("measures", tables.measures(found))),
-        ("slices", "By slice", _filtered("slices", tables.slices(found))) if found.sliced else None,
+        ("slices", "By slice", _slices(found)) if found.sliced else None,
         ("payers", "Who pays", _payers(found)),
         ("bounds", "Quotas", tables.bounds(found)) if any(found.deficits.values()) else None,
         ("requests", "The requests that change most", _requests(report)) if report.changed else None,
@@ -111,13 +111,13 @@ def _slots(found: Comparison) -> Html:
 
 def _exposure(found: Comparison) -> Html:
     parts = []
-    for attribute in charts.attributes_of(found):
+    for place, attribute in enumerate(charts.attributes_of(found), start=1):
         spec = charts.exposure(found, attribute)
         if spec is None:
             continue
         about = f"{attribute}: share of the attention to labelled items, mean over requests, with intervals."
         parts.append(_figure(charts.draw(spec, f"Attention by {attribute}, both policies"), about))
-        parts.append(_numbers(tables.exposures(found, attribute)))
+        parts.append(_numbers(f"exposure-{place}", tables.exposures(found, attribute)))
     return join(parts) if parts else tag("p", "No attribute is compared by group.")
 
 
@@ -133,7 +133,7 @@ def _price(found: Comparison) -> Html:
             "What the engine took for a request while the run kept all cores busy: compare the two, do not quote them."
         )
         parts.append(_figure(charts.draw(timing, "Quantiles of the time a request took"), about))
-        parts.append(_numbers(tables.latencies(found)))
+        parts.append(_numbers("latency", tables.latencies(found)))
     return join(parts) if parts else tag("p", "The run neither split the price nor took times.")
 
 
@@ -147,7 +147,14 @@ def _trade_off(report: Report) -> Html:
                 of = f" of {attribute}" if attribute else ""
                 about = f"{MEANINGS[name].title}{of}, against the relevance that is kept."
                 parts.append(_figure(charts.draw(spec, about), about))
-    return join([*parts, _numbers(tables.points(list(report.frontier)))])
+    return join([*parts, _numbers("trade-off", tables.points(list(report.frontier)))])
+
+
+def _slices(found: Comparison) -> Html:
+    small = [part for part in found.slices if part.is_small]
+    about = f"{len(found.slices)} slices; {len(small)} of them have too few requests for any gate, and are listed too."
+    content = _filtered("slices", tables.slices(found))
+    return join([tag("p", about), _numbers("slices", content, f"All {len(found.sliced):,} rows")])
 
 
 def _payers(found: Comparison) -> Html:
@@ -180,8 +187,9 @@ def _figure(svg: str, about: str) -> Html:
     return tag("figure", tag("div", Html(svg), class_="scroll"), tag("figcaption", about))
 
 
-def _numbers(content: Html) -> Html:
-    return tag("details", tag("summary", "The numbers"), content)
+def _numbers(name: str, content: Html, title: str = "The numbers") -> Html:
+    """What is there for who wants it; whether it is open is in the address."""
+    return tag("details", tag("summary", title), content, id=f"{name}-numbers")
 
 
 def _filtered(name: str, content: Html) -> Html:

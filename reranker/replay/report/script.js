@@ -30,7 +30,7 @@
       apply(input);
     }
     const open = (params.get("open") || "").split(",");
-    for (const each of document.querySelectorAll("#requests details")) each.open = open.includes(each.id);
+    for (const each of document.querySelectorAll("details[id]")) each.open = open.includes(each.id);
     const at = params.get("at") || [...params.keys()].find((key) => params.get(key) === "" && document.getElementById(key));
     if (at) document.getElementById(at)?.scrollIntoView();
   };
@@ -41,10 +41,10 @@
       keep((params) => (input.value ? params.set(input.dataset.filter, input.value) : params.delete(input.dataset.filter)));
     });
   }
-  for (const each of document.querySelectorAll("#requests details")) {
+  for (const each of document.querySelectorAll("details[id]")) {
     each.addEventListener("toggle", () =>
       keep((params) => {
-        const open = [...document.querySelectorAll("#requests details[open]")].map((one) => one.id);
+        const open = [...document.querySelectorAll("details[id][open]")].map((one) => one.id);
         if (open.length) params.set("open", open.join(","));
         else params.delete("open");
       }),

@@ -75,7 +75,11 @@ def report(replayed: tuple[Results, Plan, Traffic]) -> Report:
     changed = browse(results, plan, traffic, "upstream", "own", words=words)
     found = compare(results, "upstream", "own")
     return Report(
-        found, frontier(results, plan.entries, "own"), changed, {"Traffic": HOSTILE}, ["the catalog has gone on"]
+        found,
+        frontier(results, plan.entries, "own"),
+        changed,
+        {"Traffic": HOSTILE, "Width": "3\u00a0cm"},
+        ["the catalog has gone on"],
     )
 
 
@@ -118,6 +122,7 @@ def test_what_comes_from_data_is_only_text(page: Page) -> None:
     said = "".join(page.said)
     assert '<script>alert("x")</script>\\u202e 3-' in said
     assert "\u202e" not in said
+    assert "3\u00a0cm" in said  # what only looks unusual stays as it is
 
 
 def test_links_and_labels_lead_somewhere_and_ids_are_unique(page: Page) -> None:
