@@ -49,7 +49,7 @@ class Supervisor:
         listener = admin_socket(settings.admin, BACKLOG) if settings.admin else None
         self._admin = AdminKeeper(listener, settings, configuration.sources)
         # The workers share a ledger also when nobody asked to keep it.
-        self._ledger = TemporaryFolder() if settings.ledger is None else None
+        self._ledger = TemporaryFolder() if settings.ledger is None and settings.store is None else None
         self._slots = [
             Slot(number, self._ports[number if settings.port_per_worker else 0].address)
             for number in range(settings.workers)
