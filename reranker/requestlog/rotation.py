@@ -14,6 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,14 +51,15 @@ class RotatingLog:
                 _finish_if_abandoned(path)
         oldest = self._clock() - self._keep_days * _DAY
         for path in self._folder.glob(f"{_PREFIX}*{_DONE}"):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another writer to this folder was quicker
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def append(self, records: Iterable[RequestLog]) -> int:
         """Write the records and return the bytes that took: all of them or, raising `OSError`, none."""
         data = gzip.compress(framed(records), mtime=0)  # a stream of its own: a reader goes from one to the next
-        if self._path is not None and self._clock() - self._began >= self._seconds:
-            self.rotate()
+        if self._size >= self._file_bytes or self._clock() - self._began >= self._seconds:
+            self.rotate()  # before anything is written: what it raises is then true of these records
         if self._path is None:
             self._open()
         try:
@@ -66,18 +68,16 @@ class RotatingLog:
             self._undo()
             raise
         self._size += len(data)
-        if self._size >= self._file_bytes:
-            self.rotate()
         return len(data)
 
     def rotate(self) -> None:
         """End the file that is being written, if there is one, and tidy up. Raises `OSError`."""
         if self._path is None:
             return
-        path, self._path = self._path, None
+        path, size, self._path, self._size = self._path, self._size, None, 0
         try:
             os.fsync(self._descriptor)
-            if self._size:
+            if size:
                 path.rename(_done(path))
             else:
                 path.unlink()

@@ -58,7 +58,8 @@ def test_a_file_ends_by_size_and_by_age(tmp_path: Path) -> None:
     for name in "abc":
         writer.append(records(name, name))
         clock.now += 1.0
-    assert len(list(tmp_path.glob("*.rlog.gz"))) == 3
+    assert len(list(tmp_path.glob("*.rlog.gz"))) == 2
+    writer.rotate()
     writer = log(tmp_path, clock, seconds=10.0)
     writer.append(records("d"))
     clock.now += 9.0
@@ -164,3 +165,23 @@ def test_a_folder_that_is_gone_raises_until_it_is_back(tmp_path: Path) -> None:
     writer.append(records("b"))
     writer.rotate()
     assert kinds(folder) == ["b"]
+
+
+def test_a_file_that_cannot_be_ended_costs_the_next_batch_and_is_finished_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    writer = log(tmp_path, clock, seconds=5.0)
+    writer.append(records("a"))
+    clock.now += 5.0
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input"):
+            writer.append(records("b"))
+    writer.append(records("c"))
+    writer.rotate()
+    assert sorted(kinds(tmp_path)) == ["a", "c"]
