@@ -102,17 +102,28 @@ def contrasts(
     noise: bool = False,
 ) -> list[Contrast]:
     """Every measure in every slice, slice by slice; also where no request of the slice has the measure."""
-    keys = [(measure, part) for part in slices for measure in measures]
-    pairs = [paired(measure, baseline, candidate, part.rows) for measure, part in keys]
+    found: list[Contrast] = []
+    for part in slices:  # one after the other: each needs as many columns as there are measures
+        found += _of_slice(baseline, candidate, measures, part, level, seed, draws, noise)
+    return found
+
+
+def _of_slice(
+    baseline: Answers,
+    candidate: Answers,
+    measures: Sequence[Measure],
+    part: Slice,
+    level: float,
+    seed: int,
+    draws: int,
+    noise: bool,
+) -> list[Contrast]:
+    pairs = [paired(measure, baseline, candidate, part.rows) for measure in measures]
     columns: list[Column] = []
-    for (measure, _), pair in zip(keys, pairs, strict=True):
-        columns += [
-            column(measure, pair.baseline),
-            column(measure, pair.candidate),
-            change_column(measure, pair),
-        ]
+    for measure, pair in zip(measures, pairs, strict=True):
+        columns += [column(measure, pair.baseline), column(measure, pair.candidate), change_column(measure, pair)]
     found = intervals(columns, [level] * len(columns), seed=seed, draws=draws)
-    apart = halves([pair.baseline for pair in pairs], seed=seed) if noise else [float("nan")] * len(keys)
+    apart = halves([pair.baseline for pair in pairs], seed=seed) if noise else [float("nan")] * len(measures)
     return [
         Contrast(
             measure,
@@ -123,7 +134,7 @@ def contrasts(
             left_out=part.requests - found[3 * i + 2].requests,
             noise=apart[i],
         )
-        for i, (measure, part) in enumerate(keys)
+        for i, measure in enumerate(measures)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ try:
 except ImportError:
     raise MissingExtra("pyarrow", "parquet") from None
 
+_ENTRIES = 50_000  # bounds that are Python objects at once
 _DIMENSIONS = ("kind", "surface", "intent", "language", "country")
 
 
@@ -79,9 +81,10 @@ def _numbers(table: pa.Table) -> dict[Measure, NDArray[np.float64]]:
     numbers = entries.field("number").to_numpy(zero_copy_only=False)
     widths = [len(words) for _, words in names]
     keys = (names[0][0] * widths[1] + names[1][0]) * widths[2] + names[2][0]
+    order = np.argsort(keys, kind="stable")  # one measure after the other, looked at once however many there are
+    different, first = np.unique(keys[order], return_index=True)
     found = {}
-    for key in np.unique(keys).tolist():
-        here = keys == key
+    for key, here in zip(different.tolist(), np.split(order, first[1:]), strict=True):
         column = np.full(len(table), np.nan)
         column[rows[here]] = numbers[here]
         rest, value = divmod(key, widths[2])
@@ -118,7 +121,7 @@ def _deficits(table: pa.Table) -> tuple[Deficit, ...]:
     broken: dict[Any, Counter[str]] = defaultdict(Counter)
     suspended: dict[Any, Counter[str]] = defaultdict(Counter)
     units: dict[Any, Counter[str]] = defaultdict(Counter)
-    for entry in entries.to_pylist():
+    for entry in _objects(entries):
         key = (entry["attribute"], entry["value"], entry["bound"], entry["soft"])
         if entry["bound"] == "WINDOW":  # it names a value only where it is broken
             key = (entry["attribute"], "", entry["bound"], entry["soft"])
@@ -133,6 +136,11 @@ def _deficits(table: pa.Table) -> tuple[Deficit, ...]:
         for key in sorted(met)
         for attribute, value, bound, soft in [key]
     )
+
+
+def _objects(entries: Any) -> Iterator[dict[str, Any]]:
+    for first in range(0, len(entries), _ENTRIES):
+        yield from entries.slice(first, _ENTRIES).to_pylist()
 
 
 def _timings(label: str, traffic: Traffic, timings: pa.Table | None) -> NDArray[np.float64]:
