@@ -43,8 +43,12 @@ class AdminKeeper:
         """Start it; `others` is what it must not keep open."""
         self.due = None
         listener, settings, sources = self._listener, self._settings, self._sources
-        if listener is not None:
+        if listener is None:
+            return
+        try:
             self._child = fork(lambda control: serve_pages(settings, sources, listener, control), others)
+        except OSError as error:
+            self._wait_after(0.0, "no room for the admin process", error)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say how things are."""
@@ -72,9 +76,12 @@ class AdminKeeper:
             return
         child.close()
         self._child = None
-        wait = self._backoff.after(time.monotonic() - child.began)
+        self._wait_after(time.monotonic() - child.began, "admin process ended")
+
+    def _wait_after(self, lived: float, event: str, error: OSError | None = None) -> None:
+        wait = self._backoff.after(lived)
         self.due = time.monotonic() + wait
-        log(logging.ERROR, "admin process ended", next_start_seconds=round(wait, 2))
+        log(logging.ERROR, event, error, next_start_seconds=round(wait, 2))
 
     def end(self) -> None:
         """End it, at once: it has nothing to lose."""

@@ -82,10 +82,11 @@ class Child:
         self._unsent.clear()
 
 
-def fork(body: Callable[[socket.socket], int], not_for_it: Iterable[socket.socket]) -> Child:
+def fork(body: Callable[[socket.socket], int], not_for_it: Iterable[Any]) -> Child:
     """Start a child that runs `body` with its end of the channel and ends with the code that it returns.
 
-    `not_for_it` are what it must not keep open. The child has default signal handlers. Raises `CannotFork`.
+    `not_for_it` are what it must not keep open. The child has default signal handlers. Raises `CannotFork`, and
+    `OSError` where the system has no room for another process.
     """
     assert_alone()
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,7 +94,7 @@ def fork(body: Callable[[socket.socket], int], not_for_it: Iterable[socket.socke
     try:
         pid = os.fork()
         if pid == 0:
-            _run(body, its, [ours, *not_for_it])
+            _run(body, its, ours, not_for_it)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     its.close()
@@ -110,7 +111,10 @@ def assert_alone() -> None:
         raise CannotFork(f"a process with {tasks} threads cannot fork safely; beside the first one: {named}")
 
 
-def _run(body: Callable[[socket.socket], int], control: socket.socket, close: Iterable[socket.socket]) -> None:
+def _run(
+    body: Callable[[socket.socket], int], control: socket.socket, parents: socket.socket, not_for_it: Iterable[Any]
+) -> None:
+    """The whole life of a child: whatever happens, it never returns into what its parent was about."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -118,7 +122,8 @@ def _run(body: Callable[[socket.socket], int], control: socket.socket, close: It
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the supervisor alone decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        for other in close:
+        parents.close()
+        for other in not_for_it:
             other.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         code = body(control)

@@ -29,12 +29,23 @@ class Configuration:
 
 
 class _Given(NamedTuple):
-    """One value as somebody wrote it."""
+    """One value as somebody wrote it: `name` is its flag, its variable, or its key in a line of `file`."""
 
     text: str
-    source: str
-    complaint: Callable[[str], Violation]
-    folder: Path | None = None  # what a relative path starts from, where that is not the working directory
+    name: str
+    line: int = 0
+    file: Path | None = None
+
+    @property
+    def source(self) -> str:
+        """Where it stands, in words."""
+        return self.name if self.file is None else f"{self.file}, line {self.line}"
+
+    def complaint(self, reason: str) -> Violation:
+        """What is wrong with it."""
+        if self.file is None:
+            return Violation(self.name, reason)
+        return FileViolation(self.name, reason, self.line, str(self.file))
 
 
 class _Rule(NamedTuple):
@@ -158,22 +169,19 @@ def _given(
 ) -> _Given | None:
     """What was given for a setting by whoever has the first word; None when nobody said anything."""
     if flags.get(name) is not None:
-        flag = flag_of(name)
-        return _Given(str(flags[name]), flag, lambda reason: Violation(flag, reason))
+        return _Given(str(flags[name]), flag_of(name))
     variable = variable_of(name)
     if variable in environment:
-        return _Given(environment[variable], variable, lambda reason: Violation(variable, reason))
-    if file is not None and name in entries:
-        entry, shown = entries[name], str(file)
-        complaint = lambda reason: FileViolation(name, reason, entry.line, shown)  # noqa: E731  # beside its two siblings
-        return _Given(entry.text, f"{shown}, line {entry.line}", complaint, file.parent)
+        return _Given(environment[variable], variable)
+    if name in entries:
+        return _Given(entries[name].text, name, entries[name].line, file)
     return None
 
 
 def _parsed(given: _Given, parse: Callable[[str], Any], kind: object) -> Any:
     text = given.text
-    if given.folder is not None and text and "Path" in str(kind):
-        text = str(given.folder / text)
+    if given.file is not None and text and "Path" in str(kind):
+        text = str(given.file.parent / text)  # wherever the server is started
     return parse(text)
 
 

@@ -21,7 +21,7 @@ from reranker import engine
 from reranker.observability.logs import log
 from reranker.runtime.admin import BACKLOG
 from reranker.runtime.admin_keeper import AdminKeeper
-from reranker.runtime.children import SIGNALS, fork
+from reranker.runtime.children import SIGNALS, assert_alone, fork
 from reranker.runtime.configuration import Configuration
 from reranker.runtime.ledger import TemporaryFolder
 from reranker.runtime.life import leave, say, say_what_serves
@@ -39,7 +39,7 @@ class Supervisor:
     """The service of several workers; construction reads what the settings name, and opens the ports.
 
     `read_again` gives the configuration anew, for SIGHUP. Raises `InvalidInput`, `BadCatalog`, `BadLedger` and
-    `CannotListen`.
+    `CannotListen`; `run` raises `CannotFork` where this process has threads.
     """
 
     def __init__(self, configuration: Configuration, read_again: Callable[[], Configuration]) -> None:
@@ -65,6 +65,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Compile, fork, watch over the workers until a signal ends them; returns the exit code."""
+        assert_alone()  # sooner than after a minute of compiling
         self._handle_signals(self._give_up)
         self._start_admin()
         say(f"listening on {', '.join(port.address for port in self._ports)}{self._admin.words}; warming up")
@@ -97,9 +98,7 @@ class Supervisor:
         for slot in self._slots:
             due = slot.next_start(is_last_hope=not self._serves)
             if due is not None and due <= now and not self._stopping:
-                slot.due = None
-                slot.worker = self._fork_worker(slot)
-                self._publish()
+                self._start_anew(slot)
         for worker in self._workers.values():
             if worker.deadline is not None and worker.deadline <= now:
                 log(logging.WARNING, "worker killed", worker=worker.slot.number, why="it did not leave in time")
@@ -206,8 +205,20 @@ class Supervisor:
         self._admin.link(child)
         return worker
 
+    def _start_anew(self, slot: Slot) -> None:
+        slot.due = None
+        try:
+            slot.worker = self._fork_worker(slot)
+        except OSError as error:
+            wait = slot.crashed(time.monotonic(), 0.0)
+            log(logging.ERROR, "no room for a worker", error, worker=slot.number, next_start_seconds=round(wait, 2))
+        self._publish()
+
     def _begin_successor(self, slot: Slot) -> None:
-        slot.successor = self._fork_worker(slot)
+        try:
+            slot.successor = self._fork_worker(slot)
+        except OSError as error:
+            self._rolling.fail(f"there is no room for another process: {error.strerror}")
 
     def _start_admin(self) -> None:
         self._admin.start(one for one in self._not_for_children() if one not in self._admin.sockets)

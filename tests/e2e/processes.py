@@ -40,7 +40,7 @@ class Process:
         return self.process.stdout.readline() if ready else ""
 
     def warm(self) -> Process:
-        assert self.line(90) == "reranker: serving 1 policy: default\n"
+        assert self.line(240) == "reranker: serving 1 policy: default\n"
         return self
 
     def send(self, number: signal.Signals) -> None:
