@@ -14,7 +14,7 @@ from loadtest.servers.echo import running_echo
 from loadtest.servers.service import answers_of, check_process, is_address, running
 from loadtest.servers.target import Target
 from loadtest.workload.bodies import Workload, build
-from loadtest.workload.policies import gathered
+from loadtest.workload.gathered import gathered
 from loadtest.workload.scenario import Scenario
 
 
@@ -49,10 +49,10 @@ def opened(
             check_process(pid, what)
     workload = build(scenario)
     with ExitStack() as stack:
-        policies = stack.enter_context(gathered(scenario.policies))
+        policies, needed = stack.enter_context(gathered(scenario))
         targets = []
         for what in servers:
-            target = stack.enter_context(_awaited(what, policies, flags, say))
+            target = stack.enter_context(_awaited(what, policies, (*needed, *flags), say))
             targets.append(Target(target.name, target.address, target.pid or pid))
         answers = [answers_of(target, workload.bodies) for target in targets]
         floor = stack.enter_context(running_echo(workload.bodies, answers[0])) if echo else None
@@ -86,5 +86,5 @@ def echo_alone(scenario: Scenario, cores: Sequence[int]) -> Iterator[tuple[Trial
 
 
 def _recorded(scenario: Scenario, workload: Workload) -> list[bytes]:
-    with gathered(scenario.policies) as policies, running(".", policies) as server:
+    with gathered(scenario) as (policies, flags), running(".", policies, flags) as server:
         return answers_of(server, workload.bodies)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from examples.catalog import Corpus
 from loadtest.errors import LoadtestError
-from loadtest.workload.scenario import Requests, Scenario
+from loadtest.workload.scenario import CATALOG, Requests, Scenario
+from reranker.v1.candidates_pb2 import CatalogReference
 from reranker.v1.reranker_service_pb2 import RerankRequest
+
+_ON_THE_WIRE = {"float32": "<f4", "float16": "<f2"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Workload:
 
 def build(scenario: Scenario) -> Workload:
     """The scenario's requests. Raises `LoadtestError` when a log holds none of the kind."""
-    corpora = {name: _corpus(name) for name in {group.corpus for group in scenario.requests}}
+    corpora = {name: corpus_of(name) for name in {group.corpus for group in scenario.requests}}
     bodies: list[bytes] = []
     group_of: list[int] = []
     shares: list[float] = []
@@ -71,8 +74,7 @@ def requests_of(group: Requests, corpus: Corpus, prefix: str = "") -> Sequence[R
         if group.candidates:
             del request.candidates.item_ids[group.candidates :]
             del request.candidates.scores[group.candidates :]
-        full = corpus.joined(request, *group.attributes, embeddings=False)
-        _add_embeddings(full, corpus, group)
+        full = _joined(request, corpus, group)
         full.request_id = f"{prefix}{full.request_id}"
         full.policy_name = group.policy
         full.slate_size = group.slate_size
@@ -85,22 +87,31 @@ def requests_of(group: Requests, corpus: Corpus, prefix: str = "") -> Sequence[R
     return made
 
 
-def _add_embeddings(request: RerankRequest, corpus: Corpus, group: Requests) -> None:
-    if group.embeddings == "none":
-        return
-    rows = corpus.embeddings[corpus.rows(request)]
-    repeats, rest = divmod(group.dimension, rows.shape[1])
+def _joined(request: RerankRequest, corpus: Corpus, group: Requests) -> RerankRequest:
+    """A copy of the request with the columns that its policy needs, or with a reference to them."""
+    if group.embeddings == CATALOG:
+        full = RerankRequest()
+        full.CopyFrom(request)
+        full.candidates.catalog.CopyFrom(CatalogReference(embeddings=[""], attributes=group.attributes))
+        return full
+    full = corpus.joined(request, *group.attributes, embeddings=False)
+    if group.embeddings != "none":
+        matrix = lengthened(corpus.embeddings[corpus.rows(request)], group.dimension)
+        column = full.candidates.embeddings.add(dimension=group.dimension)
+        setattr(column, group.embeddings, matrix.astype(_ON_THE_WIRE[group.embeddings], copy=False).tobytes())
+    return full
+
+
+def lengthened(rows: NDArray[np.float16], dimension: int) -> NDArray[np.float16]:
+    """The vectors, repeated to a length. Raises `LoadtestError` where it is not a multiple of theirs."""
+    repeats, rest = divmod(dimension, rows.shape[1])
     if rest or not repeats:
         raise LoadtestError(f"dimension must be a multiple of {rows.shape[1]}, the length of the recorded vectors")
-    matrix = np.tile(rows, repeats)
-    column = request.candidates.embeddings.add(dimension=group.dimension)
-    if group.embeddings == "float32":
-        column.float32 = matrix.astype("<f4").tobytes()
-    else:
-        column.float16 = matrix.astype("<f2", copy=False).tobytes()
+    return np.tile(rows, repeats)
 
 
-def _corpus(name: str) -> Corpus:
+def corpus_of(name: str) -> Corpus:
+    """A corpus of examples/data. Raises `LoadtestError` when there is none of that name."""
     try:
         return Corpus(name)
     except FileNotFoundError:

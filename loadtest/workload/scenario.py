@@ -13,7 +13,8 @@ from loadtest.errors import LoadtestError
 from loadtest.workload import limits
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
-EMBEDDINGS = ("float16", "float32", "none")
+CATALOG = "catalog"
+EMBEDDINGS = ("float16", "float32", "none", CATALOG)
 MOST_GROUPS = 255
 Part = TypeVar("Part", "Requests", "Slo", "Run")
 
@@ -23,8 +24,9 @@ class Requests:
     """One group of requests out of a recorded log.
 
     `candidates` takes lists of at least so many and cuts them to it; 0 leaves each as it was recorded. `dimension`
-    repeats the recorded vectors to that length, which leaves every cosine as it is. `distinct` is how many different
-    requests are sent at most, again and again in a random order.
+    repeats the recorded vectors to that length, which leaves every cosine as it is. With `embeddings = "catalog"` ids
+    and scores travel, and the server looks everything else up. `distinct` is how many different requests are sent at
+    most, again and again in a random order.
     """
 
     name: str
@@ -83,6 +85,11 @@ class Scenario:
     def policies(self) -> list[str]:
         """The policies that it names, each once."""
         return sorted({group.policy for group in self.requests})
+
+    @property
+    def catalog(self) -> tuple[str, int] | None:
+        """The corpus that the server's item catalog holds, and the length of its vectors; None without a catalog."""
+        return next(((group.corpus, group.dimension) for group in self.requests if group.embeddings == CATALOG), None)
 
 
 def names() -> list[str]:
@@ -179,6 +186,8 @@ def check(scenario: Scenario) -> None:
         raise LoadtestError("requests: every group needs a name of its own")
     for group in groups:
         _check_group(group)
+        if group.embeddings == CATALOG and (group.corpus, group.dimension) != scenario.catalog:
+            raise LoadtestError("requests: one server has one catalog, so one corpus and one dimension")
     _check_slo(scenario.slo)
     _check_run(scenario.run)
 

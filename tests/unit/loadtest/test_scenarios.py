@@ -15,7 +15,7 @@ import pytest
 
 from examples.catalog import Corpus
 from loadtest.errors import LoadtestError
-from loadtest.workload import bodies, policies, scenario
+from loadtest.workload import bodies, gathered, scenario
 from reranker.policy import Policy
 from reranker.v1.reranker_service_pb2 import RerankRequest
 
@@ -35,7 +35,7 @@ def test_each_loads_promises_something_and_names_policies_that_parse(name: str) 
     found = scenario.load(name)
     assert found.about
     assert found.slo.p99_ms
-    with policies.gathered(found.policies) as folder:
+    with gathered.gathered(found) as (folder, _):
         assert sorted(path.stem for path in folder.iterdir()) == found.policies
         for path in folder.iterdir():
             assert Policy.from_toml(path).name == path.stem
@@ -51,6 +51,11 @@ def test_bodies_are_whole_requests_with_the_columns_that_their_policy_needs(name
         count = len(request.candidates.item_ids)
         assert request.policy_name == group.policy
         assert count == len(request.candidates.scores) == (group.candidates or count)
+        if group.embeddings == "catalog":
+            assert request.candidates.catalog.attributes == group.attributes
+            assert not request.candidates.attributes
+            assert not request.candidates.embeddings
+            continue
         assert [column.name for column in request.candidates.attributes] == group.attributes
         column = request.candidates.embeddings[0]
         size = 4 if group.embeddings == "float32" else 2
@@ -134,7 +139,7 @@ def test_a_file_that_is_no_text_and_a_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_a_scenario_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(LoadtestError, match=r"large_inline, mixed.*small, typical"):
+    with pytest.raises(LoadtestError, match=r"large_by_reference, large_inline, mixed.*small, typical"):
         scenario.load("huge")
 
 
@@ -156,16 +161,36 @@ def test_what_a_killed_load_test_left_behind_is_removed(tmp_path: Path, monkeypa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    orphan, living = tmp_path / f"loadtest-policies-{process.pid}-x", tmp_path / f"loadtest-policies-{os.getpid()}-x"
-    others = tmp_path / "loadtest-policies-somebody"
+    orphan, living = tmp_path / f"loadtest-server-{process.pid}-x", tmp_path / f"loadtest-server-{os.getpid()}-x"
+    others = tmp_path / "loadtest-server-somebody"
     for folder in (orphan, living, others):
         folder.mkdir()
-    with policies.gathered(["default"]) as folder:
-        assert folder.parent == tmp_path
+    with gathered.gathered(parsed(requests=[{**GROUP, "policy": "default"}])) as (folder, _):
+        assert folder.parent.parent == tmp_path
         assert not orphan.exists()
     assert {path.name for path in tmp_path.iterdir()} == {living.name, others.name}
 
 
 def test_a_policy_that_nobody_has_is_named() -> None:
-    with pytest.raises(LoadtestError, match="no policy 'nobody'"), policies.gathered(["nobody"]):
+    nobodys = parsed(requests=[{**GROUP, "policy": "nobody"}])
+    with pytest.raises(LoadtestError, match="no policy 'nobody'"), gathered.gathered(nobodys):
         pass
+
+
+def test_a_catalog_has_what_the_requests_refer_to() -> None:
+    with gathered.gathered(parsed(requests=[{**GROUP, "embeddings": "catalog", "dimension": 128}])) as (_, flags):
+        flag, folder = flags
+        said = subprocess.run(
+            [sys.executable, "-m", "reranker.cli", "catalog", "inspect", folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert flag == "--catalog"
+    assert "128" in said.stdout
+
+
+def test_one_server_has_one_catalog() -> None:
+    groups = [{**GROUP, "name": str(length), "embeddings": "catalog", "dimension": length} for length in (64, 128)]
+    with pytest.raises(LoadtestError, match="one catalog"):
+        parsed(requests=groups)
