@@ -121,7 +121,7 @@ def _recent(candidates: Candidates, context: Context, page: Page) -> tuple[Candi
     if page.shown:
         paged = set(page.cursor.items)
         given = given.take(
-            np.array([row for row, item in enumerate(given.ids) if page.seal.item(item) not in paged], np.int64)
+            np.array([row for row, key in enumerate(page.seal.items(given.ids)) if key not in paged], np.int64)
         )
     if not unknown:
         return given, ()

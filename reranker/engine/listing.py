@@ -81,7 +81,7 @@ def list_candidates(policy: Policy, candidates: Candidates, context: Context, pa
     keep = chosen.copy() if mode == "filter" else np.ones(len(candidates), bool)
     if page.shown:
         shown = set(page.cursor.items)
-        keep &= np.array([page.seal.item(item) not in shown for item in candidates.ids], bool)
+        keep &= np.array([key not in shown for key in page.seal.items(candidates.ids)], bool)
     rows = np.flatnonzero(keep).astype(np.int32)
     left = candidates.take(rows)
     here = set(left.ids)

@@ -102,7 +102,7 @@ def next_cursor(page: Page, filled: Filled) -> bytes:
     cursor = Cursor(
         policy_revision=filled.rules.revision,
         shown=before.shown + len(ids),
-        items=[*before.items, *map(seal.item, ids)],
+        items=[*before.items, *seal.items(ids)],
         tallies=list(_tallies(page, filled)),
         trails=list(_trails(page, filled)),
         embeddings=list(_embeddings(page, filled, positions)),
@@ -189,12 +189,13 @@ def _embeddings(page: Page, filled: Filled, positions: NDArray[np.int32]) -> Ite
     room = _MOST_BYTES // max(1, len(filled.candidates.embeddings))
     for name, column in filled.candidates.embeddings.items():
         width = column.matrix.shape[1]
-        norms = column.norms[positions]
-        rows = column.matrix[positions] / np.where(norms > 0, norms, 1.0)[:, None]
+        most = min(reach, max(1, room // (2 * width)))
+        last = positions[-most:]
+        norms = column.norms[last]
+        rows = column.matrix[last] / np.where(norms > 0, norms, 1.0)[:, None]
         rows[norms == 0] = 0.0
         rows = rows.astype("<f2")
         earlier = known.get(name)
         if earlier is not None and earlier.matrix.shape[1] == width:
-            rows = np.concatenate([earlier.matrix.astype("<f2"), rows])
-        kept = min(len(rows), reach, max(1, room // (2 * width)))
-        yield CursorEmbedding(name=name, dimension=width, float16=rows[len(rows) - kept :].tobytes())
+            rows = np.concatenate([earlier.matrix.astype("<f2"), rows])[-most:]
+        yield CursorEmbedding(name=name, dimension=width, float16=rows.tobytes())

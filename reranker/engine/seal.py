@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import struct
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from google.protobuf.message import DecodeError
@@ -30,11 +32,15 @@ class Seal:
         self._values = blake2b(digest_size=8, key=key, person=b"values")
         self._tags = blake2b(digest_size=_TAG, key=key, person=b"cursor")
 
-    def item(self, item: str | int) -> int:
-        """The key of an item's id; 7 and "7" are two items."""
-        hashed = self._items.copy()
-        hashed.update(b"t" + item.encode() if isinstance(item, str) else b"n%d" % item)
-        return int.from_bytes(hashed.digest(), "little")
+    def items(self, items: Iterable[str | int]) -> list[int]:
+        """The key of each item's id; 7 and "7" are two items."""
+        begun = self._items.copy
+        keys = []
+        for item in items:
+            hashed = begun()
+            hashed.update(b"t" + item.encode() if isinstance(item, str) else b"n%d" % item)
+            keys.append(hashed.digest())
+        return list(struct.unpack(f"<{len(keys)}Q", b"".join(keys)))
 
     def value(self, text: str) -> int:
         """The key of an attribute's value."""
