@@ -7,7 +7,7 @@ as all of it is in the tally, every worker finds the same price, and a restart l
 
 A price is in units of the mean relevance of upstream's own slate: at 0.1 a group's items are lifted as if each had a
 tenth of that more. For relevance summed over requests, prices are the dual variables of the targets, so no other rule
-that meets them on these lists loses less (ADR 12).
+that meets them on these lists loses less (ADR 16).
 """
 
 from __future__ import annotations

@@ -120,6 +120,12 @@ def test_no_text_holds_two_sides_of_a_merge(text: Path) -> None:
     assert not re.findall(r"^(?:<{7}|={7}$|>{7})", text.read_text(), re.MULTILINE)
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [path.name[:4] for path in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    assert [path.read_text().split(".")[0] for path in records] == [f"# {int(path.name[:4])}" for path in records]
+
+
 def test_no_file_is_longer_than_400_lines() -> None:
     own = [
         path
