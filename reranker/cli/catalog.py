@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reranker.cli import terminal
 from reranker.errors import FileViolation, InvalidInput, Violation
+from reranker.store import DEFAULT_PREFIX
 from reranker.texts import escaped
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def add_commands(commands: Any, epilog: str) -> None:
     erased.add_argument("source", metavar="FOLDER|URL", help="a folder of versions, or the URL of a store")
     erased.add_argument("--store-password-file", metavar="FILE", help="file of the store's password")
     erased.add_argument("--store-ca", metavar="FILE", help="file of the certificates that vouch for the store")
-    erased.add_argument("--prefix", metavar="TEXT", default="reranker", help="as the servers have it")
+    erased.add_argument("--store-prefix", metavar="TEXT", default=DEFAULT_PREFIX, help="as the servers have it")
     erased.set_defaults(run=_erased)
 
 
@@ -177,7 +178,7 @@ def _erased_in_store(options: argparse.Namespace) -> list[Id]:
     store = Store(address, connections=1)
     store.start(_SECONDS_FOR_THE_STORE)
     try:
-        return StoredItems(store, StoredSettings(options.prefix, cache_bytes=0)).erased_ids()
+        return StoredItems(store, StoredSettings(options.store_prefix, cache_bytes=0)).erased_ids()
     finally:
         store.close()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reranker.runtime.settings import Settings
     from reranker.v1.policy_register_pb2 import PolicyRecord
 
-_SETTINGS = ("config", "profile", "store", "store_password_file", "store_ca", "policies")
+_SETTINGS = ("config", "profile", "store", "store_prefix", "store_password_file", "store_ca", "policies")
 _ROUTES = "routes.toml"
 _SECONDS = 10.0  # for one round trip; nobody's request waits for it
 _ABOUT = (
@@ -77,6 +77,7 @@ def _add_flags(command: argparse.ArgumentParser, *, by: bool) -> None:
         command.add_argument("--note", metavar="TEXT", default="", help="why, for those who read the history")
     command.add_argument("--config", metavar="FILE", help="a TOML file of settings")
     command.add_argument("--store", metavar="URL", help="the store of the servers")
+    command.add_argument("--store-prefix", metavar="TEXT", help="what its keys begin with, as the servers have it")
     command.add_argument("--store-password-file", metavar="FILE", help="file of the store's password")
     command.add_argument("--store-ca", metavar="FILE", help="file of the certificates that vouch for the store")
     command.add_argument("--policies", metavar="FOLDER", help="the folder that the servers have beside the store")
@@ -182,7 +183,7 @@ def _opened(settings: Settings) -> Iterator[StoredRegister]:
     store = Store(address, connections=1)
     store.start(_SECONDS)
     try:
-        yield StoredRegister(store, _SECONDS, two_persons=settings.production)
+        yield StoredRegister(store, _SECONDS, prefix=settings.store_prefix, two_persons=settings.production)
     finally:
         store.close()
 

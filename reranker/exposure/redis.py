@@ -1,6 +1,6 @@
 """The ledger on Redis or Valkey, for servers on more than one machine.
 
-Everything is below `reranker:{ledger}:`, so in one slot of a cluster: a script changes it in one step. The states of
+Everything is below `PREFIX:{ledger}:`, so in one slot of a cluster: a script changes it in one step. The states of
 requests and the sums of streams expire by themselves; what does not is three small keys.
 """
 
@@ -31,13 +31,10 @@ from reranker.exposure.receipt import Amounts, Receipt
 from reranker.exposure.script import WRITE
 from reranker.exposure.states import Step
 from reranker.exposure.stream import Stream, read_stream
-from reranker.store import Command, Reply, command
+from reranker.store import DEFAULT_PREFIX, Command, Reply, command
 from reranker.store.command import Word
 from reranker.store.store import Store
 
-_PREFIX = b"reranker:{ledger}:"
-_META, _CHANGED = _PREFIX + b"meta", _PREFIX + b"changed"
-_LINES, _REQUESTS, _SECRETS = _PREFIX + b"s:", _PREFIX + b"r:", _PREFIX + b"k:"
 _AT_ONCE = 32  # events in one script: others who use the store wait for a millisecond, and not for a batch
 _ROUNDS = 8  # in which an event finds the state that it expects
 _READ_AT_ONCE = 1_000  # sums' hashes; one script writes to fewer
@@ -59,8 +56,18 @@ class RedisLedger:
     persistence. Of a call that fails, some may have been done: to call again does the rest.
     """
 
-    def __init__(self, store: Store, memory: float = MEMORY, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        memory: float = MEMORY,
+        clock: Callable[[], float] = time.time,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+    ) -> None:
         self._store, self._memory, self._clock = store, memory, clock
+        base = f"{prefix}:{{ledger}}:".encode()
+        self._meta, self._changed_key = base + b"meta", base + b"changed"
+        self._lines, self._requests, self._secret = base + b"s:", base + b"r:", base + b"k:"
         self._secrets: dict[int, bytes] = {}
 
     def record(self, receipts: Sequence[Receipt], seconds: float) -> Counts:
@@ -83,7 +90,7 @@ class RedisLedger:
         is_last = len(members) < _READ_AT_ONCE
         if not is_last:
             version = int(members[-1][1]) - 1  # the last write's sums may go on behind these
-        lines = self._run([command("HGETALL", _LINES + member) for member, _ in members], until, lenient=True)
+        lines = self._run([command("HGETALL", self._lines + member) for member, _ in members], until, lenient=True)
         sums, damaged = dict[Sum, Amounts](), 0
         for (member, _), held in zip(members, lines, strict=True):
             try:
@@ -100,7 +107,7 @@ class RedisLedger:
         until, counts = time.monotonic() + seconds, Counts()
         period = period_of(self._clock(), self._memory)
         if period not in self._secrets:
-            made = command("SET", _secret_key(period), new_secret(), "NX", "PX", round(3_000 * self._memory))
+            made = command("SET", self._secret_key(period), new_secret(), "NX", "PX", round(3_000 * self._memory))
             self._run([made], until)
             self._read_secrets(until)
             if period not in self._secrets:
@@ -141,7 +148,7 @@ class RedisLedger:
         words: list[Word] = []
         for one in tries:
             words += [len(names) + 1, len(one.names), one.state or b"", one.step.state or b"", len(one.step.amounts)]
-            names += [_REQUESTS + name for name in one.names]
+            names += [self._requests + name for name in one.names]
             for (stream, bucket, value), amounts in one.step.amounts.items():
                 words += [hashes.setdefault((stream, bucket), len(hashes) + 1), value]
                 words += [repr(amount) if amount else "0" for amount in amounts]
@@ -151,22 +158,29 @@ class RedisLedger:
             known = streams.get(stream)
             seconds = 0 if known is None else math.ceil((BUCKETS + 1) * known.half_life)
             head += [seconds, member, "" if known is None else known.text]
-        return WRITE.on([_META, _CHANGED, *(_LINES + member for member in members), *names], *head, *words)
+        return WRITE.on(
+            [self._meta, self._changed_key, *(self._lines + member for member in members), *names], *head, *words
+        )
 
     def _read_secrets(self, until: float) -> None:
         """The keys of the periods that may have named a request."""
         period = period_of(self._clock(), self._memory)
         wanted = [other for other in range(period - 2, period + 3) if is_remembered(other, period)]
-        held = self._run([command("GET", _secret_key(other)) for other in wanted], until)
+        held = self._run([command("GET", self._secret_key(other)) for other in wanted], until)
         found = {other: secret for other, secret in zip(wanted, held, strict=True) if secret is not None}
         if not all(map(is_secret, found.values())):
             raise LedgerUnavailable("damaged")
         self._secrets = found
 
+    def _secret_key(self, period: int) -> bytes:
+        return self._secret + str(period).encode()
+
     def _changed(self, since: Position, until: float) -> tuple[bytes, int, list[tuple[bytes, float]]]:
         """The ledger's birth and version, and which hashes have changed since, with the version in which each did."""
-        ask = command("ZRANGEBYSCORE", _CHANGED, f"({since.version}", "+inf", "WITHSCORES", "LIMIT", 0, _READ_AT_ONCE)
-        (birth, version), members = self._run([command("HMGET", _META, "birth", "version"), ask], until)
+        ask = command(
+            "ZRANGEBYSCORE", self._changed_key, f"({since.version}", "+inf", "WITHSCORES", "LIMIT", 0, _READ_AT_ONCE
+        )
+        (birth, version), members = self._run([command("HMGET", self._meta, "birth", "version"), ask], until)
         try:
             return birth or b"", int(version or 0), [(member, float(score)) for member, score in members]
         except (ValueError, TypeError):
@@ -181,10 +195,6 @@ class RedisLedger:
             if isinstance(reply, StoreError) and not (lenient and reply.reason == "wrong_type"):
                 raise LedgerUnavailable(reply.reason)
         return replies
-
-
-def _secret_key(period: int) -> bytes:
-    return _SECRETS + str(period).encode()
 
 
 def _member(stream: bytes, bucket: int) -> bytes:

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from reranker.errors import RegisterRefused, StoreLied
 from reranker.policy.register import Register
-from reranker.store import Script, command
+from reranker.store import DEFAULT_PREFIX, Script, command
 from reranker.v1 import policy_register_pb2 as pb
 
 if TYPE_CHECKING:
     from reranker.store.store import Store
-
-KEY = "reranker:{policies}:register"
 
 # Adds a line when the list is still as long, and ends with the same line, as when its writer read it.
 _APPEND = Script("""
@@ -28,8 +26,11 @@ return redis.call('RPUSH', KEYS[1], ARGV[3])
 class StoredRegister:
     """Reads and appends; every call takes at most `seconds` a round trip and raises `StoreError` where it fails."""
 
-    def __init__(self, store: Store, seconds: float, *, two_persons: bool = False) -> None:
+    def __init__(
+        self, store: Store, seconds: float, *, prefix: str = DEFAULT_PREFIX, two_persons: bool = False
+    ) -> None:
         self._store, self._seconds, self._two_persons = store, seconds, two_persons
+        self.key = f"{prefix}:{{policies}}:register"
 
     def read(self) -> Register:
         """The whole register. Raises `RegisterDamaged`."""
@@ -52,7 +53,7 @@ class StoredRegister:
         """
         *before, line = register.lines
         expected = before[-1].data if before else b""
-        done = self._store.call(_APPEND.on([KEY], len(before), expected, line.data), self._seconds)
+        done = self._store.call(_APPEND.on([self.key], len(before), expected, line.data), self._seconds)
         if done == len(register.lines):
             return
         if done != 0:
@@ -60,7 +61,7 @@ class StoredRegister:
         raise RegisterRefused(_who_was_quicker(self.read(), len(before)))
 
     def _lines(self, first: int) -> list[bytes]:
-        lines: Any = self._store.call(command("LRANGE", KEY, first, -1), self._seconds)
+        lines: Any = self._store.call(command("LRANGE", self.key, first, -1), self._seconds)
         if not isinstance(lines, list) or not all(isinstance(line, bytes) for line in lines):
             raise StoreLied("unexpected")
         return lines

@@ -72,7 +72,7 @@ def open_ledger(settings: Settings, store: Store | None = None) -> OpenLedger:
     if store is not None:
         from reranker.exposure.redis import RedisLedger  # redis takes its time to import
 
-        return OpenLedger(RedisLedger(store, settings.ledger_memory))
+        return OpenLedger(RedisLedger(store, settings.ledger_memory, prefix=settings.store_prefix))
     folder = TemporaryFolder()
     return OpenLedger(SqliteLedger(folder.path, settings.ledger_memory), folder)
 

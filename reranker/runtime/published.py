@@ -70,4 +70,5 @@ def make_published(store: Store | None, settings: Settings, metrics: Metrics) ->
     """The published policies of a store; None where there is none."""
     if store is None:
         return None
-    return PublishedPolicies(StoredRegister(store, _SECONDS, two_persons=settings.production), metrics)
+    stored = StoredRegister(store, _SECONDS, prefix=settings.store_prefix, two_persons=settings.production)
+    return PublishedPolicies(stored, metrics)

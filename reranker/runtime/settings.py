@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reranker.store.address import StoreAddress
+from reranker.store import DEFAULT_PREFIX, StoreAddress
 
 
 def _boolean(text: str) -> bool:
@@ -165,11 +165,12 @@ class Settings:
     store_timeout: float = field(
         default=0.02, metadata=_read(_seconds, "the most seconds that a request waits for the store")
     )
+    store_prefix: str = field(
+        default=DEFAULT_PREFIX,
+        metadata=_read(_prefix, "what the store's keys begin with; servers of one prefix share all that is there"),
+    )
     store_items: bool = field(
         default=False, metadata=_read(_boolean, "whether items are looked up in the store, before the catalog")
-    )
-    store_items_prefix: str = field(
-        default="reranker", metadata=_read(_prefix, "what the keys of items in the store begin with")
     )
     store_items_cache: int = field(
         default=256 << 20, metadata=_read(_count(0, 1 << 40), "bytes of the store's items that a process remembers")

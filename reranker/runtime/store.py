@@ -39,7 +39,7 @@ def make_items(settings: Settings, store: Store | None, metrics: Metrics) -> Sto
     items = StoredItems(
         store,
         StoredSettings(
-            settings.store_items_prefix,
+            settings.store_prefix,
             settings.store_items_cache,
             settings.store_items_fresh,
             settings.store_items_stale,

@@ -22,7 +22,7 @@ from reranker.errors import StoreError, StoreLied
 from reranker.signals.cache import ItemCache
 from reranker.signals.packed import Shape, pack, take_apart, tombstone, unpack
 from reranker.signals.pieces import Piece, StoredFound
-from reranker.store import Script, command
+from reranker.store import DEFAULT_PREFIX, Script, command
 
 if TYPE_CHECKING:
     from reranker.store.store import Store
@@ -56,7 +56,7 @@ class StoredSettings:
     again, 0 for never.
     """
 
-    prefix: str = "reranker"
+    prefix: str = DEFAULT_PREFIX
     cache_bytes: int = 256 << 20
     fresh: float = 60.0
     stale: float = 3_600.0

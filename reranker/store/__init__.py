@@ -4,7 +4,17 @@
 """
 
 from reranker.store.address import StoreAddress
-from reranker.store.command import Command, Reply, Script, command, keyless
+from reranker.store.command import DEFAULT_PREFIX, Command, Reply, Script, command, keyless
 from reranker.store.listener import Silent, StoreListener
 
-__all__ = ["Command", "Reply", "Script", "Silent", "StoreAddress", "StoreListener", "command", "keyless"]
+__all__ = [
+    "DEFAULT_PREFIX",
+    "Command",
+    "Reply",
+    "Script",
+    "Silent",
+    "StoreAddress",
+    "StoreListener",
+    "command",
+    "keyless",
+]

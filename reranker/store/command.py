@@ -12,6 +12,10 @@ Reply: TypeAlias = Any
 """What redis-py makes of RESP3: bytes, int, float, None, lists, dicts; or an instance of `StoreError`."""
 
 
+DEFAULT_PREFIX = "reranker"
+"""What every key begins with: servers that share a store and a prefix share what is in it."""
+
+
 class Command(NamedTuple):
     """One command. `key` is any of its keys, which must share a slot; None goes to whichever node is well.
 

@@ -211,7 +211,7 @@ def test_erased_ids_of_a_folder_and_of_a_store(
         password = tmp_path / "password"
         password.write_text(valkey.password)
         url = f"redis://127.0.0.1:{valkey.port}"
-        assert main(["catalog", "erased", url, "--prefix", "shop", "--store-password-file", str(password)]) == 0
+        assert main(["catalog", "erased", url, "--store-prefix", "shop", "--store-password-file", str(password)]) == 0
         assert sorted(said(capsys)[0].split()) == ["gone", "p1"]
         assert main(["catalog", "erased", url]) == 2
         assert "not_allowed" in said(capsys)[1]

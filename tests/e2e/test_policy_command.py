@@ -35,6 +35,19 @@ def command_line(
     return run
 
 
+def test_servers_of_another_prefix_have_policies_of_their_own(
+    command_line: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[objective]\ndiversity = 0.25\n")
+    for prefix in ("one", "other"):
+        assert "as publication 1;" in command_line("publish", file, "--store-prefix", prefix)[1]
+    assert command_line("history") == (0, "nothing was ever published\n")
+    code, said = command_line("history", "--store-prefix", "{one}")
+    assert code == 2
+    assert "--store-prefix: must be" in said
+
+
 def test_the_way_of_a_policy(command_line: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[objective]\ndiversity = 0.25\n")

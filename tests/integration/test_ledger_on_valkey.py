@@ -86,6 +86,16 @@ def test_a_batch_with_repetitions_and_early_reports(store: Store) -> None:
     assert tally.groups["a"].relevance == 3.0 * 71
 
 
+def test_servers_of_another_prefix_have_a_ledger_of_their_own(store: Store) -> None:
+    ours, theirs = RedisLedger(store), RedisLedger(store, prefix="shop")
+    assert ours.record([receipt("r")], SECONDS) == Counts(new=1)
+    assert theirs.record([receipt("r")], SECONDS) == Counts(new=1)
+    assert theirs.record_impressions([Impression("r", 0)], SECONDS) == Counts(new=1)
+    assert tally_of(ours).groups["a"].items == 1.0
+    assert tally_of(theirs).groups["a"].items == 0.0
+    assert {key.partition(b"{ledger}")[0] for key in keys_of(store)} == {b"reranker:", b"shop:"}
+
+
 def test_two_servers_share_one_ledger(valkey: Valkey, store: Store) -> None:
     other_store = Store(StoreAddress.parse(valkey.url))
     other_store.start(SECONDS)

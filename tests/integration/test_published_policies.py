@@ -14,13 +14,14 @@ from loadtest.servers.valkey import Valkey, free_port, running_cluster, running_
 from reranker import Policy
 from reranker.errors import RegisterDamaged, RegisterRefused, StoreLied
 from reranker.policy.register import Register
-from reranker.policy.register_store import KEY, StoredRegister
+from reranker.policy.register_store import StoredRegister
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.store import StoreAddress, command
 from reranker.store.store import Store
 
+KEY = "reranker:{policies}:register"
 PATIENT = 10.0
 
 

@@ -205,9 +205,7 @@ def test_mistakes_are_named_by_their_field(stored: Called, request_: Any, fields
 
 def test_over_a_catalog_what_is_put_must_fit_and_what_is_deleted_stays_hidden(valkey: Valkey, folder: Path) -> None:
     address = StoreAddress.parse(valkey.url)
-    with serving(
-        store=address, store_items=True, store_items_prefix="over", store_timeout=5.0, catalog=folder
-    ) as called:
+    with serving(store=address, store_items=True, store_prefix="over", store_timeout=5.0, catalog=folder) as called:
         try:
             assert unknown(called, IDS) == 0
             wrong = PutRequest(items=recent_items([1], [[1.0, 2.0]]))
