@@ -127,31 +127,38 @@ class StoredItems:
 
     def read_feed(self) -> None:
         """Forget what has changed since the last look; raises `StoreError`."""
-        now = time.monotonic()
-        while True:
-            since = b"-" if self._seen is None else b"(" + self._seen[0]
-            if self._seen is None:
-                newest = self.store.call(command("XREVRANGE", self._feed_key, "+", "-", "COUNT", 1), _PATIENCE)
-                entries = newest
-            else:
-                entries = self.store.call(command("XRANGE", self._feed_key, since, "+", "COUNT", _FEED_PAGE), _PATIENCE)
-            for entry in entries:
-                self._take(entry, now)
-            if len(entries) < _FEED_PAGE:
-                break
-        self.read_feed_at = now
+        began = time.monotonic()
+        while self._read_page() == _FEED_PAGE:
+            continue
+        self.read_feed_at = began
 
-    def _take(self, entry: Any, now: float) -> None:
-        try:
-            stamp, fields = entry
-            known = dict(zip(fields[::2], fields[1::2], strict=True))
-            count, ids = int(known[b"n"]), _ids_of(known[b"i"])
-        except (KeyError, TypeError, ValueError, struct.error, UnicodeDecodeError):
-            raise StoreLied("unexpected") from None
-        if self._seen is None or count != self._seen[1] + 1:
-            self.cache.doubt(now)
-        self._seen = (stamp, count)
-        self.cache.drop(ids, now)
+    def _read_page(self) -> int:
+        """Take some more of the feed; how many entries that was.
+
+        What somebody fetched while this was on its way may be what it was before, so it is doubted and dropped as of
+        now. The count is read first: it is behind the entries, unless some of them are gone.
+        """
+        seen = self._seen
+        if seen is None:
+            asked = command("XREVRANGE", self._feed_key, "+", "-", "COUNT", 1)
+        else:
+            asked = command("XRANGE", self._feed_key, b"(" + seen[0], "+", "COUNT", _FEED_PAGE)
+        replies = self.store.run([command("GET", self._count_key), asked], _PATIENCE)
+        _raise_first(replies)
+        total, entries = _feed_of(*replies)
+        now = time.monotonic()
+        last = 0 if seen is None else seen[1]
+        for stamp, count, ids in entries:
+            if seen is None or count != last + 1:
+                self.cache.doubt(now)
+            self.cache.drop(ids, now)
+            last = count
+            self._seen = (stamp, last if total else 0)  # a count that was evicted begins anew
+        if seen is not None and len(entries) < _FEED_PAGE and not seen[1] <= total <= last:
+            self._seen = None  # another feed, whose entries may even be older than the last that was seen
+            if total:
+                self.cache.doubt(now)
+        return len(entries)
 
     def _follow(self) -> None:
         while not self._closed.wait(_FEED_SECONDS):
@@ -252,6 +259,18 @@ def _ids_of(piece: bytes) -> list[Id]:
         at += _LENGTH.size + length
         ids.append(_id_of(piece[at - length : at]))
     return ids
+
+
+def _feed_of(total: Any, entries: Any) -> tuple[int, list[tuple[bytes, int, list[Id]]]]:
+    """How many entries were ever written, and stamp, number and ids of some of them; raises `StoreLied`."""
+    try:
+        read = []
+        for stamp, fields in entries:
+            known = dict(zip(fields[::2], fields[1::2], strict=True))
+            read.append((stamp, int(known[b"n"]), _ids_of(known[b"i"])))
+        return int(total or 0), read
+    except (KeyError, TypeError, ValueError, struct.error, UnicodeDecodeError):
+        raise StoreLied("unexpected") from None
 
 
 def _raise_first(replies: Sequence[Any]) -> None:

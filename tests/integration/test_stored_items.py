@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ from reranker.client import from_columns
 from reranker.codec.candidates import decode_candidates
 from reranker.codec.catalog import Lookup
 from reranker.codec.limits import Limits
-from reranker.errors import StoreUnavailable, Violation
+from reranker.errors import StoreError, StoreUnavailable, Violation
 from reranker.signals import Catalog
 from reranker.signals.stored import StoredItems, StoredSettings
-from reranker.store import StoreAddress
+from reranker.store import Command, Reply, StoreAddress, command
 from reranker.store.store import Store
 from tests.reference.catalogs import catalog_of
 
@@ -56,6 +57,25 @@ def items_in(store: Store, **settings: Any) -> StoredItems:
 @pytest.fixture
 def items(store: Store) -> StoredItems:
     return items_in(store)
+
+
+class SlowLooks:
+    """A store in which a look at the feed waits, before it is sent, until a fetch has its values."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.looks, self.may_look = threading.Event(), threading.Event()
+        self.between: Callable[[], object] = lambda: None
+
+    def run(self, commands: Sequence[Command], seconds: float) -> list[Reply]:
+        self.looks.set()
+        assert self.may_look.wait(60)
+        return self._store.run(commands, seconds)
+
+    def fetch(self, keys: Sequence[bytes], seconds: float) -> list[bytes | StoreError | None]:
+        values = self._store.fetch(keys, seconds)
+        self.between()
+        return values
 
 
 def sample(ids: Sequence[Id], seed: int = 0, width: int = 6) -> Candidates:
@@ -220,6 +240,64 @@ def test_who_missed_news_trusts_nothing_that_he_remembers(items: StoredItems, st
     items.erase(["d"], PATIENT)
     other.read_feed()
     assert by_reference(other, ["a", "b"])[1].counts["cache"] == 0
+
+
+def test_what_was_on_its_way_while_it_was_erased_is_not_remembered(items: StoredItems, store: Store) -> None:
+    items.put(sample(["a"]), PATIENT)
+    other = items_in(store)
+    other.read_feed()
+    slow = SlowLooks(store)
+    other.store = slow  # type: ignore[assignment]
+    look = threading.Thread(target=other.read_feed)
+    look.start()
+    assert slow.looks.wait(60)
+
+    def erase_and_hear_of_it() -> None:
+        items.erase(["a"], PATIENT)
+        slow.may_look.set()
+        look.join(60)
+
+    slow.between = erase_and_hear_of_it
+    assert by_reference(other, ["a"])[0].embeddings  # the request began before the deletion
+    slow.between = lambda: None
+    assert other.find(["a"], lambda: PATIENT).erased.all()
+
+
+def test_a_feed_that_begins_anew_is_heard_though_the_clock_went_back(items: StoredItems, store: Store) -> None:
+    items.put(sample(["a"], 1), PATIENT)
+    other = items_in(store)
+    feed = {"n": 9, "i": ""}
+    store.call(
+        command("XADD", other._feed_key, f"{2**62}-0", *(word for pair in feed.items() for word in pair)), PATIENT
+    )
+    store.call(command("SET", other._count_key, 9), PATIENT)
+    other.read_feed()
+    by_reference(other, ["a"])
+    store.call(Command(("FLUSHALL",)), PATIENT)
+    other.read_feed()
+    assert by_reference(other, ["a"])[1].counts["cache"] == 1  # nothing is known to have changed
+    items.put(sample(["a"], 2), PATIENT)
+    other.read_feed()
+    other.read_feed()
+    given, lookup = by_reference(other, ["a"])
+    assert lookup.counts["store"] == 1
+    assert np.array_equal(given.embeddings["text"].matrix, sample(["a"], 2).embeddings["text"].matrix)
+
+
+def test_a_count_that_was_evicted_casts_no_doubt(items: StoredItems, store: Store, valkey: Valkey) -> None:
+    items.put(sample(["a", "b"]), PATIENT)
+    other = items_in(store)
+    other.read_feed()
+    by_reference(other, ["a", "b"])
+    valkey.ask("DEL", other._count_key)
+    for _ in range(3):
+        other.read_feed()
+    by_reference(other, ["a", "b"])
+    other.read_feed()
+    assert by_reference(other, ["a", "b"])[1].counts["cache"] == 2
+    items.erase(["b"], PATIENT)
+    other.read_feed()
+    assert by_reference(other, ["a", "b"])[1].counts["store"] == 1
 
 
 def test_the_thread_follows_the_feed(items: StoredItems, store: Store) -> None:
