@@ -25,6 +25,7 @@ _SHARE_GIVEN_UP = 64  # one item in so many makes room when there is none
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _IDLE = 1_000  # look-ups after which a shape that none of them met is one of the past
+_SECONDS_ON_THE_WAY = 60.0  # more than any fetch takes
 NOTHING = Shape((), (), ())
 """The shape of what is known to be absent, and of tombstones."""
 
@@ -48,7 +49,13 @@ class _Arena:
     def __init__(self, shape: Shape, size: int) -> None:
         self.shape = shape
         self.row_bytes = shape.row.itemsize + 4 * len(shape.labels) + _ENTRY_BYTES
-        rows = max(1, size // self.row_bytes)
+        self._rows = max(1, size // self.row_bytes)
+        self.last_used = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, and give the memory back."""
+        rows, shape = self._rows, self.shape
         self.table = np.zeros(rows, shape.row)
         self.codes = np.zeros((len(shape.labels), rows), np.int32)
         self.fetched = np.zeros(rows)
@@ -57,7 +64,6 @@ class _Arena:
         self.keys: list[Id | None] = []
         self.fields = [Fields() for _ in shape.labels]
         self.free: list[int] = []
-        self.last_used = 0
 
     @property
     def taken(self) -> int:
@@ -89,6 +95,10 @@ class _Arena:
         oldest = rows[np.argpartition(used[rows], count - 1)[:count]]
         return [key for row in oldest.tolist() if (key := self.keys[row]) is not None]
 
+    def items(self) -> list[Id]:
+        """All items."""
+        return [key for key in self.keys if key is not None]
+
 
 class ItemCache:
     """At most about `size` bytes of items. Safe to use from many threads; what it gives out are copies."""
@@ -101,7 +111,9 @@ class ItemCache:
         self._arena_of: dict[Shape, int] = {}
         self._tick = 0
         self._doubted = 0.0
-        self._dropped: dict[Id, float] = {}
+        self._dropped: dict[Id, float] = {}  # and when; those of a while ago are in the other one, then in neither
+        self._dropped_before: dict[Id, float] = {}
+        self._turned = 0.0
 
     def __len__(self) -> int:
         return len(self._place_of)
@@ -130,8 +142,8 @@ class ItemCache:
                 fresh[here] = arena.fetched[slots] >= max(fetched_since, self._doubted)
                 erased[here] = arena.erased[slots]
                 if arena.shape is not NOTHING:
-                    codes = [own[slots] for own in arena.codes]
-                    pieces.append(Piece(arena.shape, here, arena.table[slots], codes, arena.fields))
+                    codes = [own.take(slots) for own in arena.codes]
+                    pieces.append(Piece(arena.shape, here, arena.table.take(slots), codes, arena.fields))
         return Recalled(held, fresh, erased, pieces)
 
     def coded(self, shape: Shape, at: NDArray[np.int64], table: NDArray[np.void], fields: list[list[bytes]]) -> Piece:
@@ -148,10 +160,10 @@ class ItemCache:
             number = self._arena(piece.shape)
             if number is None or self._arenas[number].fields is not piece.fields:
                 return  # too many shapes, or the cache was emptied meanwhile
-            kept = [n for n, item in enumerate(ids) if self._dropped.get(item, -1.0) < fetched]
+            kept = [n for n, item in enumerate(ids) if self._is_current(item, fetched)]
             slots = self._slots(number, [ids[n] for n in kept], fetched)
             arena, kept = self._arenas[number], kept[: len(slots)]
-            arena.table[slots] = piece.table[kept]
+            arena.table.put(slots, piece.table.take(kept))  # an index of rows of fields would cost a fifth of a µs each
             for n, codes in enumerate(piece.codes):
                 arena.codes[n, slots] = codes[kept]
 
@@ -161,7 +173,7 @@ class ItemCache:
             number = self._arena(NOTHING)
             if number is None:
                 return
-            slots = self._slots(number, [item for item in ids if self._dropped.get(item, -1.0) < fetched], fetched)
+            slots = self._slots(number, [item for item in ids if self._is_current(item, fetched)], fetched)
             self._arenas[number].erased[slots] = erased
 
     def drop(self, ids: Sequence[Id], now: float) -> None:
@@ -169,7 +181,8 @@ class ItemCache:
         with self._lock:
             for item in ids:
                 self._forget(item)
-            self._dropped = {item: then for item, then in self._dropped.items() if then > now - 60.0}
+            if now > self._turned + _SECONDS_ON_THE_WAY:
+                self._dropped, self._dropped_before, self._turned = {}, self._dropped, now
             self._dropped.update(dict.fromkeys(ids, now))
 
     def doubt(self, now: float) -> None:
@@ -184,11 +197,25 @@ class ItemCache:
             return number
         if number is not None:
             self._empty()
-        if len(self._arenas) >= _MOST_ARENAS:
-            return None
-        self._arenas.append(_Arena(shape, self._size))
-        self._arena_of[shape] = len(self._arenas) - 1
-        return self._arena_of[shape]
+        arena = _Arena(shape, self._size)
+        if len(self._arenas) < _MOST_ARENAS:
+            number = len(self._arenas)
+            self._arenas.append(arena)
+        else:
+            number, past = min(enumerate(self._arenas), key=lambda each: each[1].last_used)
+            if past.last_used > self._tick - _IDLE:
+                return None
+            for item in past.items():
+                self._forget(item)
+            del self._arena_of[past.shape]
+            self._arenas[number] = arena
+        arena.last_used = self._tick
+        self._arena_of[shape] = number
+        return number
+
+    def _is_current(self, item: Id, fetched: float) -> bool:
+        """Whether what was fetched then is not known to have changed since. The lock is held."""
+        return self._dropped.get(item, -1.0) < fetched and self._dropped_before.get(item, -1.0) < fetched
 
     def _slots(self, number: int, ids: Sequence[Id], fetched: float) -> NDArray[np.int64]:
         """Rows of an arena for distinct items, the first of them where there is no room for all. The lock is held."""
@@ -223,6 +250,8 @@ class ItemCache:
                 return
             for item in given_up:
                 self._forget(item)
+            if not idle.taken:
+                idle.clear()
 
     def _forget(self, item: Id) -> None:
         place = self._place_of.pop(item, None)

@@ -23,6 +23,13 @@ _EXPONENT = np.uint16(0x7C00)  # of a float16 that is infinite or no number
 _DECODED = 65_536  # dictionaries up to as many values are text in memory; of larger ones, only what a request needs
 
 
+def carried(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Codes count those that occur from now on, from 1 in the order in which they first do; returns what they were."""
+    used = np.empty(len(codes), np.int32)
+    table = np.zeros(1 << max(1, (2 * len(codes)).bit_length()), np.int32)
+    return used[: renumber(codes, table, used)]
+
+
 class Vectors:
     """One embedding."""
 
@@ -149,9 +156,7 @@ class Labels:
 
     def _carried(self, codes: NDArray[np.int32]) -> tuple[str, ...]:
         """The texts of the codes, which count them in the order in which they first occur from now on."""
-        used = np.empty(len(codes), np.int32)
-        table = np.zeros(1 << max(1, (2 * len(codes)).bit_length()), np.int32)
-        used = used[: renumber(codes, table, used)]
+        used = carried(codes)
         if self.values:
             return tuple([self.values[code - 1] for code in used.tolist()])
         return tuple(self.texts.take(used - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from itertools import count as counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from reranker.attributes import AttributeColumn
 from reranker.candidates import Candidates, EmbeddingColumn, Id
 from reranker.kernels.door import measure_rows
-from reranker.kernels.gather import renumber
+from reranker.kernels.gather import gather_float16
+from reranker.signals.columns import carried
 from reranker.signals.pieces import Piece, StoredFound
 
 
@@ -76,9 +78,18 @@ def embedding(name: str, base: EmbeddingColumn | None, pieces: Sequence[Piece], 
     dimension = base.matrix.shape[1] if base is not None else max(own, key=lambda each: len(each[0].at))[2]
     matrix = np.zeros((count, dimension), np.float32) if base is None else base.matrix
     for piece, column, width in own:
-        matrix[piece.at] = piece.table[column] if width == dimension else np.float32(0.0)
+        matrix[piece.at] = _single(piece.table[column]) if width == dimension else np.float32(0.0)
     norms = np.empty(count)
     return EmbeddingColumn(matrix, norms, measure_rows(matrix, norms))
+
+
+def _single(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors as float32: the kernel takes a quarter of the time that NumPy does."""
+    if vectors.dtype == np.float32:
+        return vectors.astype(np.float32, copy=False)
+    out = np.empty(vectors.shape, np.float32)
+    gather_float16(np.ascontiguousarray(vectors).view(np.uint16), np.arange(len(vectors)), out)
+    return out
 
 
 def attribute(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], count: int) -> AttributeColumn | None:
@@ -111,14 +122,15 @@ def _listed(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], co
         end = len(flat[-1])
     for piece in pieces:
         n = piece.shape.labels.index(name)
-        used, inverse = np.unique(piece.codes[n], return_inverse=True)
-        texts = [piece.fields[n].texts[code] for code in used.tolist()]
-        lengths = np.array([len(each) for each in texts], np.int64)
-        codes = [code_of.setdefault(text, len(code_of) + 1) for text in chain.from_iterable(texts)]
-        flat.append(np.array(codes, np.int32))
-        sizes[piece.at] = lengths[inverse]
-        starts[piece.at] = end + (np.cumsum(lengths) - lengths)[inverse]
-        end += len(codes)
+        numbers = piece.codes[n].copy()
+        texts = [(), *[piece.fields[n].texts[code] for code in carried(numbers).tolist()]]
+        each = list(chain.from_iterable(texts))
+        code_of.update(zip([text for text in dict.fromkeys(each) if text not in code_of], counter(len(code_of) + 1)))
+        flat.append(np.fromiter(map(code_of.__getitem__, each), np.int32, len(each)))
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        sizes[piece.at] = lengths[numbers]
+        starts[piece.at] = end + (np.cumsum(lengths) - lengths)[numbers]
+        end += len(each)
     joined = np.concatenate(flat)
     offsets = np.zeros(count + 1, np.int32)
     np.cumsum(sizes, out=offsets[1:])
@@ -126,14 +138,12 @@ def _listed(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], co
     if (sizes <= 1).all() and (base is None or base.offsets is None):
         single = np.zeros(count, np.int32)
         single[sizes == 1] = codes
-        return AttributeColumn(_carried(single, tuple(code_of)), single)
-    return AttributeColumn(_carried(codes, tuple(code_of)), codes, offsets)
+        return AttributeColumn(_texts_of(single, tuple(code_of)), single)
+    return AttributeColumn(_texts_of(codes, tuple(code_of)), codes, offsets)
 
 
-def _carried(codes: NDArray[np.int32], values: tuple[str, ...]) -> tuple[str, ...]:
-    used = np.empty(len(codes), np.int32)
-    table = np.zeros(1 << max(1, (2 * len(codes)).bit_length()), np.int32)
-    return tuple([values[code - 1] for code in used[: renumber(codes, table, used)].tolist()])
+def _texts_of(codes: NDArray[np.int32], values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([values[code - 1] for code in carried(codes).tolist()])
 
 
 def _shares(

@@ -44,7 +44,8 @@ class Piece(NamedTuple):
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_], at: NDArray[np.int64]) -> Piece:
         """Some of the items, standing elsewhere."""
-        return Piece(self.shape, at, self.table[rows], [codes[rows] for codes in self.codes], self.fields)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Piece(self.shape, at, self.table.take(rows), [codes.take(rows) for codes in self.codes], self.fields)
 
 
 @dataclass(slots=True, eq=False)
