@@ -57,6 +57,8 @@ class SignalServicer:
             raise _of_items(found)
         try:
             self._items.put(items, _seconds(call))
+        except InvalidInput as error:
+            raise _of_items(error.violations) from None
         except StoreError as error:
             raise _unavailable(error, "some of the items may be in it: put them again") from None
         return signal_service_pb2.PutResponse(stored=len(items))

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import AttributeColumn, Candidates
-from reranker.errors import StoreLied
+from reranker.errors import InvalidInput, StoreLied, Violation
 
 _MAGIC = b"RRI\x01"
 _HEADER = struct.Struct("<4sIIQH")  # magic, length, checksum of what follows it, stamp, length of the shape
 _CHECKED = 12  # where the checksum's stretch begins
 _LENGTH = struct.Struct("<H")
+_MOST_NAMES = 65_535  # bytes of a shape: its length has to fit into the header
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,14 @@ _TYPES = {"<f4": "<f4", "<f2": "<f2"}
 
 
 def pack(candidates: Candidates, stamp: int) -> list[bytes]:
-    """One value an item; scores are left out. O(N (D + attributes))."""
+    """One value an item; scores are left out. O(N (D + attributes)).
+
+    Raises `InvalidInput` when the names of columns and labels are too long together.
+    """
     shape = Shape.of(candidates)
+    if len(shape.encoded) > _MOST_NAMES:
+        reason = f"must have names and labels of at most {_MOST_NAMES} bytes together, have {len(shape.encoded)}"
+        raise InvalidInput([Violation("candidates.attributes", reason)])
     rows = np.zeros(len(candidates), shape.row)
     for n, (name, _, _) in enumerate(shape.embeddings):
         own = candidates.embeddings[name]

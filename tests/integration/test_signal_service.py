@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from loadtest.servers.valkey import Valkey, running_valkey
+from reranker import LabelProbabilities
 from reranker.client import Client, from_columns
 from reranker.client.columns import recent_items
 from reranker.errors import InvalidInput
@@ -37,6 +38,9 @@ ROWS = [
     {"id": item, "embedding": vector.tolist(), "tone": tone, "genre": genre}
     for item, vector, tone, genre in zip(IDS, VECTORS, TONES, GENRES, strict=True)
 ]
+
+
+MANY_LABELS: dict[str, Any] = {"tone": LabelProbabilities([f"{n} {'x' * 300}" for n in range(256)], [[1 / 256] * 256])}
 
 
 class Refused(NamedTuple):
@@ -191,6 +195,7 @@ def test_what_is_deleted_is_gone_from_every_server(stored: Called, valkey: Valke
         (PutRequest(), ["items"]),
         (PutRequest(items=from_columns(["a"], [1], [[1.0]], catalog=True)), ["items.catalog"]),
         (PutRequest(items=recent_items(["a", "a"], [[1.0], [2.0]])), ["items.item_ids[1]"]),
+        (PutRequest(items=from_columns(["a"], [1], None, MANY_LABELS)), ["items.attributes"]),
         (GetRequest(), ["item_ids"]),
         (GetRequest(item_ids=["a"], item_numbers=[1]), ["item_ids"]),
         (DeleteRequest(item_ids=["a", ""]), ["item_ids[1]"]),

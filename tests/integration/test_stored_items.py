@@ -266,10 +266,7 @@ def test_what_was_on_its_way_while_it_was_erased_is_not_remembered(items: Stored
 def test_a_feed_that_begins_anew_is_heard_though_the_clock_went_back(items: StoredItems, store: Store) -> None:
     items.put(sample(["a"], 1), PATIENT)
     other = items_in(store)
-    feed = {"n": 9, "i": ""}
-    store.call(
-        command("XADD", other._feed_key, f"{2**62}-0", *(word for pair in feed.items() for word in pair)), PATIENT
-    )
+    store.call(command("XADD", other._feed_key, f"{2**62}-0", "n", 9, "i", ""), PATIENT)
     store.call(command("SET", other._count_key, 9), PATIENT)
     other.read_feed()
     by_reference(other, ["a"])

@@ -22,7 +22,7 @@ def remember(cache: ItemCache, ids: Sequence[str], column: str = "tone", fetched
 
 
 def held(cache: ItemCache, ids: Sequence[str]) -> list[bool]:
-    return cache.recall(ids, 0.0, 0.0).held.tolist()
+    return [bool(each) for each in cache.recall(ids, 0.0, 0.0).held]
 
 
 def test_shapes_of_the_past_make_room_for_new_ones() -> None:
