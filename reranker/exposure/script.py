@@ -66,17 +66,22 @@ local function is(key, kind)
     local found = redis.call('TYPE', key).ok
     return found == kind or found == 'none'
 end
+local function whole(held) -- what HINCRBY takes
+    return held == '0' or #held < 19 and string.match(held, '^-?[1-9]%d*$') ~= nil
+end
+local function finite(held) -- what HINCRBYFLOAT takes
+    local number = #held < 400 and string.match(held, '^-?%d[%d.e+-]*$') and tonumber(held)
+    return number and math.abs(number) < 1e300
+end
 local sound = is(KEYS[1], 'hash') and is(KEYS[2], 'zset')
+sound = sound and whole(redis.call('HGET', KEYS[1], 'version') or '0')
 for _, into in ipairs(hash) do
     sound = sound and is(into.key, 'hash')
     for i = 1, sound and #into.order or 0 do
         local field = into.order[i]
         local held = redis.call('HGET', into.key, field)
-        if held and string.sub(field, 1, 1) == 'r' then
-            sound = sound and tonumber(held) ~= nil
-        elseif held then
-            sound = sound and #held < 19 and string.match(held, '^-?%d+$') ~= nil
-        end
+        local like = string.sub(field, 1, 1) == 'r' and finite or whole
+        sound = sound and (not held or like(held))
     end
 end
 if not sound then return redis.error_reply('WRONGTYPE the exposure ledger holds what it never wrote') end

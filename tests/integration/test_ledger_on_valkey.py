@@ -208,6 +208,35 @@ def test_sums_that_are_no_numbers_are_left_alone(store: Store) -> None:
     assert tally_of(ledger).requests == 2.5
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("ea", "007"), ("ea", ""), ("ea", "9" * 19), ("ra", "nan"), ("ra", "inf"), ("ra", " 1"), ("ra", "1e308")],
+)
+def test_a_sum_that_cannot_be_added_to_loses_no_slate(store: Store, field: str, text: str) -> None:
+    """What the server's own commands would refuse half-way is refused before anything is written."""
+    ledger = RedisLedger(store)
+    ledger.record([receipt("r")], SECONDS)
+    (member,) = store.call(command("ZRANGE", "reranker:{ledger}:changed", 0, -1), SECONDS)
+    whole = store.call(command("HGET", LINES.encode() + member, field), SECONDS)
+    store.call(command("HSET", LINES.encode() + member, field, text), SECONDS)
+    with pytest.raises(LedgerUnavailable):
+        ledger.record([receipt("s")], SECONDS)
+    store.call(command("HSET", LINES.encode() + member, field, whole), SECONDS)
+    assert ledger.record([receipt("s")], SECONDS) == Counts(new=1)
+    assert tally_of(ledger).requests == 2.0
+
+
+def test_a_version_that_is_no_number_loses_no_slate(store: Store) -> None:
+    ledger = RedisLedger(store)
+    ledger.record([receipt("r")], SECONDS)
+    store.call(command("HSET", "reranker:{ledger}:meta", "version", "x"), SECONDS)
+    with pytest.raises(LedgerUnavailable):
+        ledger.record([receipt("s")], SECONDS)
+    store.call(command("HSET", "reranker:{ledger}:meta", "version", "1"), SECONDS)
+    assert ledger.record([receipt("s")], SECONDS) == Counts(new=1)
+    assert tally_of(ledger).requests == 2.0
+
+
 def test_a_receipt_that_was_cut_off_is_left_alone(store: Store) -> None:
     ledger = RedisLedger(store)
     ledger.record([receipt("r")], SECONDS)
