@@ -8,9 +8,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import settings
 
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
+
+# Machines are busy, and the first example may compile kernels: how long one takes says nothing.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # A suite that was started in the background ignores signals, and so would the programs whose signals it tests.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

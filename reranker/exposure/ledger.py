@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,10 +86,8 @@ Event: TypeAlias = tuple[str, Callable[[bytes | None], Step]]
 
 
 def served_event(receipt: Receipt) -> Event:
-    """A slate was served; one whose caller gave it no id gets a name of its own, for this write alone."""
-    is_anonymous = not receipt.request_id
-    request_id = secrets.token_hex(16) if is_anonymous else receipt.request_id
-    return request_id, partial(serve, receipt=receipt.data, anonymous=is_anonymous)
+    """A slate was served."""
+    return receipt.request_id, partial(serve, receipt=receipt.data, anonymous=receipt.anonymous)
 
 
 def seen_event(impression: Impression) -> Event:

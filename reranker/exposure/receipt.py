@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -58,13 +59,15 @@ class Amounts(NamedTuple):
 class Receipt(NamedTuple):
     """A slate's receipt on its way to the ledger.
 
-    `data` is a serialised `LedgerReceipt`, `streams` the streams that it names by their digests. A caller without a
-    `request_id` cannot report impressions, so nothing is kept for them.
+    `data` is a serialised `LedgerReceipt`, `streams` the streams that it names by their digests. An `anonymous` request
+    had no id and got one here, so that its slate is counted once however often it is written; nobody can report
+    impressions of it.
     """
 
     request_id: str
     data: bytes
     streams: tuple[Stream, ...]
+    anonymous: bool = False
 
 
 def make_receipt(request_id: str, time: float, served: Iterable[Served]) -> Receipt:
@@ -75,7 +78,8 @@ def make_receipt(request_id: str, time: float, served: Iterable[Served]) -> Rece
         receipt.slots = max(receipt.slots, len(part.values))
         receipt.accounts.append(_account(stream, part))
         streams.append(stream)
-    return Receipt(request_id, receipt.SerializeToString(), tuple(streams))
+    name = request_id or secrets.token_hex(16)
+    return Receipt(name, receipt.SerializeToString(), tuple(streams), anonymous=not request_id)
 
 
 def amounts_of(receipt: LedgerReceipt, seen: int | None = None) -> Sums:

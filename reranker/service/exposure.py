@@ -40,7 +40,8 @@ class LedgerFeed:
     """Takes answers to the ledger: a consumer of what happens after them.
 
     A receipt is made at once, so that nothing of the request is kept alive, and waits in a spool while the ledger
-    cannot be written; what finds the spool full is lost, and counted.
+    cannot be written; what finds the spool full is lost, and counted. Whoever calls `flush` now and then finds out when
+    it can be written again: answers do not wait for that one after another, or their lane would overflow first.
     """
 
     name = "ledger"
@@ -50,6 +51,7 @@ class LedgerFeed:
         self._most = spool
         self._spool: deque[Receipt] = deque()
         self._writing = threading.Lock()
+        self._is_away = False
 
     def wants(self, answered: Answered) -> bool:
         """Slates of policies that steer exposure. Not of one that was sent along: its name is the caller's word."""
@@ -65,7 +67,10 @@ class LedgerFeed:
                 self._metrics.slates("spool_full", 1)
             else:
                 self._spool.append(make_receipt(answered.request.request_id, answered.time, served))
-        self.flush()
+        if self._is_away:
+            self._metrics.spooled(len(self._spool))
+        else:
+            self.flush()
 
     def flush(self) -> bool:
         """Write what waits; False when the ledger cannot be written now. One thread writes, others find it done."""
@@ -74,10 +79,12 @@ class LedgerFeed:
                 while self._spool:
                     self._write([self._spool[n] for n in range(min(_BATCH, len(self._spool)))])
             except LedgerUnavailable as error:
+                self._is_away = True
                 self._metrics.failed("slates", error.reason)
                 return False
             finally:
                 self._metrics.spooled(len(self._spool))
+            self._is_away = False
         return True
 
     def close(self) -> None:

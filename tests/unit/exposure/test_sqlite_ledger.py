@@ -92,6 +92,13 @@ def test_a_request_without_an_id_counts_each_time_and_leaves_nothing_to_report(t
     assert tally.requests == 2.0
 
 
+def test_a_slate_without_an_id_that_is_written_again_counts_once(tmp_path: Path) -> None:
+    """A write of which the end was never heard is made again."""
+    ledger, one = SqliteLedger(tmp_path), receipt("")
+    assert ledger.record([one], SECONDS) == Counts(new=1)
+    assert ledger.record([one], SECONDS) == Counts(repeated=1)
+
+
 def test_it_goes_on_where_another_process_left_it(tmp_path: Path) -> None:
     first, second = SqliteLedger(tmp_path), SqliteLedger(tmp_path)
     first.record([receipt("r")], SECONDS)

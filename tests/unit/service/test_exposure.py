@@ -97,9 +97,25 @@ def test_slates_wait_while_the_ledger_is_away_and_are_counted_once(tmp_path: Pat
     assert metrics.registry.get_sample_value("reranker_exposure_failures_total", labels) == 1
     ledger.error = None
     feed.take([answered("0"), answered("more")])
+    feed.flush()
     assert requests_in(ledger) == 301
     assert (slates(metrics, "new"), slates(metrics, "repeated")) == (301, 1)
     assert metrics.registry.get_sample_value("reranker_exposure_spool") == 0
+
+
+def test_answers_wait_once_and_not_one_after_another_for_a_ledger_that_is_away(tmp_path: Path) -> None:
+    metrics, ledger = Metrics(), Moody(tmp_path)
+    feed = LedgerFeed(ledger, Board(), metrics)
+    ledger.error, ledger.lets_pass = LedgerUnavailable("busy"), 0
+    for number in range(5):
+        feed.take([answered(f"{number} while it is away")])
+    labels = {"operation": "slates", "reason": "busy"}
+    assert metrics.registry.get_sample_value("reranker_exposure_failures_total", labels) == 1
+    assert metrics.registry.get_sample_value("reranker_exposure_spool") == 5
+    ledger.error = None
+    assert feed.flush()
+    feed.take([answered("afterwards")])
+    assert requests_in(ledger) == 6
 
 
 def test_a_full_spool_loses_the_newest_and_counts_them(tmp_path: Path) -> None:
