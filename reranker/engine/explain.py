@@ -219,14 +219,30 @@ class Explainer:
         """How what earlier requests ask for, or a soft bound, moved the pick; empty where neither did."""
         lift = None if self._steer is None else self._steer.lift
         if self._steer is not None and lift is not None:
-            who = escaped(" ".join(self._steer.why(pick)))
-            if lift[pick] > 0.0 and pick > slot:
-                return f"lifted, because {who} has had less exposure than its target asks for"
-            if lift[pick] < 0.0 and pick < slot:
-                return f"lower than upstream had it, because {who} has had more exposure than its target asks for"
-            if pick < slot and any(lift[e.upstream_rank - 1] > 0.0 and e.upstream_rank > pick for e in self._found):
-                return "lower than upstream had it, because groups that have had too little exposure stand above it"
+            said = self._priced(slot, pick, self._steer, lift)
+            if said:
+                return said
         return "lifted, because a soft bound asks for it" if pick > slot and self._bonus[pick] > 0 else ""
+
+    def _priced(self, slot: int, pick: int, steer: Steer, lift: NDArray[np.float64]) -> str:
+        """How prices moved the pick; empty where they did not."""
+        if pick > slot:
+            if lift[pick] > 0.0:
+                who = escaped(" ".join(steer.why(pick, 1.0)))
+                return f"lifted, because {who} has had less exposure than its target asks for"
+            if np.any(self._free[:pick] & ~self._closed[:pick] & (lift[:pick] < lift[pick])):
+                return "lifted, because targets of exposure hold better candidates back"
+            return ""
+        lower = "lower than upstream had it, because"
+        if lift[pick] < 0.0:
+            who = escaped(" ".join(steer.why(pick, -1.0)))
+            if who.strip():
+                return f"{lower} {who} has had more exposure than its target asks for"
+            who = escaped(" ".join(steer.why(pick, 1.0)))
+            return f"{lower} no more items of {who} are lifted than its target and band make"
+        if any(lift[earlier.upstream_rank - 1] > 0.0 and earlier.upstream_rank > pick for earlier in self._found):
+            return f"{lower} groups that have had too little exposure stand above it"
+        return ""
 
     def _best_by_worth(self, pick: int) -> bool:
         """Whether diversity did not matter: of those that may stand here, the pick is worth most."""

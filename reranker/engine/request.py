@@ -135,7 +135,8 @@ def rerank_traced(
         return next_cursor(page, filled)
 
     slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
-    exposure = bounded.steer.served(picks, page.shown) if rules.exposure else ()
+    followed = status != SlateStatus.STRICT_UPSTREAM
+    exposure = bounded.steer.served(picks, page.shown, followed=followed) if rules.exposure else ()
     stages["report"], _ = _lap(began)
     return slate, Trace(stages, bool(listing.refined), exposure)
 

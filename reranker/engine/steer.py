@@ -145,14 +145,15 @@ class Steer:
         gains = len(self._pool) if self._rules.strategy == "cover" else 1.0
         return self.lift * ((1.0 - diversity) * span * self.unit + diversity * gains)
 
-    def why(self, candidate: int) -> tuple[str, str]:
-        """Attribute and value of the dearest price on a candidate; empty where it has none."""
+    def why(self, candidate: int, sign: float) -> tuple[str, str]:
+        """Attribute and value of the dearest price of this `sign` on a candidate; empty where it has none."""
         found, largest = ("", ""), 0.0
         for steered in self._blocks:
-            for value, group in steered.steering.groups.items() if steered.steering else ():
-                carried = value in steered.column.values and candidate in _carriers(steered.column, value)
-                if carried and abs(group.price) > largest:
-                    found, largest = (steered.rules.attribute, value), abs(group.price)
+            groups = steered.steering.groups if steered.steering is not None else {}
+            for value in _shown(steered.column, np.array([candidate]))[0]:
+                price = sign * groups[value].price if value in groups else 0.0
+                if price > largest:
+                    found, largest = (steered.rules.attribute, value), price
         return found
 
     def outcomes(self) -> tuple[ExposureOutcome, ...]:
@@ -172,21 +173,26 @@ class Steer:
             for value, group in steered.steering.groups.items()
         )
 
-    def served(self, picks: NDArray[np.int32], before: int) -> tuple[Served, ...]:
-        """What the finished slate gave, for the ledger; `picks` are upstream ranks from 0, `before` earlier items."""
+    def served(self, picks: NDArray[np.int32], before: int, *, followed: bool) -> tuple[Served, ...]:
+        """What the finished slate gave, for the ledger; `picks` are upstream ranks from 0, `before` earlier items.
+
+        Prices that were not `followed`, because the answer is the upstream order, were not in force.
+        """
         if not self._blocks or self._listing.refined:
             return ()
         zero = self._rules.score_zero
         worth = tuple(max(0.0, score - zero) for score in self._listing.own_falling[picks].tolist())
-        return tuple(self._served(steered, picks, before, worth) for steered in self._blocks)
+        return tuple(self._served(steered, picks, before, worth, followed) for steered in self._blocks)
 
-    def _served(self, steered: _Steered, picks: NDArray[np.int32], before: int, worth: tuple[float, ...]) -> Served:
-        values = _shown(steered.column, picks)
-        shares, prices = controller.in_force(
-            steered.steering, steered.shares, _got(values, before), self._used_up(steered, picks)
-        )
-        if steered.steering is None and steered.memory is not None:
-            prices = steered.memory.memory
+    def _served(
+        self, steered: _Steered, picks: NDArray[np.int32], before: int, worth: tuple[float, ...], followed: bool
+    ) -> Served:
+        values, steering = _shown(steered.column, picks), steered.steering if followed else None
+        used_up = () if steering is None else self._used_up(steering, steered.column, picks)
+        shares, prices = controller.in_force(steering, steered.shares, _got(values, before), used_up)
+        known = steered.steering or steered.memory
+        if steering is None and known is not None:
+            prices = known.memory
         return Served(steered.key, steered.rules.half_life, before, values, worth, shares, prices)
 
     def _steered(self, exposure: Exposure, outlook: Outlook) -> _Steered | None:
@@ -217,19 +223,16 @@ class Steer:
         """How many slots a share comes to, rounded up."""
         return math.ceil(self._pool.slots * min(1.0, share) - 1e-9)
 
-    def _used_up(self, steered: _Steered, picks: NDArray[np.int32]) -> Sequence[str]:
+    def _used_up(self, steering: Steering, column: AttributeColumn, picks: NDArray[np.int32]) -> Sequence[str]:
         """Groups that are behind and have nobody left who could have been shown."""
-        if steered.steering is None:
-            return ()
-        slots, release = self._pool.slots, self._pool.release
-        found = []
-        for value, group in steered.steering.groups.items():
-            if group.behind:
-                carriers = _carriers(steered.column, value)
-                could = carriers[release[carriers] <= slots]
-                if np.isin(could, picks).all():
-                    found.append(value)
-        return found
+        behind = [value for value, group in steering.groups.items() if group.behind]
+        if not behind:
+            return behind
+        could = self._pool.release <= self._pool.slots
+        could[picks] = False
+        left = np.unique(column.take(np.flatnonzero(could)).codes).tolist()
+        names = {column.values[code - 1] for code in left if code}
+        return [value for value in behind if value not in names]
 
 
 def _steering(exposure: Exposure, key: TallyKey, tally: Tally | None, shares: dict[str, float]) -> Steering | None:
@@ -267,16 +270,6 @@ def _shown(column: AttributeColumn, picks: NDArray[np.int32]) -> tuple[tuple[str
 def _key(exposure: Exposure, rules: CompiledPolicy, context: Context, arm: str) -> TallyKey:
     per = tuple((word, str(getattr(context, word))) for word in exposure.per)
     return TallyKey(context.surface, rules.name, arm, exposure.attribute, per)
-
-
-def _carriers(column: AttributeColumn, value: str) -> NDArray[np.intp]:
-    """Who carries the value, in upstream order."""
-    if value not in column.values:
-        return np.zeros(0, np.intp)
-    hits = column.codes == column.values.index(value) + 1
-    if column.offsets is None:
-        return np.flatnonzero(hits)
-    return np.flatnonzero(np.add.reduceat(np.append(hits, False), column.offsets[:-1]) * (np.diff(column.offsets) > 0))
 
 
 def _got(values: tuple[tuple[str, ...], ...], before: int) -> dict[str, float]:

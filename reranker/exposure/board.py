@@ -95,29 +95,23 @@ def _shown(sums: Mapping[Stream, _Sums]) -> Iterator[tuple[TallyKey, Stream]]:
 
 
 def _tally_of(stream: Stream, sums: _Sums, time: float) -> Tally:
-    """A stream's sums, decayed to `time`."""
-    requests, groups = 0.0, dict[str, GroupTally]()
+    """A stream's sums, decayed to `time`. Requests wait for it, so it makes no object for each sum."""
+    requests, groups = 0.0, dict[str, list[float]]()
     for bucket in sorted(sums):
         worth = remains(bucket, time, stream.half_life)
         if worth == 0.0:
             continue
-        for value, held in sums[bucket].items():
+        unit = worth / UNIT
+        for value, (exposure, target, items, price, relevance) in sums[bucket].items():
             if value == "":
-                requests += worth / UNIT * held.items
-            else:
-                groups[value] = _plus(groups.get(value, _NOTHING), held, worth)
-    return Tally(time, requests, groups)
-
-
-_NOTHING = GroupTally()
-
-
-def _plus(group: GroupTally, held: Amounts, worth: float) -> GroupTally:
-    unit = worth / UNIT
-    return GroupTally(
-        group.exposure + unit * held.exposure,
-        group.relevance + worth * held.relevance,
-        group.target + unit * held.target,
-        group.items + unit * held.items,
-        group.price + unit * held.price,
-    )
+                requests += unit * items
+                continue
+            group = groups.get(value)
+            if group is None:
+                group = groups[value] = [0.0] * 5
+            group[0] += unit * exposure
+            group[1] += worth * relevance
+            group[2] += unit * target
+            group[3] += unit * items
+            group[4] += unit * price
+    return Tally(time, requests, {value: GroupTally(*group) for value, group in groups.items()})

@@ -149,6 +149,31 @@ class TestWithALedger:
         slate, _ = rerank_traced(listed, Policy.from_dict(words), 10, outlook=Outlook(board))
         assert tones(slate, listed).count("y") == {0.1: 5, 0.25: 7}[band]  # 10 x (0.4 + band), rounded up
 
+    def test_explanations_tell_debts_from_limits(self) -> None:
+        """y is owed a lot and stands first; beyond its target and band it falls, and who has no group passes."""
+        tones_of = ["y"] * 8 + ["x"] * 4 + [None] * 28
+        listed = Candidates(list(range(40)), np.linspace(1.0, 0.5, 40), None, {"tone": tones_of})
+        slate, _ = rerank_traced(listed, policy(), 10, outlook=Outlook(Shown(stream(price=0.1))), explain=True)
+        assert slate.positions.tolist() == [0, 1, 2, 3, 4, 12, 13, 14, 15, 16]
+        assert slate.explanations[5].text.endswith("lifted, because targets of exposure hold better candidates back")
+        listed = Candidates(list(range(16)), np.linspace(1.0, 0.5, 16), None, {"tone": tones_of[:16]})
+        slate, _ = rerank_traced(listed, policy(), 14, outlook=Outlook(Shown(stream(price=0.1))), explain=True)
+        said = [explanation.text.partition(", ")[2].partition(": ")[2] for explanation in slate.explanations]
+        assert slate.positions[-3:].tolist() == [7, 8, 9]
+        assert said[-3] == (
+            "lower than upstream had it, because no more items of tone y are lifted than its target and band make"
+        )
+        assert said[-1] == "lower than upstream had it, because tone x has had more exposure than its target asks for"
+
+    def test_prices_that_a_strict_policy_did_not_follow_were_not_in_force(self) -> None:
+        words = {"name": "p", "objective": {"strategy": "relevance"}, "on_infeasible": {"mode": "strict"},
+                 "quotas": [{"attribute": "tone", "min_count": {"nobody": 1}}],
+                 "exposure": [{"attribute": "tone", "target": SHARES}]}  # fmt: skip
+        board = Outlook(Shown(stream(price=0.1)))
+        slate, trace = rerank_traced(candidates(), Policy.from_dict(words), 10, outlook=board)
+        assert slate.report.status == SlateStatus.STRICT_UPSTREAM
+        assert trace.exposure[0].prices == pytest.approx({"x": -0.1, "y": 0.1})
+
     def test_the_same_input_and_snapshot_give_the_same_slate(self) -> None:
         listed, board = candidates(), Shown(stream(price=0.1))
         one, two = (rerank_traced(listed, policy(strategy="dpp"), 10, outlook=Outlook(board))[0] for _ in range(2))
