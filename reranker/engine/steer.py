@@ -207,7 +207,7 @@ class Steer:
         key = _key(exposure, self._rules, self._listing.context, outlook.arm)
         if outlook.board is None:
             return _Steered(exposure, key, column, shares, None, None, "no ledger is known")
-        known = _steering(exposure, key, outlook.board.tally(key), shares)
+        known = _steering(exposure, key, outlook.board.tally(key, exposure.half_life), shares)
         if self._age > controller.too_late(exposure.half_life):
             return _Steered(exposure, key, column, shares, None, known, "what is known of earlier requests is too old")
         why = "" if known is not None else "too little is known of earlier requests"

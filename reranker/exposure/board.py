@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from reranker.exposure.decay import BUCKETS, UNIT, remains
@@ -22,15 +22,11 @@ class _Snapshot:
 
     time: float = 0.0
     sums: Mapping[Stream, _Sums] = field(default_factory=dict)
-    shown: Mapping[TallyKey, Stream] = field(default_factory=dict)
-    tallies: dict[TallyKey, Tally] = field(default_factory=dict)
+    tallies: dict[Stream, Tally] = field(default_factory=dict)
 
 
 class Board:
-    """A `TallyBoard`. One thread refreshes it; any number of threads look at it, and none of them waits.
-
-    A key whose half-life was changed has several streams for a while: the one that was written to last is shown.
-    """
+    """A `TallyBoard`. One thread refreshes it; any number of threads look at it, and none of them waits."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -38,12 +34,16 @@ class Board:
         self._snapshot = _Snapshot()
         self._refreshed = float("-inf")
 
-    def tally(self, key: TallyKey) -> Tally | None:
+    def tally(self, key: TallyKey, half_life: float) -> Tally | None:
         """The stream at the last refresh; None when nothing is known of it. Made once a refresh. O(its sums)."""
+        return self.of(Stream(key, half_life))
+
+    def of(self, stream: Stream) -> Tally | None:
+        """`tally` by the stream's whole name."""
         snapshot = self._snapshot
-        known = snapshot.tallies.get(key)
-        if known is None and (stream := snapshot.shown.get(key)) is not None:
-            known = snapshot.tallies[key] = _tally_of(stream, snapshot.sums[stream], snapshot.time)
+        known = snapshot.tallies.get(stream)
+        if known is None and (sums := snapshot.sums.get(stream)) is not None:
+            known = snapshot.tallies[stream] = _tally_of(stream, sums, snapshot.time)
         return known
 
     @property
@@ -52,9 +52,9 @@ class Board:
         return time.monotonic() - self._refreshed
 
     @property
-    def keys(self) -> Collection[TallyKey]:
+    def streams(self) -> Collection[Stream]:
         """Every stream that something is known of."""
-        return self._snapshot.shown.keys()
+        return self._snapshot.sums.keys()
 
     def refresh(self, ledger: Ledger, seconds: float) -> int:
         """Take over what has changed in the ledger, each part of it within `seconds`. Returns how much was damaged.
@@ -74,7 +74,7 @@ class Board:
             for bucket in sorted(sums[stream], reverse=True)[BUCKETS:]:
                 del sums[stream][bucket]
         self._position = position
-        self._snapshot = _Snapshot(self._clock(), sums, dict(_shown(sums)))
+        self._snapshot = _Snapshot(self._clock(), sums)
         self._refreshed = time.monotonic()
         return damaged
 
@@ -86,12 +86,6 @@ def _take_over(changed: Mapping[Sum, Amounts], sums: dict[Stream, _Sums], fresh:
             fresh.add(stream)
             sums[stream] = {number: dict(held) for number, held in sums.get(stream, {}).items()}
         sums[stream].setdefault(bucket, {})[value] = amounts
-
-
-def _shown(sums: Mapping[Stream, _Sums]) -> Iterator[tuple[TallyKey, Stream]]:
-    """The stream to show for each key: later ones win."""
-    for stream in sorted(sums, key=lambda stream: max(sums[stream]) * stream.half_life):
-        yield stream.key, stream
 
 
 def _tally_of(stream: Stream, sums: _Sums, time: float) -> Tally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import exp2, log2
 from time import time as now
 
+from reranker.exposure.stream import Stream
 from reranker.exposure.tally import GroupTally, Served, Tally, TallyKey
 
 _FIELDS = ("exposure", "relevance", "target", "items", "price")
@@ -34,7 +35,7 @@ class MemoryBoard:
 
     def __init__(self, clock: Callable[[], float] = now) -> None:
         self._clock = clock
-        self._streams: dict[TallyKey, _Stream] = {}
+        self._streams: dict[Stream, _Stream] = {}
 
     @property
     def age(self) -> float:
@@ -45,15 +46,15 @@ class MemoryBoard:
         """Add what slates gave: `trace.exposure` of `rerank_traced`. O(slots + groups) each."""
         time = self._clock() if time is None else time
         for served in slates:
-            stream = self._streams.setdefault(served.key, _Stream(time, served.half_life))
+            name = Stream(served.key, served.half_life)
+            stream = self._streams.setdefault(name, _Stream(time, served.half_life))
             _decay(stream, time)
-            stream.half_life = served.half_life
             stream.requests += 1.0
             _add(stream.groups, served)
 
-    def tally(self, key: TallyKey) -> Tally | None:
+    def tally(self, key: TallyKey, half_life: float) -> Tally | None:
         """The stream as it is now; None when nothing was recorded of it."""
-        stream = self._streams.get(key)
+        stream = self._streams.get(Stream(key, half_life))
         if stream is None:
             return None
         time = self._clock()

@@ -8,15 +8,20 @@ from functools import lru_cache
 
 from reranker.exposure.tally import GroupTally
 from reranker.policy import Policy, defaults
+from reranker.policy.exposure import seconds_of
 from reranker.v1 import policy_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups of one attribute that a policy steers: the values it names, and how many items make one shown."""
+    """The groups of one attribute that a policy steers: the values it names, and how many items make one shown.
+
+    `half_life` is in seconds.
+    """
 
     policy: str
     attribute: str
+    half_life: float
     values: frozenset[str]
     min_count: int
 
@@ -26,7 +31,13 @@ def shown_groups(policy: Policy) -> tuple[Groups, ...]:
     """What may be shown of a policy's `[[exposure]]` blocks; nothing of attributes that it calls sensitive."""
     message = policy.message
     return tuple(
-        Groups(policy.name, block.attribute, frozenset(_named(message, block)), defaults.get(block, "min_count"))
+        Groups(
+            policy.name,
+            block.attribute,
+            seconds_of(defaults.get(block, "half_life")),
+            frozenset(_named(message, block)),
+            defaults.get(block, "min_count"),
+        )
         for block in message.exposure
         if not defaults.get_label(message, block.attribute, "sensitive")
     )

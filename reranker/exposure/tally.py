@@ -49,8 +49,11 @@ class Tally:
 class TallyBoard(Protocol):
     """What a request may look at without waiting: the last snapshot of the ledger, in this process's memory."""
 
-    def tally(self, key: TallyKey) -> Tally | None:
-        """The stream as it was at the last refresh; None when nothing is known of it. Never blocks."""
+    def tally(self, key: TallyKey, half_life: float) -> Tally | None:
+        """The stream as it was at the last refresh; None when nothing is known of it. Never blocks.
+
+        `half_life` is in seconds: with another one the stream is another.
+        """
         ...
 
     @property

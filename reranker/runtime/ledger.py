@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ from reranker.errors import BadLedger
 from reranker.exposure.board import Board
 from reranker.exposure.ledger import Ledger, LedgerUnavailable
 from reranker.exposure.sqlite import SqliteLedger
-from reranker.exposure.standing import shares_of, shown_groups
+from reranker.exposure.standing import Groups, shares_of, shown_groups
 from reranker.exposure.tally import GroupTally
 from reranker.observability.exposure import Standing
 from reranker.observability.logs import log
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 1.0  # between two looks
 _READ_SECONDS = 1.0  # for one look
+_STANDING_SHARE = 0.02  # of the time that may go into saying how groups stand
 
 
 class TemporaryFolder:
@@ -92,8 +94,8 @@ class LedgerWatch:
         self.feed = LedgerFeed(self.ledger, self.board, metrics)
         self._policies, self._seconds = policies, seconds
         self._all_metrics, self._metrics = metrics, metrics.exposure
-        self._metrics.watch(lambda: self.board.age, lambda: len(self.board.keys))
-        self._trouble = ""
+        self._metrics.watch(lambda: self.board.age, lambda: len(self.board.streams))
+        self._trouble, self._next_standing = "", 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -119,8 +121,16 @@ class LedgerWatch:
         else:
             self._say("")
             self._metrics.failed("read", "damaged", damaged)
-            self._metrics.stand(self._standings())
+            self._stand()
         self.feed.flush()
+
+    def _stand(self) -> None:
+        """Show how groups stand; the longer that takes, because there are many streams, the less often."""
+        began = time.monotonic()
+        if began >= self._next_standing:
+            self._metrics.stand(self._standings())
+            took = time.monotonic() - began
+            self._next_standing = began + took / _STANDING_SHARE
 
     def _run(self) -> None:
         while not self._end.wait(self._seconds):
@@ -139,14 +149,18 @@ class LedgerWatch:
     def _standings(self) -> Iterator[Standing]:
         """The groups that policies name, over all surfaces and contexts, without those that are too small to show."""
         groups = {
-            (group.policy, group.attribute): group for policy in self._policies() for group in shown_groups(policy)
+            (group.policy, group.attribute, group.half_life): group
+            for policy in self._policies()
+            for group in shown_groups(policy)
         }
-        sums: dict[tuple[str, str, str], list[dict[str, GroupTally]]] = defaultdict(list)
-        for key in self.board.keys:
-            tally = self.board.tally(key) if (key.policy, key.attribute) in groups else None
-            if tally is not None:
+        sums: dict[tuple[Groups, str], list[Mapping[str, GroupTally]]] = defaultdict(list)
+        for stream in self.board.streams:
+            key = stream.key
+            group = groups.get((key.policy, key.attribute, stream.half_life))
+            tally = None if group is None else self.board.of(stream)
+            if group is not None and tally is not None:
                 arm = key.arm and self._all_metrics.policies.known(key.arm)
-                sums[key.policy, arm, key.attribute].append(dict(tally.groups))
-        for (policy, arm, attribute), tallies in sums.items():
-            for value, share, target in shares_of(tallies, groups[policy, attribute]):
-                yield Standing(policy, arm, attribute, value, share, target)
+                sums[group, arm].append(tally.groups)
+        for (group, arm), tallies in sums.items():
+            for value, share, target in shares_of(tallies, group):
+                yield Standing(group.policy, arm, group.attribute, value, share, target)

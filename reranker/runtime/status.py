@@ -31,7 +31,7 @@ def sections_of(
         "calls": {"waiting or worked on": workers.calls, "arrived so far": admission.arrivals},
         "exposure ledger": {
             "last read": "never" if math.isinf(board.age) else f"{duration(board.age)} ago",
-            "streams": len(board.keys),
+            "streams": len(board.streams),
         },
     }
     if shelf is not None:

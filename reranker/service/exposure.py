@@ -19,6 +19,7 @@ from reranker.exposure.board import Board
 from reranker.exposure.ledger import STREAMS, Counts, Impression, Ledger, LedgerUnavailable
 from reranker.exposure.receipt import Receipt, make_receipt
 from reranker.exposure.states import bits_of
+from reranker.exposure.stream import Stream
 from reranker.exposure.tally import Served
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
@@ -113,8 +114,10 @@ class LedgerFeed:
 
     def _known_or_new(self, served: Sequence[Served]) -> Sequence[Served]:
         """Without streams that the ledger lacks, once it has so many: context values are callers', and without end."""
-        keys = self._board.keys
-        return served if len(keys) < STREAMS else [part for part in served if part.key in keys]
+        known = self._board.streams
+        if len(known) < STREAMS:
+            return served
+        return [part for part in served if Stream(part.key, part.half_life) in known]
 
 
 class ExposureServicer:

@@ -68,7 +68,7 @@ def items_in(ledger: Ledger) -> tuple[float, float]:
     """Requests and items."""
     board = Board()
     board.refresh(ledger, 60.0)
-    tallies = [tally for key in board.keys if (tally := board.tally(key)) is not None]
+    tallies = [tally for stream in board.streams if (tally := board.of(stream)) is not None]
     items = sum(group.items for tally in tallies for group in tally.groups.values())
     return sum(tally.requests for tally in tallies), items
 

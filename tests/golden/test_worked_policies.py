@@ -151,7 +151,7 @@ def test_exposure_converges_over_a_day_of_searches() -> None:
         assert slate.report.status in (SlateStatus.SATISFIED, SlateStatus.SUPPLY_LIMITED)
         kept.append(slate.report.relevance_retained or 1.0)
         board.record(trace.exposure)
-    tally = board.tally(trace.exposure[0].key)
+    tally = board.tally(trace.exposure[0].key, trace.exposure[0].half_life)
     assert tally is not None
     total = sum(group.exposure for group in tally.groups.values())
     shares = {value: group.exposure / total for value, group in tally.groups.items()}

@@ -74,7 +74,7 @@ def tally_in(folder: Path) -> Tally | None:
     ledger, board = SqliteLedger(folder), Board()
     board.refresh(ledger, 60.0)
     ledger.close()
-    return board.tally(KEY)
+    return board.tally(KEY, 604_800.0)
 
 
 def eventually(holds: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ def receipt(request_id: str, time: float = NOW, key: TallyKey = KEY) -> Receipt:
 def tally_of(ledger: Ledger, key: TallyKey = KEY, board: Board | None = None) -> Tally:
     board = board or Board(clock=lambda: NOW)
     board.refresh(ledger, SECONDS)
-    tally = board.tally(key)
+    tally = board.tally(key, HOUR)
     assert tally is not None
     return tally
 
@@ -142,7 +142,7 @@ def test_a_flush_begins_a_new_ledger_for_everybody(valkey: Valkey, store: Store)
     assert tally_of(ledger, board=board).requests == 5.0
     valkey.ask("FLUSHALL")
     board.refresh(ledger, SECONDS)
-    assert board.tally(KEY) is None
+    assert board.tally(KEY, HOUR) is None
 
 
 def test_sums_that_have_expired_leave_the_list_of_changes(store: Store) -> None:
@@ -165,7 +165,7 @@ def test_very_much_is_read_in_parts(store: Store, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(redis, "_READ_AT_ONCE", 7)
     board = Board(clock=lambda: NOW)
     board.refresh(ledger, SECONDS)
-    assert set(board.keys) == set(keys)
+    assert {stream.key for stream in board.streams} == set(keys)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_sums_that_are_no_numbers_are_left_alone(store: Store) -> None:
         ledger.record([receipt("t")], SECONDS)
     board = Board(clock=lambda: NOW)
     assert board.refresh(ledger, SECONDS) == 1
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 0.5
     store.call(command("HSET", line, "ea", whole), SECONDS)
@@ -273,7 +273,7 @@ def test_a_server_that_was_away_or_stood_still_is_taken_up_again() -> None:
         server.pause()
         with pytest.raises(LedgerUnavailable):
             ledger.record([receipt("meanwhile")], 0.05)
-        tally = board.tally(KEY)
+        tally = board.tally(KEY, HOUR)
         assert tally is not None
         assert tally.requests == 1.0
         server.resume()

@@ -21,7 +21,7 @@ class Shown:
     shown: Tally
     age: float = 0.0
 
-    def tally(self, key: TallyKey) -> Tally | None:
+    def tally(self, key: TallyKey, half_life: float) -> Tally | None:
         return self.shown
 
 

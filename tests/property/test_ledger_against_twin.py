@@ -42,7 +42,7 @@ def check(ledger: Ledger, naive: NaiveLedger) -> None:
     board = Board(clock=lambda: NOW)
     board.refresh(ledger, SECONDS)
     for key in STREAMS:
-        assert_alike(board.tally(key), naive.tally(key, HALF_LIVES[key.attribute], NOW))
+        assert_alike(board.tally(key, HALF_LIVES[key.attribute]), naive.tally(key, HALF_LIVES[key.attribute], NOW))
 
 
 @settings(max_examples=30, deadline=None)
@@ -94,5 +94,5 @@ def test_one_batch_is_as_good_as_many(history: list[Slate | Seen]) -> None:
         ledger.record_impressions([report.impression for report in reports], SECONDS)
         board.refresh(ledger, SECONDS)
         for key in STREAMS:
-            assert_alike(board.tally(key), naive.tally(key, HALF_LIVES[key.attribute], NOW))
+            assert_alike(board.tally(key, HALF_LIVES[key.attribute]), naive.tally(key, HALF_LIVES[key.attribute], NOW))
         ledger.close()

@@ -24,7 +24,7 @@ class Shown:
         self._tally, self.age, self.asked = tally, age, list[TallyKey]()
         self._key = key
 
-    def tally(self, key: TallyKey) -> Tally | None:
+    def tally(self, key: TallyKey, half_life: float) -> Tally | None:
         self.asked.append(key)
         return self._tally if self._key in (None, key) else None
 

@@ -25,9 +25,9 @@ def served(**changes: object) -> Served:
 
 def test_what_one_slate_gives() -> None:
     board = MemoryBoard(lambda: 10.0)
-    assert board.tally(KEY) is None
+    assert board.tally(KEY, 60.0) is None
     board.record([served()])
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, 60.0)
     assert tally is not None
     assert tally.requests == 1.0
     a, b = tally.groups["a"], tally.groups["b"]
@@ -40,7 +40,7 @@ def test_what_one_slate_gives() -> None:
 def test_slots_count_on_from_earlier_pages() -> None:
     board = MemoryBoard(lambda: 0.0)
     board.record([served(before=6, values=(("a",),), relevance=(1.0,))])
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, 60.0)
     assert tally is not None
     assert tally.groups["a"].exposure == pytest.approx(1.0 / 3.0)  # slot 7
 
@@ -50,13 +50,13 @@ def test_the_past_fades() -> None:
     board = MemoryBoard(lambda: time[0])
     board.record([served()])
     time[0] = 60.0
-    half = board.tally(KEY)
+    half = board.tally(KEY, 60.0)
     assert half is not None
     assert half.requests == pytest.approx(0.5)
     assert half.groups["a"].exposure == pytest.approx(0.75)
     board.record([served()])
     time[0] = 180.0
-    later = board.tally(KEY)
+    later = board.tally(KEY, 60.0)
     assert later is not None
     assert later.requests == pytest.approx(1.5 / 4)
     assert later.groups["b"].price == pytest.approx(0.75 / 4)

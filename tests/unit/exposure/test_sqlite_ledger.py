@@ -46,7 +46,7 @@ def board_of(ledger: SqliteLedger, now: float = NOW) -> Board:
 def test_one_slate_by_hand(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path)
     ledger.record([receipt("r")], SECONDS)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert (tally.time, tally.requests) == (NOW, 1.0)
     a, b, c = (tally.groups[value] for value in "abc")
@@ -63,7 +63,7 @@ def test_what_was_not_seen_is_taken_back_and_the_request_stays(tmp_path: Path) -
     ledger.record([receipt("partly"), receipt("never")], SECONDS)
     reports = [Impression("partly", bits_of([1, 2])), Impression("never", 0)]
     assert ledger.record_impressions(reports, SECONDS) == Counts(new=2)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 2.0
     assert (tally.groups["a"].exposure, tally.groups["a"].items, tally.groups["a"].price) == (1.0, 1.0, 0.25)
@@ -78,7 +78,7 @@ def test_impressions_that_come_first_are_kept_for_the_slate(tmp_path: Path) -> N
     assert ledger.record_impressions([Impression("r", bits_of([1]))], SECONDS) == Counts(unknown=1)
     assert ledger.record([receipt("r")], SECONDS) == Counts(new=1)
     assert ledger.record_impressions(early, SECONDS) == Counts(repeated=1)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert (tally.groups["a"].exposure, tally.groups["b"].exposure) == (0.5, 0.5)
 
@@ -87,7 +87,7 @@ def test_a_request_without_an_id_counts_each_time_and_leaves_nothing_to_report(t
     ledger = SqliteLedger(tmp_path)
     assert ledger.record([receipt(""), receipt("")], SECONDS) == Counts(new=2)
     assert ledger.record_impressions([Impression("", 0)], SECONDS) == Counts(unknown=1)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 2.0
 
@@ -142,7 +142,7 @@ def test_a_clock_that_jumps_back_changes_no_sum(tmp_path: Path) -> None:
     ledger.record([receipt("two", clock.now)], SECONDS)
     clock.now = NOW
     assert ledger.record_impressions([Impression("two", 0)], SECONDS) == Counts(unknown=1)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == pytest.approx(1.0)
 
@@ -150,7 +150,7 @@ def test_a_clock_that_jumps_back_changes_no_sum(tmp_path: Path) -> None:
 def test_a_clock_that_runs_ahead_adds_nothing_to_today(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path)
     ledger.record([receipt("today"), receipt("next year", NOW + 8_000 * HOUR)], SECONDS)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 1.0
 
@@ -163,19 +163,22 @@ def test_the_oldest_buckets_make_room(tmp_path: Path) -> None:
         board.refresh(ledger, SECONDS)
     with sqlite3.connect(tmp_path / FILE) as connection:
         assert connection.execute("select count(distinct bucket) from sums").fetchone() == (BUCKETS,)
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, HOUR)
     assert tally is not None
-    assert tally == board_of(ledger).tally(KEY)
+    assert tally == board_of(ledger).tally(KEY, HOUR)
     assert tally.requests == pytest.approx(2.0)
 
 
-def test_another_half_life_begins_another_stream_and_the_latest_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [HOUR / 2, 24 * HOUR])
+def test_another_half_life_is_another_stream(tmp_path: Path, other: float) -> None:
     ledger = SqliteLedger(tmp_path)
     ledger.record([receipt("old", NOW - HOUR), receipt("older", NOW - 2 * HOUR)], SECONDS)
-    ledger.record([receipt("new", NOW, half_life=HOUR / 2)], SECONDS)
-    tally = board_of(ledger).tally(KEY)
-    assert tally is not None
-    assert tally.requests == 1.0
+    ledger.record([receipt("new", NOW, half_life=other)], SECONDS)
+    board = board_of(ledger)
+    before, after = board.tally(KEY, HOUR), board.tally(KEY, other)
+    assert before is not None
+    assert after is not None
+    assert (before.requests, after.requests) == pytest.approx((0.75, 1.0))
 
 
 def test_readers_get_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_a_file_that_was_deleted_is_begun_anew(tmp_path: Path) -> None:
         path.unlink()
     ledger.record([receipt("two"), receipt("three")], SECONDS)
     board.refresh(ledger, SECONDS)
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 2.0
     assert (tmp_path / FILE).is_file()
@@ -238,7 +241,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
         ledger.record([receipt(f"more {number}") for number in range(500)], SECONDS)
     assert caught.value.reason == "full"
     ledger._connection.execute("pragma max_page_count = 1000000")
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 1.0
     assert ledger.record([receipt("more 1"), receipt("one")], SECONDS) == Counts(new=1, repeated=1)
@@ -251,7 +254,7 @@ def test_a_receipt_that_was_damaged_is_left_alone(tmp_path: Path) -> None:
         connection.execute("update requests set state = substr(state, 1, length(state) - 9)")
     assert ledger.record_impressions([Impression("one", 0)], SECONDS) == Counts(unknown=1)
     assert ledger.record_impressions([Impression("one", 0)], SECONDS) == Counts(repeated=1)
-    tally = board_of(ledger).tally(KEY)
+    tally = board_of(ledger).tally(KEY, HOUR)
     assert tally is not None
     assert tally.groups["a"].items == 2.0
 
@@ -264,7 +267,7 @@ def test_words_that_were_damaged_are_left_out_and_counted(tmp_path: Path) -> Non
         connection.execute("update streams set words = '[]' where words like '%search%'")
     board = Board(clock=lambda: NOW)
     assert board.refresh(ledger, SECONDS) == 4
-    assert set(board.keys) == {other}
+    assert {stream.key for stream in board.streams} == {other}
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
@@ -287,16 +290,16 @@ def test_many_threads_write_and_read_at_once(tmp_path: Path) -> None:
     def work(name: int) -> None:
         for number in range(20):
             ledger.record([receipt(f"{name} {number}"), receipt(f"shared {number}")], SECONDS)
-            board.tally(KEY)
+            board.tally(KEY, HOUR)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         board.refresh(ledger, SECONDS)
-        board.tally(KEY)
+        board.tally(KEY, HOUR)
     board.refresh(ledger, SECONDS)
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, HOUR)
     assert tally is not None
     assert tally.requests == 100.0
 

@@ -5,7 +5,7 @@ import pytest
 from reranker.exposure.standing import Groups, shares_of
 from reranker.exposure.tally import GroupTally
 
-GROUPS = Groups("inclusive", "tone", frozenset({"1-2", "3-4", "5-6"}), 10)
+GROUPS = Groups("inclusive", "tone", 3_600.0, frozenset({"1-2", "3-4", "5-6"}), 10)
 
 
 def group(exposure: float, target: float, items: float) -> GroupTally:

@@ -76,7 +76,7 @@ def slates(metrics: Metrics, result: str) -> float | None:
 def requests_in(ledger: Moody, key: TallyKey = KEY) -> float:
     board = Board(clock=lambda: NOW)
     board.refresh(ledger, SECONDS)
-    tally = board.tally(key)
+    tally = board.tally(key, 3_600.0)
     return 0.0 if tally is None else tally.requests
 
 
@@ -176,7 +176,7 @@ def test_impressions_are_reconciled_and_counted(tmp_path: Path) -> None:
     assert (response.recorded, response.repeated_ids, response.unknown_ids) == (2, 1, 1)
     board = Board(clock=lambda: NOW)
     board.refresh(ledger, SECONDS)
-    tally = board.tally(KEY)
+    tally = board.tally(KEY, 3_600.0)
     assert tally is not None
     assert (tally.groups["a"].exposure, tally.groups["b"].exposure) == (1.0, 0.0)
     for result, count in (("new", 2), ("repeated", 1), ("unknown", 1)):
