@@ -4,6 +4,8 @@ RerankerError
 ├── InvalidInput (ValueError)     bad candidates, context or policy; names every violation at once
 ├── UnknownPolicy (LookupError)   no policy of that name serves
 ├── DeadlinePassed                the deadline came before the slate was full
+├── TooLittleTime                 what is left until the deadline is known to be too little: nothing was begun
+├── CallerGone                    the caller went away before the slate was full
 ├── QuotasInfeasible              a hard bound broke and the policy says mode = "fail"
 ├── BadCatalog                    an item catalog is missing, foreign, cut off or damaged
 ├── BadLedger                     an exposure ledger cannot be opened
@@ -98,6 +100,30 @@ class DeadlinePassed(RerankerError):
 
     def __reduce__(self) -> tuple[type[DeadlinePassed], tuple[object, ...]]:
         return type(self), (self.slots, self.filled)
+
+
+class CallerGone(RerankerError):
+    """The caller went away before the slate was full: nobody would read it."""
+
+    def __init__(self, slots: int, filled: int) -> None:
+        self.slots, self.filled = slots, filled
+        super().__init__(f"the caller went away after {filled} of {slots} slots")
+
+    def __reduce__(self) -> tuple[type[CallerGone], tuple[object, ...]]:
+        return type(self), (self.slots, self.filled)
+
+
+class TooLittleTime(RerankerError):
+    """What is left until the deadline is less than the slate takes, `needed` seconds: it was not begun."""
+
+    def __init__(self, needed: float, left: float) -> None:
+        self.needed, self.left = needed, left
+        super().__init__(
+            f"the slate takes about {1e3 * needed:.3g} ms here, and {1e3 * max(0.0, left):.3g} ms are left for it"
+        )
+
+    def __reduce__(self) -> tuple[type[TooLittleTime], tuple[object, ...]]:
+        return type(self), (self.needed, self.left)
 
 
 class QuotasInfeasible(RerankerError):

@@ -35,6 +35,16 @@ class QuotaTier(StrEnum):
     HEURISTIC = "HEURISTIC"
 
 
+class Rung(StrEnum):
+    """What made a slate, by the time that was left: the first is what the policy asks for, each next one is faster."""
+
+    WHOLE = "WHOLE"
+    WINDOW = "WINDOW"
+    MMR = "MMR"
+    QUOTAS = "QUOTAS"
+    UPSTREAM = "UPSTREAM"
+
+
 class BoundKind(StrEnum):
     """What a bound counts."""
 
@@ -64,6 +74,7 @@ class OutcomeReason(StrEnum):
     LOW_COVERAGE = "LOW_COVERAGE"
     NO_TARGET = "NO_TARGET"
     REFINED = "REFINED"
+    DEADLINE = "DEADLINE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ _WORDS = {
     OutcomeReason.LOW_COVERAGE: "too few labelled candidates to go by, so it does not apply",
     OutcomeReason.NO_TARGET: "the request named no target, so it does not apply",
     OutcomeReason.REFINED: "the user chose a value, so it does not apply",
+    OutcomeReason.DEADLINE: "there was no time left to keep to it",
 }
 
 
@@ -282,7 +294,7 @@ class Report:
     """How the slate meets its policy. `measures` are computed on first access, from the arrays of this request.
 
     `exposure` is what earlier requests asked of this one, and `exposure_late` whether what is known of them is older
-    than it should be.
+    than it should be. `rung` is WHOLE unless the deadline was too near for what the policy asks for.
     """
 
     status: SlateStatus
@@ -297,6 +309,7 @@ class Report:
     floor: RelevanceFloor | None = None
     exposure: tuple[ExposureOutcome, ...] = ()
     exposure_late: bool = False
+    rung: Rung = Rung.WHOLE
 
     @cached_property
     def measures(self) -> SlateMeasures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reranker.codec.limits import Limits
 from reranker.codec.measures import fill_measures
-from reranker.slate import Explanation, ExposureOutcome, QuotaOutcome, RelevanceFloor, SignalCounts, Slate
+from reranker.slate import Explanation, ExposureOutcome, QuotaOutcome, RelevanceFloor, Report, Rung, SignalCounts, Slate
 from reranker.v1 import reranker_service_pb2, slate_pb2
 
 _LIMITS = Limits()
@@ -28,7 +28,7 @@ def encode_slate(
         notes=report.notes,
         relevance_floor=None if report.floor is None else _floor(report.floor),
         exposure=[_exposure(outcome) for outcome in report.exposure],
-        degraded=reranker_service_pb2.DEGRADED_REASON_EXPOSURE if report.exposure_late else None,
+        degraded=_degraded(report),
     )
     _fill_signals(response.signals, report.signals)
     if request.return_ids:
@@ -40,6 +40,13 @@ def encode_slate(
     if not request.omit_cursor:
         _fill_cursor(response, slate, limits)
     return response
+
+
+def _degraded(report: Report) -> reranker_service_pb2.DegradedReason | None:
+    """The first of what makes a slate less than its policy asks for."""
+    if report.rung is not Rung.WHOLE:
+        return reranker_service_pb2.DEGRADED_REASON_DEADLINE
+    return reranker_service_pb2.DEGRADED_REASON_EXPOSURE if report.exposure_late else None
 
 
 def _fill_cursor(response: reranker_service_pb2.RerankResponse, slate: Slate, limits: Limits) -> None:

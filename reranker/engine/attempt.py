@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
 from reranker.engine.bounded import Bounded
+from reranker.engine.schedule import UNHURRIED, Schedule
 from reranker.engine.select import Selection, select
 from reranker.quotas.budget import Budget
 from reranker.quotas.planner import Plan, plan_quotas, upstream_gate
-from reranker.slate import Explanation
+from reranker.slate import Explanation, QuotaTier
 from reranker.strategies import Problem, Strategy, build
 
 _BISECTIONS = 20
@@ -49,33 +49,33 @@ class Chooser:
     bounded: Bounded
     problem: Problem
     nearest: EmbeddingColumn | None
-    deadline: float | None
+    schedule: Schedule
 
     def plan(self, by_slot: bool) -> Plan:
         """A fresh plan of the bounds."""
         bounded = self.bounded
         return plan_quotas(
-            bounded.hard, bounded.pool, Budget.until(self.deadline), by_slot or bounded.has_wishes,
+            bounded.hard, bounded.pool, Budget.until(self.schedule.deadline), by_slot or bounded.has_wishes,
             bounded.likeness(), bounded.rules.max_fall,
         )  # fmt: skip
 
     def fill(self, plan: Plan, diversity: float, explain: bool) -> Attempt:
-        """The slate at one diversity under a plan that nobody has used yet. Raises `DeadlinePassed`."""
+        """The slate at one diversity under a plan that nobody has used yet. Raises as `select`."""
         bounded, rules = self.bounded, self.bounded.rules
         strategy = self._strategy(plan, diversity)
         wishes = bounded.wishes(strategy.problem.weighted_relevance()) if bounded.has_wishes else None
         selection = Selection(
-            strategy, plan, bounded.pool, wishes, self.deadline, self.nearest, rules.candidate_window, bounded.steer,
-            bounded.steer.bonus(strategy.problem.relevance, diversity),
+            strategy, plan, bounded.pool, wishes, self.schedule, self.nearest, rules.candidate_window, bounded.steer,
+            bounded.steer.bonus(strategy.problem.relevance, diversity, rules.strategy),
         )  # fmt: skip
         return Attempt(plan, strategy, select(selection, explain))
 
-    def upstream(self, after: Attempt, explain: bool) -> Attempt:
-        """The upstream order around fixed items, explained by the strategy that did not decide it."""
+    def upstream(self, tier: QuotaTier, diversity: float, explain: bool) -> Attempt:
+        """The upstream order around fixed items, explained by the strategy that did not decide it; always finished."""
         gate = upstream_gate(self.bounded.pool)
-        plan = Plan(after.plan.tier, gate, None, after.plan.tables, [])
-        strategy = self._strategy(plan, after.strategy.problem.diversity)
-        selection = Selection(strategy, plan, self.bounded.pool, None, self.deadline, self.nearest)
+        plan = Plan(tier, gate, None, self.bounded.hard, [])
+        strategy = self._strategy(plan, diversity)
+        selection = Selection(strategy, plan, self.bounded.pool, None, UNHURRIED, self.nearest)
         return Attempt(plan, strategy, select(selection, explain))
 
     def _strategy(self, plan: Plan, diversity: float) -> Strategy:
@@ -99,7 +99,7 @@ def most_diversity(chooser: Chooser, floor: float, relevance: Callable[[NDArray[
     fewer when the deadline is near.
     """
     most = chooser.problem.diversity
-    start = time.perf_counter()
+    start = chooser.schedule.clock()
     best = chooser.fill(chooser.plan(False), 0.0, False).picks
     needed = floor * relevance(best)
 
@@ -108,10 +108,10 @@ def most_diversity(chooser: Chooser, floor: float, relevance: Callable[[NDArray[
 
     if most == 0.0 or suffices(most):
         return Floored(most, best, False)
-    took = time.perf_counter() - start  # of two selections
+    took = chooser.schedule.clock() - start  # of two selections
     low, high = 0.0, most
     for _ in range(_BISECTIONS):
-        if chooser.deadline is not None and time.perf_counter() + 2.0 * took > chooser.deadline:
+        if chooser.schedule.left < 2.0 * took:
             return Floored(low, best, True)
         middle = (low + high) / 2.0
         low, high = (middle, high) if suffices(middle) else (low, middle)

@@ -15,7 +15,16 @@ from reranker.measures.relevance import relevance_retained
 from reranker.measures.summary import measure_slate
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.pool import Pool
-from reranker.slate import QuotaOutcome, QuotaTier, RelevanceFloor, Report, SignalCounts, SlateMeasures, SlateStatus
+from reranker.slate import (
+    QuotaOutcome,
+    QuotaTier,
+    RelevanceFloor,
+    Report,
+    Rung,
+    SignalCounts,
+    SlateMeasures,
+    SlateStatus,
+)
 from reranker.texts import escaped
 
 _MEASURED_VALUES = 32  # an attribute the policy does not name is measured only if it has no more values than this
@@ -34,10 +43,11 @@ def build_report(
     floor: RelevanceFloor | None,
     compared: bool,
     steer: Steer,
+    rung: Rung,
 ) -> Report:
     """The report of one slate: `positions` among the candidates that take part, `pool` those in upstream order.
 
-    `compared`: there was something to compare candidates by; `steer` is what earlier requests asked.
+    `compared`: there was something to compare candidates by; `steer` is what earlier requests asked; `rung` made it.
     """
     candidates, context = listing.candidates, listing.context
     order = listing.upstream
@@ -75,6 +85,7 @@ def build_report(
         floor=floor,
         exposure=steer.outcomes(),
         exposure_late=steer.is_late,
+        rung=rung,
     )
 
 

@@ -9,26 +9,26 @@ import numpy as np
 
 from reranker.candidates import Candidates
 from reranker.context import Context
-from reranker.engine.attempt import Chooser, Floored, most_diversity
+from reranker.engine.attempt import Floored
 from reranker.engine.bounded import bind
 from reranker.engine.checks import check_request, check_types
+from reranker.engine.descent import Descent
 from reranker.engine.history import history_of
 from reranker.engine.lacking import lacking_violations
 from reranker.engine.listing import Listing, list_candidates
-from reranker.engine.mix import main_embedding
 from reranker.engine.page import Filled, next_cursor, read_page
-from reranker.engine.problem import build_problem
 from reranker.engine.report import build_report
+from reranker.engine.schedule import UNHURRIED, Schedule
 from reranker.engine.seal import PROCESS, Seals
 from reranker.engine.steer import Outlook
 from reranker.errors import InvalidInput, QuotasInfeasible, Violation
 from reranker.exposure.tally import Served
-from reranker.measures.relevance import above_zero, relevance_retained
+from reranker.measures.relevance import relevance_retained
 from reranker.policy import Policy
 from reranker.policy.compile import CompiledPolicy, compiled
-from reranker.quotas.outcomes import status_of
+from reranker.quotas.outcomes import status_of, wants_candidates
 from reranker.quotas.planner import Plan
-from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Slate, SlateStatus
+from reranker.slate import OutcomeReason, QuotaOutcome, QuotaTier, RelevanceFloor, Rung, Slate, SlateStatus
 
 _NOTHING_KNOWN = Context()
 _NO_LEDGER = Outlook()
@@ -39,11 +39,13 @@ class Trace:
     """Where the time of one request went: seconds by stage. A `refined` request is only ever counted (rule 12).
 
     `exposure` is what the slate gave to each stream that the policy steers, for the ledger; none of a refined one.
+    `error_ratio` is how many times the expected seconds its slots took; None where nothing was expected.
     """
 
     stages: dict[str, float]
     refined: bool = False
     exposure: tuple[Served, ...] = ()
+    error_ratio: float | None = None
 
 
 def rerank(
@@ -69,14 +71,17 @@ def rerank_traced(
     *,
     explain: bool = False,
     context: Context | None = None,
-    deadline: float | None = None,
+    schedule: Schedule = UNHURRIED,
     seals: Seals = PROCESS,
     outlook: Outlook = _NO_LEDGER,
 ) -> tuple[Slate, Trace]:
     """`rerank`, and where the time went; `seals` open and seal cursors, `outlook` is what is known of earlier requests.
 
-    What the slate adds to that, `trace.exposure`, is for whoever keeps the ledger: nothing is written here. When
-    `time.perf_counter()` passes `deadline` before the slate is full, raises `DeadlinePassed`.
+    What the slate adds to that, `trace.exposure`, is for whoever keeps the ledger: nothing is written here.
+
+    When `schedule`'s deadline passes before the slate is full, raises `DeadlinePassed`, and `CallerGone` when nobody
+    waits any more. Where it knows how long things take, what cannot be done in time is not begun: the slate is degraded
+    (`report.rung`), or `TooLittleTime` is raised.
     """
     stages: dict[str, float] = {}
     began = time.perf_counter()
@@ -91,26 +96,28 @@ def rerank_traced(
     stages["policy"], began = _lap(began)
 
     bounded = bind(rules, listing, history, outlook)
-    problem, said = build_problem(rules, listing, history, bounded.pool)
-    chooser = Chooser(bounded, problem, main_embedding(listing.candidates), deadline)
-    floored = _floored(chooser, listing, rules)
-    plan = chooser.plan(explain)
-    stages["plan"], began = _lap(began)
+    landed = Descent(policy, listing, history, bounded, schedule, explain).land()
+    attempt, plan = landed.attempt, landed.attempt.plan
+    spent, began = _lap(began)
+    selecting = landed.ended - landed.planned
+    stages["plan"], stages["select"] = spent - selecting, selecting  # what was tried in vain counts as planning
 
-    attempt = chooser.fill(plan, problem.diversity if floored is None else floored.diversity, explain)
-    stages["select"], began = _lap(began)
-
-    outcomes = bounded.outcomes(attempt.picks, asked)
-    status = status_of(outcomes, plan.minimal) if outcomes else SlateStatus.SATISFIED
-    notes = listing.notes + notes + _plan_notes(plan, outcomes) + _floor_notes(floored)
+    outcomes, soft = bounded.outcomes(attempt.picks, asked), bounded.soft_outcomes(attempt.picks, asked)
+    if landed.rung is Rung.UPSTREAM:
+        outcomes, soft = _for_want_of_time(outcomes), _for_want_of_time(soft)
+    status = status_of(outcomes, landed.is_minimal) if outcomes else SlateStatus.SATISFIED
+    notes = listing.notes + notes + _plan_notes(plan, landed.rung, outcomes) + landed.notes
     if rules.mode != "relax" and _broken(outcomes):
         if rules.mode == "fail":
             raise QuotasInfeasible(outcomes)
-        notes, status = listing.notes + _strict_note(outcomes), SlateStatus.STRICT_UPSTREAM
-        attempt = chooser.upstream(attempt, explain)
-        outcomes = _with_reasons(bounded.outcomes(attempt.picks, asked), of=outcomes)
+        status = SlateStatus.STRICT_UPSTREAM
+        if landed.rung is not Rung.UPSTREAM:
+            notes = listing.notes + _strict_note(outcomes)
+            attempt = landed.chooser.upstream(plan.tier, attempt.strategy.problem.diversity, explain)
+            outcomes = _with_reasons(bounded.outcomes(attempt.picks, asked), of=outcomes)
+            soft = bounded.soft_outcomes(attempt.picks, asked)
     picks, gains = attempt.picks, attempt.gains
-    outcomes += bounded.soft_outcomes(picks, asked) + bounded.active.suspended
+    outcomes += soft + bounded.active.suspended
     own = listing.order.take(picks)
     report = build_report(
         rules,
@@ -120,10 +127,11 @@ def rerank_traced(
         status=status,
         tier=plan.tier,
         outcomes=outcomes,
-        notes=notes + said + bounded.steer.notes,
-        floor=_floor_report(floored, listing, rules),
-        compared=problem.embedding is not None,
+        notes=notes + landed.said + bounded.steer.notes,
+        floor=_floor_report(landed.floored, listing, rules),
+        compared=landed.chooser.problem.embedding is not None,
         steer=bounded.steer,
+        rung=landed.rung,
     )
     positions = listing.in_request(own)
     positions.setflags(write=False)
@@ -138,7 +146,7 @@ def rerank_traced(
     followed = status != SlateStatus.STRICT_UPSTREAM
     exposure = bounded.steer.served(picks, page.shown, followed=followed) if rules.exposure else ()
     stages["report"], _ = _lap(began)
-    return slate, Trace(stages, bool(listing.refined), exposure)
+    return slate, Trace(stages, bool(listing.refined), exposure, landed.error_ratio)
 
 
 def _lap(began: float) -> tuple[float, float]:
@@ -155,14 +163,6 @@ def _checked_size(slate_size: int) -> int:
     return int(slate_size)
 
 
-def _floored(chooser: Chooser, listing: Listing, rules: CompiledPolicy) -> Floored | None:
-    """What the policy's relevance floor leaves; None where there is no floor."""
-    if rules.relevance_floor is None:
-        return None
-    gains = np.maximum(above_zero(listing.candidates.scores, rules.score_zero), 0.0)[listing.order]
-    return most_diversity(chooser, rules.relevance_floor, lambda picks: float(gains[picks].sum()))
-
-
 def _floor_report(floored: Floored | None, listing: Listing, rules: CompiledPolicy) -> RelevanceFloor | None:
     if floored is None or rules.relevance_floor is None:
         return None
@@ -171,15 +171,9 @@ def _floor_report(floored: Floored | None, listing: Listing, rules: CompiledPoli
     return RelevanceFloor(rules.relevance_floor, floored.diversity, best)
 
 
-def _floor_notes(floored: Floored | None) -> tuple[str, ...]:
-    if floored is None or not floored.hurried:
-        return ()
-    return ("the deadline was near: the search for the most diversity under the relevance floor was cut short",)
-
-
-def _plan_notes(plan: Plan, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:
-    """How sure a heuristic plan is of what it could not keep."""
-    if plan.tier != QuotaTier.HEURISTIC or not _broken(outcomes):
+def _plan_notes(plan: Plan, rung: Rung, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ...]:
+    """How sure a heuristic plan is of what it could not keep; the last rung of the ladder has no plan."""
+    if rung is Rung.UPSTREAM or plan.tier != QuotaTier.HEURISTIC or not _broken(outcomes):
         return ()
     if plan.proven_infeasible:
         return ("no slate of these candidates keeps every bound: proven",)
@@ -188,6 +182,16 @@ def _plan_notes(plan: Plan, outcomes: tuple[QuotaOutcome, ...]) -> tuple[str, ..
 
 def _broken(outcomes: tuple[QuotaOutcome, ...]) -> bool:
     return any(outcome.status == "BROKEN" for outcome in outcomes)
+
+
+def _for_want_of_time(outcomes: tuple[QuotaOutcome, ...]) -> tuple[QuotaOutcome, ...]:
+    """What is broken where nothing was done to keep it: for want of time, unless for want of candidates anyhow."""
+    return tuple(
+        outcome
+        if outcome.status != "BROKEN" or wants_candidates(outcome)
+        else replace(outcome, reason=OutcomeReason.DEADLINE, over_fetch=0, crowded_slots=(0, 0))
+        for outcome in outcomes
+    )
 
 
 def _with_reasons(kept: tuple[QuotaOutcome, ...], of: tuple[QuotaOutcome, ...]) -> tuple[QuotaOutcome, ...]:

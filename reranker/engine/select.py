@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 
 from reranker.candidates import EmbeddingColumn
 from reranker.engine.explain import Explainer
+from reranker.engine.schedule import Schedule
 from reranker.engine.steer import Steer
-from reranker.errors import DeadlinePassed
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
 from reranker.quotas.wishes import Wishes
@@ -19,12 +18,14 @@ from reranker.slate import Explanation
 from reranker.strategies import Strategy
 
 _NEVER = np.iinfo(np.int32).max
-_RUN = 20_000_000  # multiply-adds between two looks at the deadline: a few milliseconds
+_RUN = 20_000_000  # multiply-adds between two looks at the clock, at most: a few milliseconds
+_A_SECOND = 400_000_000  # of them that a slow core makes in it
+_SHARE = 0.2  # of the time that is left, that may pass between two looks there
 
 
 @dataclass(slots=True, eq=False)
 class Selection:
-    """What one selection needs: `wishes` are all that is soft, `deadline` is on `time.perf_counter()`.
+    """What one selection needs: `wishes` are all that is soft, `schedule` says until when it is of use.
 
     `embedding` is the first one, in which explanations say what stands near; None where nobody has it. `window` is how
     many of the best candidates are diversified, 0: all. Those beyond it, or beyond as many as there are slots, stand
@@ -36,7 +37,7 @@ class Selection:
     plan: Plan
     pool: Pool
     wishes: Wishes | None
-    deadline: float | None
+    schedule: Schedule
     embedding: EmbeddingColumn | None
     window: int = 0
     steer: Steer | None = None
@@ -49,7 +50,7 @@ class Selection:
 
 
 def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
-    """Fill the plan's gate; one explanation a slot when asked. Raises `DeadlinePassed`."""
+    """Fill the plan's gate; one explanation a slot when asked. Raises `DeadlinePassed` and `CallerGone`."""
     plan = selection.plan
     if selection.tail < len(selection.pool):
         plan.gate.taken[selection.tail :] = True  # the strategy does not see them
@@ -64,7 +65,7 @@ def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
         steer = selection.steer if selection.prices is not None else None
         explainer = Explainer(selection.strategy, plan, selection.pool, selection.embedding, repeats, steer)
     for slot in range(selection.pool.slots):
-        _check_deadline(selection, slot)
+        selection.schedule.check(selection.pool.slots, slot)
         if selection.wishes is not None:
             wished = selection.wishes.bonus(slot)
             selection.strategy.adjust(wished if selection.prices is None else wished + selection.prices)
@@ -118,12 +119,16 @@ def _accepted(selection: Selection, slot: int, explainer: Explainer | None) -> b
 
 
 def _in_runs(selection: Selection) -> None:
-    """One kernel call for the slate, or runs of slots short enough to notice a deadline in between."""
-    strategy, pool = selection.strategy, selection.pool
-    run = pool.slots if selection.deadline is None else max(1, _RUN // max(1, strategy.work))
+    """One kernel call for the slate, or runs of slots short enough to look at the clock in between."""
+    strategy, pool, schedule = selection.strategy, selection.pool, selection.schedule
+    run = pool.slots
+    if schedule.deadline is not None:
+        run = max(1, int(min(_RUN, _SHARE * _A_SECOND * max(0.0, schedule.left))) // max(1, strategy.work))
+    elif schedule.present is not None:
+        run = max(1, _RUN // max(1, strategy.work))
     picks, first = selection.plan.gate.picks, 0
     while first < pool.slots:
-        _check_deadline(selection, first)
+        schedule.check(pool.slots, first)
         last = min(first + max(run, 1), pool.slots)
         strategy.select(first, last)
         if selection.tail < len(pool):
@@ -168,8 +173,3 @@ def _put(selection: Selection, slot: int, candidate: int) -> None:
     gate.forced[slot] = candidate
     selection.strategy.select(slot, slot + 1)
     gate.forced[slot] = -1
-
-
-def _check_deadline(selection: Selection, filled: int) -> None:
-    if selection.deadline is not None and time.perf_counter() > selection.deadline:
-        raise DeadlinePassed(selection.pool.slots, filled)

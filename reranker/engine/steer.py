@@ -134,7 +134,7 @@ class Steer:
         unit = sum(above) / len(above) / (float(falling[0]) - float(falling[-1]))
         return unit if math.isfinite(unit) else 1.0
 
-    def bonus(self, relevance: NDArray[np.float64], diversity: float) -> NDArray[np.float64] | None:
+    def bonus(self, relevance: NDArray[np.float64], diversity: float, strategy: str) -> NDArray[np.float64] | None:
         """What prices add to every candidate's utility: float64 (N,); `relevance` normalised, upstream order.
 
         Beside diversity, whose gains are about 1, a price of 1 is 1; those of `cover` grow with the candidates.
@@ -142,7 +142,7 @@ class Steer:
         if self.lift is None or not len(relevance):
             return None
         span = float(relevance[0] - relevance[-1]) or 1.0
-        gains = len(self._pool) if self._rules.strategy == "cover" else 1.0
+        gains = len(self._pool) if strategy == "cover" else 1.0
         return self.lift * ((1.0 - diversity) * span * self.unit + diversity * gains)
 
     def why(self, candidate: int, sign: float) -> tuple[str, str]:

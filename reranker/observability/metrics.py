@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from reranker.observability.compilations import CompilationCollector
 from reranker.observability.exposure import ExposureMetrics
+from reranker.observability.hurry import HurryMetrics
 from reranker.observability.items import ItemMetrics
 from reranker.observability.policies import PolicyMetrics
 from reranker.observability.store import StoreMetrics
@@ -49,6 +50,7 @@ class Metrics:
         self.store = StoreMetrics(self.registry)
         self.items = ItemMetrics(self.registry)
         self.exposure = ExposureMetrics(self.registry)
+        self.hurry = HurryMetrics(self.registry)
 
     def _add_call_metrics(self) -> None:
         method = ("grpc_service", "grpc_method")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from reranker.observability.logs import hashed, log
 from reranker.observability.metrics import Metrics
-from reranker.slate import Slate
+from reranker.slate import Rung, Slate
 
 _CLIENT_CODES = frozenset(
     {
@@ -20,13 +20,15 @@ _CLIENT_CODES = frozenset(
         "FailedPrecondition",
         "DeadlineExceeded",
         "Unavailable",
+        "Canceled",
         "Unauthenticated",
         "PermissionDenied",
     }
 )
 _SHED = frozenset(
-    {"QUEUE_FULL", "TOO_MANY_STREAMS", "DEADLINE_SPENT", "TENANT_LIMIT"}
+    {"QUEUE_FULL", "WAIT_TOO_LONG", "NO_TIME", "TOO_MANY_STREAMS", "DEADLINE_SPENT", "TENANT_LIMIT"}
 )  # reasons that more capacity would mend
+_AT_ONCE = "NO_TIME"  # refused before any work, so that there may be thousands of these a second as well
 _SECONDS_BETWEEN_LINES = 1.0  # about calls that are refused at the door: there may be thousands a second
 _NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
 
@@ -55,6 +57,9 @@ class Observer:
         self.metrics.call_refused(method, code)
         if reason in _SHED:
             self.metrics.request_shed(reason)
+        self._log_refusal(method, code, reason)
+
+    def _log_refusal(self, method: str, code: str, reason: str) -> None:
         with self._refusals:
             self._refused += 1
             now = time.monotonic()
@@ -77,6 +82,9 @@ class Observer:
         """One request got a status instead of an answer; `violations` are field paths, `error` gives its frames."""
         if reason in _SHED:
             self.metrics.request_shed(reason)
+        if reason == _AT_ONCE:
+            self._log_refusal(method, code, reason)
+            return
         level = logging.WARNING if code in _CLIENT_CODES else logging.ERROR
         fields: dict[str, object] = {"method": method, "code": code, "reason": reason, "request": hashed(request_id)}
         if violations:
@@ -104,9 +112,16 @@ class Observer:
         *,
         arm: str = "",
         refined: bool = False,
+        error_ratio: float | None = None,
     ) -> None:
-        """A request got its slate, in the `arm` that routes dealt; one that a user `refined` is never logged."""
+        """A request got its slate, in the `arm` that routes dealt; one that a user `refined` is never logged.
+
+        `error_ratio` is how many times the expected seconds its slots took; None where nothing was expected.
+        """
         self.metrics.slate_made(policy, candidates, slate, stages, arm)
+        self.metrics.hurry.made(slate.report.rung, error_ratio)
+        if slate.report.rung is not Rung.WHOLE:
+            self.metrics.degraded("deadline")
         if slate.report.exposure_late:
             self.metrics.degraded("exposure")
         if refined:
@@ -123,5 +138,6 @@ class Observer:
                 candidates=candidates,
                 slate_size=len(slate),
                 status=slate.report.status.value,
+                rung=slate.report.rung.value,
                 stage_us={stage: round(seconds * 1e6) for stage, seconds in stages.items()},
             )

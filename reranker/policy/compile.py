@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -187,6 +187,19 @@ def compiled(policy: Policy, slots: int) -> CompiledPolicy:
     return _CACHE.get(policy, slots)
 
 
+def with_objective(policy: Policy, rules: CompiledPolicy, strategy: str, candidate_window: int) -> CompiledPolicy:
+    """`rules` of the policy as if its objective named another strategy and window, under the policy's own name."""
+    normalisation, shifted = _scales(policy.message.objective, strategy)
+    return replace(
+        rules,
+        strategy=strategy,
+        candidate_window=candidate_window,
+        sample=rules.sample and strategy == rules.strategy,
+        normalisation=normalisation,
+        shifted=shifted,
+    )
+
+
 def warm(policies: Iterable[Policy]) -> None:
     """Compile policies before they serve, for the lengths of slates that were asked for lately, of one at least."""
     lengths = _CACHE.lengths() or [_TYPICAL]
@@ -258,13 +271,7 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
     message = policy.message
     objective, labels = message.objective, message.labels
     strategy = _word(pb.Strategy.Name(defaults.get(objective, "strategy")), "STRATEGY_")
-    normalisation = _word(
-        pb.ScoreNormalisation.Name(defaults.get(objective, "score_normalisation")), "SCORE_NORMALISATION_"
-    )
-    similarity = _word(pb.Similarity.Name(defaults.get(objective, "similarity")), "SIMILARITY_")
-    spectral = strategy in ("dpp", "ssd")
-    if normalisation == "auto":
-        normalisation = "zscore" if spectral else "minmax"
+    normalisation, shifted = _scales(objective, strategy)
     return CompiledPolicy(
         name=policy.name,
         revision=policy.revision,
@@ -276,7 +283,7 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         relevance_floor=defaults.get(objective, "relevance_floor"),
         candidate_window=defaults.get(objective, "candidate_window"),
         normalisation=normalisation,
-        shifted=spectral if similarity == "auto" else similarity == "cosine_shifted",
+        shifted=shifted,
         score_zero=defaults.get(objective, "score_zero"),
         score_zero_given=objective.HasField("score_zero"),
         guard=_guard(message),
@@ -297,6 +304,18 @@ def _compile(policy: Policy, slots: int) -> CompiledPolicy:
         missing_embedding=_missing(message, "missing_embedding"),
         exposure=compile_exposure(message, slots),
     )
+
+
+def _scales(objective: pb.Objective, strategy: str) -> tuple[str, bool]:
+    """How scores are normalised and whether cosines are shifted, as the policy says or as suits the strategy."""
+    normalisation = _word(
+        pb.ScoreNormalisation.Name(defaults.get(objective, "score_normalisation")), "SCORE_NORMALISATION_"
+    )
+    similarity = _word(pb.Similarity.Name(defaults.get(objective, "similarity")), "SIMILARITY_")
+    spectral = strategy in ("dpp", "ssd")
+    if normalisation == "auto":
+        normalisation = "zscore" if spectral else "minmax"
+    return normalisation, spectral if similarity == "auto" else similarity == "cosine_shifted"
 
 
 def _word(name: str, prefix: str) -> str:

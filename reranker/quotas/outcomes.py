@@ -35,9 +35,14 @@ def status_of(outcomes: Sequence[QuotaOutcome], minimal: bool) -> SlateStatus:
     broken = [outcome for outcome in outcomes if outcome.status == _BROKEN]
     if not broken:
         return SlateStatus.SATISFIED
-    if all(outcome.reason in _FOR_WANT_OF_CANDIDATES for outcome in broken):
+    if all(wants_candidates(outcome) for outcome in broken):
         return SlateStatus.SUPPLY_LIMITED
     return SlateStatus.RELAXED_MINIMAL if minimal else SlateStatus.RELAXED_BEST_EFFORT
+
+
+def wants_candidates(outcome: QuotaOutcome) -> bool:
+    """Whether a bound is broken only because no candidates came, or passed, that would keep it."""
+    return outcome.reason in _FOR_WANT_OF_CANDIDATES
 
 
 def _table_outcomes(table: AttributeTable, reasons: Reasons, picks: NDArray[np.int32]) -> list[QuotaOutcome]:

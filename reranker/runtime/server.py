@@ -41,6 +41,7 @@ from reranker.service.health import Health
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import RerankerServicer, handlers
 from reranker.service.shadow import Shadows
+from reranker.service.timekeeper import Timekeeper
 from reranker.service.wire import Gate, Wire
 
 # Leaving takes these on top of the drain delay and the grace. Newcomers are held, so that gRPC has no call left that it
@@ -97,7 +98,7 @@ class Server:
         self._health = Health()
         published = make_published(self._store, settings, self._metrics)
         self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics, published)
-        self._workers = WorkerPool(settings.worker_threads)
+        self._workers = WorkerPool(settings.worker_threads, self._metrics.hurry.waited)
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
         self._reflection_pool = ThreadPoolExecutor(2, "reflection")
         self._admission = self._grpc_handlers()
@@ -245,11 +246,12 @@ class Server:
         wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors)
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
-        servicer = RerankerServicer(self._desk, limits, observer, seals, shelf, self._after, board, items)
+        timekeeper = Timekeeper(settings.degrade)
+        servicer = RerankerServicer(self._desk, limits, observer, seals, shelf, self._after, board, items, timekeeper)
         exposures = exposure.ExposureServicer(self._ledger.ledger, limits, self._metrics)
         catalog = signals.SignalServicer(limits, shelf, items, writes=settings.takes_items)
         services = [handlers(servicer, wire), exposure.handlers(exposures, wire), signals.handlers(catalog, wire)]
-        return Admission(services, self._workers, settings.queue_length, observer, self._doors)
+        return Admission(services, self._workers, settings.queue_length, observer, self._doors, wire.patience)
 
 
 def check(settings: Settings) -> tuple[str, ...]:

@@ -236,6 +236,12 @@ class Settings:
             "64 a worker thread",
         ),
     )
+    degrade: bool = field(
+        default=True,
+        metadata=_read(
+            _boolean, "whether a request with too little time for its whole strategy gets a faster one's slate"
+        ),
+    )
     streams: int = field(
         default=16,
         metadata=_read(_count(1, 1_024), "how many streams a process has open at most; each holds a thread"),

@@ -16,6 +16,7 @@ from reranker.observability import Observer
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, retry_in, status_of
 from reranker.service.health import OnPool
+from reranker.service.patience import Patience
 from reranker.service.wire import CODE_NAMES
 
 Arguments = ParamSpec("Arguments")
@@ -24,20 +25,25 @@ Result = TypeVar("Result")
 _NEWEST = 0.05  # what the newest call counts for in the mean
 
 
-class WorkerPool(ThreadPoolExecutor):
-    """Threads that know how many calls are theirs, waiting or being worked on."""
+def _ignored(_: float) -> None:
+    """For pools whose waits nobody wants to know."""
 
-    def __init__(self, threads: int) -> None:
+
+class WorkerPool(ThreadPoolExecutor):
+    """Threads that know how many calls are theirs, waiting or being worked on; `on_wait` hears how long each waited."""
+
+    def __init__(self, threads: int, on_wait: Callable[[float], None] = _ignored) -> None:
         super().__init__(threads, "worker")
         self.threads = threads
         self.calls = 0
+        self._on_wait = on_wait
         self._counting = threading.Lock()
         self._mean = 0.0
 
     @property
     def wait(self) -> float:
         """Seconds that a call would wait which came now, as far as the last ones tell."""
-        return self.calls * self._mean / self.threads
+        return max(0, self.calls - self.threads + 1) * self._mean / self.threads
 
     def submit(
         self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -45,12 +51,15 @@ class WorkerPool(ThreadPoolExecutor):
         """Run a call when a thread is free."""
         with self._counting:
             self.calls += 1
-        future = super().submit(self._timed, fn, *args, **kwargs)
+        future = super().submit(self._timed, perf_counter(), fn, *args, **kwargs)
         future.add_done_callback(self._ended)  # runs however the call ends, also when its caller never sent the message
         return future
 
-    def _timed(self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def _timed(
+        self, came: float, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
         began = perf_counter()
+        self._on_wait(began - came)
         try:
             return fn(*args, **kwargs)
         finally:
@@ -64,9 +73,9 @@ class WorkerPool(ThreadPoolExecutor):
 class Admission(grpc.GenericRpcHandler):
     """The services' handlers behind `doors` and a bounded queue: at most `queue` calls wait for a worker.
 
-    Whoever may not call, and whoever would wait as one more, is answered at once, by threads that do nothing else and
-    before the message is read. Streams have a pool and a limit of their own and pass the queue. gRPC's
-    `maximum_concurrent_rpcs` would turn health checks away as well.
+    Nor does a call wait for longer than the `patience` of callers. Whoever may not call, or not wait, is answered at
+    once, by threads that do nothing else and before the message is read. Streams have a pool and a limit of their own
+    and pass the queue. gRPC's `maximum_concurrent_rpcs` would turn health checks away as well.
     """
 
     def __init__(
@@ -76,12 +85,14 @@ class Admission(grpc.GenericRpcHandler):
         queue: int,
         observer: Observer,
         doors: Doors | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._services = services
         self._pool = pool
         self._queue = queue
         self._observer = observer
         self._doors = doors or Doors()
+        self._patience = patience or Patience()
         self._refusers = ThreadPoolExecutor(2, "refusal")
         self.arrivals = 0
 
@@ -99,15 +110,29 @@ class Admission(grpc.GenericRpcHandler):
                 self._doors.take(caller)
         except Failure as failure:
             return self._refusal(method, failure)
-        if handler.request_streaming or self._pool.calls < self._pool.threads + self._queue:
+        if handler.request_streaming:
             return handler
-        text = f"{self._queue} requests wait for a worker already"
-        details = (retry_in(self._pool.wait),)
-        return self._refusal(method, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, details=details))
+        crowded = self._crowded()
+        return handler if crowded is None else self._refusal(method, crowded)
 
     def close(self) -> None:
         """Let the threads go."""
         self._refusers.shutdown(wait=False, cancel_futures=True)
+
+    def _crowded(self) -> Failure | None:
+        """Why one more call cannot wait; None where it can. Nobody is refused while a thread is free."""
+        pool = self._pool
+        waiting = pool.calls - pool.threads
+        if waiting < 0:
+            return None
+        wait = pool.wait
+        if waiting >= self._queue:
+            reason, text = "QUEUE_FULL", f"{self._queue} requests wait for a worker already"
+        elif wait > self._patience.seconds:
+            reason, text = "WAIT_TOO_LONG", f"a worker is free in about {wait:.3g} s, later than callers wait"
+        else:
+            return None
+        return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, text, details=(retry_in(wait),))
 
     def _refusal(self, method: str, failure: Failure) -> grpc.RpcMethodHandler[Any, Any]:
         def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:

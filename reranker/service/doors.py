@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import grpc
+from google.rpc import error_details_pb2
 
 from reranker.service.buckets import Buckets, Rate
 from reranker.service.errors import Failure, retry_in
@@ -58,7 +59,9 @@ class Doors:
         wait = self._buckets.take(caller.tenant)
         if wait:
             text = "the tenant has made as many requests as it may"
-            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=(retry_in(wait),))
+            broken = error_details_pb2.QuotaFailure.Violation(subject=f"tenant:{caller.tenant}", description=text)
+            details = (retry_in(wait), error_details_pb2.QuotaFailure(violations=[broken]))
+            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=details)
 
     def enter(self, method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Who calls a method, by its full name; raises `Failure` for whoever may not."""

@@ -12,7 +12,15 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from reranker.errors import DeadlinePassed, InvalidInput, QuotasInfeasible, UnknownPolicy, Violation
+from reranker.errors import (
+    CallerGone,
+    DeadlinePassed,
+    InvalidInput,
+    QuotasInfeasible,
+    TooLittleTime,
+    UnknownPolicy,
+    Violation,
+)
 from reranker.v1 import reranker_service_pb2
 
 DOMAIN = "reranker.v1"
@@ -53,6 +61,11 @@ def failure_of(error: Exception) -> Failure:
         )
     if isinstance(error, DeadlinePassed):
         return Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED", str(error))
+    if isinstance(error, TooLittleTime):
+        details = (retry_in(error.needed),)
+        return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "NO_TIME", str(error), details=details)
+    if isinstance(error, CallerGone):
+        return Failure(grpc.StatusCode.CANCELLED, "CALLER_GONE", str(error))
     error_id = secrets.token_hex(8)
     text = f"an error inside the server; its log names it {error_id}"
     return Failure(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"error_id": error_id})

@@ -22,10 +22,12 @@ from reranker.service.after import AfterAnswer, Answered
 from reranker.service.errors import Failure, message_of
 from reranker.service.policies import PolicyDesk
 from reranker.service.sensitive import withhold
+from reranker.service.timekeeper import Timekeeper
 from reranker.service.tokens import Caller, Permission
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf
 from reranker.signals.stored import StoredItems
+from reranker.slate import Rung
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
@@ -37,7 +39,7 @@ class RerankerServicer:
 
     `seals` open and seal the cursors of pages; `shelf` has the item catalog and `items` are those in the store, None
     where the server has none; `after` gets every slate that was made; `board` shows what the exposure ledger knows,
-    None where the server keeps none.
+    None where the server keeps none; `timekeeper` knows what there is no time for.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class RerankerServicer:
         after: AfterAnswer | None = None,
         board: TallyBoard | None = None,
         items: StoredItems | None = None,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         self._desk = desk
         self._limits = limits
@@ -59,12 +62,13 @@ class RerankerServicer:
         self._after = after
         self._board = board
         self._items = items
+        self.timekeeper = timekeeper or Timekeeper()
 
     def rerank(self, request: messages.RerankRequest, call: Call) -> messages.RerankResponse:
         """One slate. The measures and the explanations are made only when asked for."""
         _check_choice(call.caller, request)
         decoded, choice, choosing = self._choice_and_input(request, call)
-        decode_end, lookup = perf_counter() - choosing, decoded.lookup
+        decode_end, lookup, count = perf_counter() - choosing, decoded.lookup, len(decoded.candidates)
         try:
             slate, trace = engine.rerank_traced(
                 decoded.candidates,
@@ -72,7 +76,7 @@ class RerankerServicer:
                 decoded.slate_size,
                 explain=request.explain,
                 context=decoded.context,
-                deadline=call.deadline,
+                schedule=self.timekeeper.schedule(call, request, count),
                 seals=self._seals,
                 outlook=self._outlook(request, choice),
             )
@@ -87,7 +91,7 @@ class RerankerServicer:
         response.arm = choice.arm
         response.catalog_version = lookup.version
         response.notes.extend((*choice.notes, *lookup.notes))
-        if lookup.degraded:
+        if lookup.degraded and slate.report.rung is Rung.WHOLE:
             response.degraded = messages.DEGRADED_REASON_SIGNALS
         end = perf_counter()
         stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
@@ -96,14 +100,16 @@ class RerankerServicer:
             stages["signals"] = lookup.seconds
             self._observer.looked_up(lookup.counts, degraded=lookup.degraded)
         _fill_timings(response.timings, stages, end - call.started)
+        self.timekeeper.learn(call, request, count, stages, end - call.started)
         self._observer.slate_made(
             choice.policy.name,
-            len(decoded.candidates),
+            count,
             slate,
             stages,
             request.request_id,
             arm=choice.arm,
             refined=trace.refined,
+            error_ratio=trace.error_ratio,
         )
         if self._after is not None:
             self._after.offer(
@@ -202,9 +208,12 @@ def _check_use(caller: Caller, policy: str) -> None:
 
 def handlers(servicer: RerankerServicer, wire: Wire) -> grpc.GenericRpcHandler:
     """The service as gRPC wants it."""
+    admit = servicer.timekeeper.admit
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Rerank": wire.unary("Rerank", messages.RerankRequest, servicer.rerank),
-        "RerankStream": wire.stream("RerankStream", messages.RerankStreamRequest, servicer.rerank_in_stream, _apology),
+        "Rerank": wire.unary("Rerank", messages.RerankRequest, servicer.rerank, admit),
+        "RerankStream": wire.stream(
+            "RerankStream", messages.RerankStreamRequest, servicer.rerank_in_stream, _apology, admit
+        ),
         "ValidatePolicy": wire.unary("ValidatePolicy", messages.ValidatePolicyRequest, servicer.validate_policy),
         "GetPolicy": wire.unary("GetPolicy", messages.GetPolicyRequest, servicer.get_policy),
         "ListPolicies": wire.unary("ListPolicies", messages.ListPoliciesRequest, servicer.list_policies),

@@ -15,10 +15,12 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
+from reranker.engine import Presence
 from reranker.observability import Observer
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, status_of, unparsable
 from reranker.service.health import OnPool
+from reranker.service.patience import Patience
 from reranker.service.tokens import ANYBODY, Caller
 
 Request = TypeVar("Request", bound=Message)
@@ -32,11 +34,22 @@ CODE_NAMES = {
 
 
 class Call(NamedTuple):
-    """The times of one request, as `time.perf_counter()` gives them, and whose it is; a `deadline` of None is none."""
+    """The times of one request, as `time.perf_counter()` gives them, and whose it is; a `deadline` of None is none.
+
+    `present` says whether the caller still waits. `size` is the message's bytes; `against_the_odds` that there seemed
+    to be too little time for it.
+    """
 
     started: float
     deadline: float | None = None
     caller: Caller = ANYBODY
+    present: Presence | None = None
+    size: int = 0
+    against_the_odds: bool = False
+
+
+Admit = Callable[[Call, int], Call]
+"""Looks at a call and the bytes of its message before that is read; raises `Failure` for one that is not let in."""
 
 
 class Gate:
@@ -65,13 +78,16 @@ class Gate:
             text = "the server is warming up; its health says when it serves"
             raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
         self._moving.wait()
+        present = Presence()
+        if not context.add_callback(present.leave):
+            present.leave()
         remaining, now = context.time_remaining(), perf_counter()
         if remaining is None:
-            return Call(now)
+            return Call(now, present=present)
         if remaining <= 0:
             text = "the deadline had passed before work began"
             raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_SPENT", text)
-        return Call(now, now + remaining)
+        return Call(now, now + remaining, present=present)
 
 
 class Wire:
@@ -86,6 +102,7 @@ class Wire:
         doors: Doors | None = None,
     ) -> None:
         self._gate = gate
+        self.patience = Patience()
         self._doors = doors or Doors()
         self._observer = observer
         self._stream_pool = stream_pool
@@ -93,7 +110,11 @@ class Wire:
         self._free_streams = threading.BoundedSemaphore(streams)
 
     def unary(
-        self, method: str, request_type: type[Request], answer: Callable[[Request, Call], Response]
+        self,
+        method: str,
+        request_type: type[Request],
+        answer: Callable[[Request, Call], Response],
+        admit: Admit | None = None,
     ) -> grpc.RpcMethodHandler[bytes, Response]:
         """A handler for one request and one response."""
 
@@ -103,6 +124,9 @@ class Wire:
             request: Request | None = None
             try:
                 call = self._admit(context)
+                self.patience.seen(None if call.deadline is None else call.deadline - call.started)
+                if admit is not None:
+                    call = admit(call, len(data))
                 request = parse(request_type, data)
                 response = answer(request, call)
             except Exception as error:
@@ -121,6 +145,7 @@ class Wire:
         request_type: type[Request],
         answer: Callable[[Request, Call], Response],
         apologise: Callable[[Failure], Response],
+        admit: Admit | None = None,
     ) -> grpc.RpcMethodHandler[bytes, Response]:
         """A handler for many requests over one stream, in order: a bad one gets an apology and the stream goes on.
 
@@ -133,6 +158,8 @@ class Wire:
                 request: Request | None = None
                 try:
                     self._doors.take(call.caller)
+                    if admit is not None:
+                        call = admit(call, len(data))
                     request = parse(request_type, data)
                     response, code = answer(request, call), "OK"
                 except Exception as error:

@@ -53,6 +53,7 @@ class OutcomeReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_REASON_LOW_COVERAGE: _ClassVar[OutcomeReason]
     OUTCOME_REASON_NO_TARGET: _ClassVar[OutcomeReason]
     OUTCOME_REASON_REFINED: _ClassVar[OutcomeReason]
+    OUTCOME_REASON_DEADLINE: _ClassVar[OutcomeReason]
 SLATE_STATUS_UNSPECIFIED: SlateStatus
 SLATE_STATUS_SATISFIED: SlateStatus
 SLATE_STATUS_SUPPLY_LIMITED: SlateStatus
@@ -85,6 +86,7 @@ OUTCOME_REASON_UNKNOWN_LABELS: OutcomeReason
 OUTCOME_REASON_LOW_COVERAGE: OutcomeReason
 OUTCOME_REASON_NO_TARGET: OutcomeReason
 OUTCOME_REASON_REFINED: OutcomeReason
+OUTCOME_REASON_DEADLINE: OutcomeReason
 
 class SlotSpan(_message.Message):
     __slots__ = ("first", "last")

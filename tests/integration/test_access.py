@@ -243,6 +243,9 @@ def test_a_tenant_beyond_its_rate_is_told_when_to_come_back(tmp_path: Path) -> N
             assert status.details[1].Unpack(retry)
             assert info.reason == "TENANT_LIMIT"
             assert 0 < retry.retry_delay.ToNanoseconds() <= 1_000_000_000
+            quota = error_details_pb2.QuotaFailure()
+            assert status.details[2].Unpack(quota)
+            assert [violation.subject for violation in quota.violations] == ["tenant:search"]
             impressions(channel, timeout=20, metadata=[("authorization", "Bearer count")])  # another tenant
     finally:
         server.drain()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reranker.candidates import Candidates
-from reranker.engine.request import rerank_traced
+from reranker.engine import Schedule, rerank_traced
 from reranker.errors import DeadlinePassed
 from reranker.policy import Policy
 from reranker.quotas.budget import Budget
@@ -55,7 +55,7 @@ def test_a_near_deadline_is_kept_or_said_to_have_passed() -> None:
     rerank_traced(candidates, policy, 10)
     for left in (0.0005, 0.002, 0.01):
         try:
-            slate = rerank_traced(candidates, policy, 10, deadline=time.perf_counter() + left)[0]
+            slate = rerank_traced(candidates, policy, 10, schedule=Schedule(time.perf_counter() + left))[0]
         except DeadlinePassed:
             continue
         assert sorted(set(slate.positions.tolist())) == sorted(slate.positions.tolist())
@@ -67,7 +67,7 @@ def test_a_near_deadline_is_kept_or_said_to_have_passed() -> None:
 def test_the_whole_budget_gives_one_answer(seed: int) -> None:
     candidates, policy = hard_request()
     first = rerank_traced(candidates, policy, 6 + seed % 5)[0]
-    again = rerank_traced(candidates, policy, 6 + seed % 5, deadline=time.perf_counter() + 60.0)[0]
+    again = rerank_traced(candidates, policy, 6 + seed % 5, schedule=Schedule(time.perf_counter() + 60.0))[0]
     assert first.positions.tolist() == again.positions.tolist()
     assert first.report == again.report
 
@@ -97,7 +97,7 @@ def test_a_request_with_little_time_left_is_answered_all_the_same(slots: int, bl
     taken = []
     for _ in range(5):
         start = time.perf_counter()
-        slate = rerank_traced(candidates, policy, slots, deadline=start + 0.25)[0]
+        slate = rerank_traced(candidates, policy, slots, schedule=Schedule(start + 0.25))[0]
         taken.append(time.perf_counter() - start)
         assert len(set(slate.positions.tolist())) == slots
     assert min(taken) < 0.25

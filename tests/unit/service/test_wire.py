@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any, cast
@@ -11,7 +13,7 @@ import pytest
 
 from reranker.client import from_columns
 from reranker.codec.limits import Limits
-from reranker.errors import DeadlinePassed
+from reranker.errors import CallerGone, DeadlinePassed
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
@@ -32,6 +34,9 @@ class Caller:
 
     def time_remaining(self) -> float | None:
         return self._remaining
+
+    def add_callback(self, _: Callable[[], None]) -> bool:
+        return self._remaining is None or self._remaining > 0
 
 
 def refusal(gate: Gate, remaining: float | None) -> str:
@@ -117,3 +122,38 @@ def test_a_bug_is_internal_and_its_text_stays_inside(caplog: pytest.LogCaptureFi
     assert "r-1" not in json.dumps(fields)
     labels = {"grpc_service": "reranker.v1.RerankerService", "grpc_method": "Rerank", "grpc_code": "Internal"}
     assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
+
+
+def test_work_hears_that_its_caller_has_left() -> None:
+    gate = Gate()
+    gate.open()
+    pool = ThreadPoolExecutor(2)
+    began, heard = threading.Event(), threading.Event()
+
+    def patient(_: messages.RerankRequest, call: Call) -> messages.RerankResponse:
+        assert call.present is not None
+        assert not call.present.gone
+        began.set()
+        end = perf_counter() + 60
+        while not call.present.gone and perf_counter() < end:
+            threading.Event().wait(0.005)
+        if call.present.gone:
+            heard.set()
+        raise CallerGone(5, 2)
+
+    wire = Wire(gate, Observer(Metrics()), pool, streams=1)
+    handler: Any = wire.unary("Rerank", messages.RerankRequest, patient)
+    server = grpc.server(pool)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Rerank": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Service/Rerank")
+            future = call.future(b"", timeout=120)
+            assert began.wait(60)
+            future.cancel()
+            assert heard.wait(60)
+    finally:
+        server.stop(0).wait()
+        pool.shutdown()

@@ -1,0 +1,104 @@
+"""Who may wait: so many, and nobody for longer than callers do; nobody is refused while a thread is free."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, cast
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
+from reranker.observability import Observer
+from reranker.observability.metrics import Metrics
+from reranker.service.admission import Admission, WorkerPool
+from reranker.service.patience import Patience
+
+METHOD = "/test.Service/Call"
+
+
+class Arrival(NamedTuple):
+    """What is known of a call when it arrives."""
+
+    method: str = METHOD
+    invocation_metadata: tuple[tuple[str, str], ...] = ()
+
+
+@contextmanager
+def busy(pool: WorkerPool, calls: int) -> Iterator[None]:
+    """So many calls are the pool's: its threads are at work on the first, the others wait."""
+    ends = threading.Event()
+    held = [pool.submit(ends.wait, 60) for _ in range(calls)]
+    try:
+        yield
+    finally:
+        ends.set()
+        for one in held:
+            one.result(60)
+
+
+def admission(pool: WorkerPool, patience: Patience) -> Admission:
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(lambda data, _: data)
+    service = grpc.method_handlers_generic_handler("test.Service", {"Call": handler})
+    return Admission([service], pool, 4, Observer(Metrics()), patience=patience)
+
+
+def refusal(found: Admission) -> str:
+    failure = found._crowded()
+    handler = found.service(cast("grpc.HandlerCallDetails", Arrival()))
+    assert handler is not None
+    assert handler.request_streaming == (failure is not None), "a refusal does not wait for the message"
+    if failure is None:
+        return ""
+    assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert isinstance(failure.details[0], error_details_pb2.RetryInfo)
+    return failure.reason
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    with WorkerPool(2) as made:
+        yield made
+
+
+def test_a_call_waits_no_longer_than_callers_do(pool: WorkerPool) -> None:
+    patience = Patience()
+    found = admission(pool, patience)
+    pool._mean = 0.1  # seconds a call: 0.05 s until one of two threads is free, 0.1 s until the next
+    with busy(pool, 3):
+        assert refusal(found) == "", "nobody knows how long callers wait"
+        patience.seen(0.2)
+        assert refusal(found) == ""
+        patience.seconds = 0.09
+        assert pool.wait == pytest.approx(0.1)
+        assert refusal(found) == "WAIT_TOO_LONG"
+
+
+def test_nobody_is_refused_while_a_thread_is_free(pool: WorkerPool) -> None:
+    patience = Patience()
+    patience.seen(1e-6)
+    pool._mean = 1e6
+    found = admission(pool, patience)
+    assert refusal(found) == ""
+    with busy(pool, 1):
+        assert refusal(found) == ""
+    with busy(pool, 2):
+        assert refusal(found) == "WAIT_TOO_LONG"
+
+
+def test_so_many_wait_and_no_more(pool: WorkerPool) -> None:
+    found = admission(pool, Patience())
+    with busy(pool, 5):
+        assert refusal(found) == ""
+    with busy(pool, 6):
+        assert refusal(found) == "QUEUE_FULL"
+
+
+def test_waits_are_told() -> None:
+    waits: list[float] = []
+    with WorkerPool(1, waits.append) as pool, busy(pool, 3):
+        pass
+    assert len(waits) == 3
+    assert min(waits) >= 0.0
