@@ -44,6 +44,7 @@ from reranker.service.shadow import Shadows
 from reranker.service.timekeeper import Timekeeper
 from reranker.service.wire import Gate, Wire
 
+_STORING = 4  # calls that may wait for a disk or a store, at once
 # Leaving takes these on top of the drain delay and the grace. Newcomers are held, so that gRPC has no call left that it
 # knows of and we do not when it closes (it would cancel those), and so that clients hear of the closing before they
 # get an answer and send their next call.
@@ -99,6 +100,7 @@ class Server:
         published = make_published(self._store, settings, self._metrics)
         self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics, published)
         self._workers = WorkerPool(settings.worker_threads, self._metrics.hurry.waited)
+        self._storing = WorkerPool(_STORING, name="storing")
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
         self._reflection_pool = ThreadPoolExecutor(2, "reflection")
         self._admission = self._grpc_handlers()
@@ -216,7 +218,7 @@ class Server:
         """Returns when every thread of every pool has ended."""
         self._admission.close()
         self._health.close()
-        for pool in (self._workers, self._stream_pool, self._reflection_pool):
+        for pool in (self._workers, self._storing, self._stream_pool, self._reflection_pool):
             pool.shutdown(cancel_futures=True)
 
     def _await_quiet(self) -> None:
@@ -243,7 +245,7 @@ class Server:
     def _grpc_handlers(self) -> Admission:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
-        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors)
+        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing)
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
         timekeeper = Timekeeper(settings.degrade)

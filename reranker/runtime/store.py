@@ -26,7 +26,7 @@ def make_store(settings: Settings, metrics: Metrics) -> Store | None:
     return Store(
         settings.store.with_files(settings.store_password_file, settings.store_ca),
         # One for each thread that answers requests, and some for what works beside them: nobody waits for another.
-        connections=settings.worker_threads + settings.streams + 4,
+        connections=settings.worker_threads + settings.streams + 8,
         timeout=settings.store_timeout,
         listener=_Reporter(metrics),
     )

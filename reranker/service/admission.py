@@ -32,8 +32,8 @@ def _ignored(_: float) -> None:
 class WorkerPool(ThreadPoolExecutor):
     """Threads that know how many calls are theirs, waiting or being worked on; `on_wait` hears how long each waited."""
 
-    def __init__(self, threads: int, on_wait: Callable[[float], None] = _ignored) -> None:
-        super().__init__(threads, "worker")
+    def __init__(self, threads: int, on_wait: Callable[[float], None] = _ignored, name: str = "worker") -> None:
+        super().__init__(threads, name)
         self.threads = threads
         self.calls = 0
         self._on_wait = on_wait
@@ -71,7 +71,7 @@ class WorkerPool(ThreadPoolExecutor):
 
 
 class Admission(grpc.GenericRpcHandler):
-    """The services' handlers behind `doors` and a bounded queue: at most `queue` calls wait for a worker.
+    """The services' handlers behind `doors` and a bounded queue: at most `queue` calls wait for a worker of each pool.
 
     Nor does a call wait for longer than the `patience` of callers. Whoever may not call, or not wait, is answered at
     once, by threads that do nothing else and before the message is read. Streams have a pool and a limit of their own
@@ -112,23 +112,23 @@ class Admission(grpc.GenericRpcHandler):
             return self._refusal(method, failure)
         if handler.request_streaming:
             return handler
-        crowded = self._crowded()
+        own = getattr(handler.unary_unary, "experimental_thread_pool", None)
+        crowded = self._crowded(own if isinstance(own, WorkerPool) else self._pool)
         return handler if crowded is None else self._refusal(method, crowded)
 
     def close(self) -> None:
         """Let the threads go."""
         self._refusers.shutdown(wait=False, cancel_futures=True)
 
-    def _crowded(self) -> Failure | None:
+    def _crowded(self, pool: WorkerPool) -> Failure | None:
         """Why one more call cannot wait; None where it can. Nobody is refused while a thread is free."""
-        pool = self._pool
         waiting = pool.calls - pool.threads
         if waiting < 0:
             return None
         wait = pool.wait
         if waiting >= self._queue:
             reason, text = "QUEUE_FULL", f"{self._queue} requests wait for a worker already"
-        elif wait > self._patience.seconds:
+        elif pool is self._pool and wait > self._patience.seconds:
             reason, text = "WAIT_TOO_LONG", f"a worker is free in about {wait:.3g} s, later than callers wait"
         else:
             return None

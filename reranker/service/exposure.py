@@ -179,7 +179,7 @@ def handlers(servicer: ExposureServicer, wire: Wire) -> grpc.GenericRpcHandler:
     """The service as gRPC wants it."""
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "RecordImpressions": wire.unary(
-            "RecordImpressions", messages.RecordImpressionsRequest, servicer.record_impressions
+            "RecordImpressions", messages.RecordImpressionsRequest, servicer.record_impressions, stores=True
         )
     }
     return grpc.method_handlers_generic_handler(SERVICE, methods)

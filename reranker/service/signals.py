@@ -158,9 +158,9 @@ class SignalServicer:
 def handlers(servicer: SignalServicer, wire: Wire) -> grpc.GenericRpcHandler:
     """The service as gRPC wants it."""
     methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Put": wire.unary("Put", signal_service_pb2.PutRequest, servicer.put),
-        "Get": wire.unary("Get", signal_service_pb2.GetRequest, servicer.get),
-        "Delete": wire.unary("Delete", signal_service_pb2.DeleteRequest, servicer.delete),
+        "Put": wire.unary("Put", signal_service_pb2.PutRequest, servicer.put, stores=True),
+        "Get": wire.unary("Get", signal_service_pb2.GetRequest, servicer.get, stores=True),
+        "Delete": wire.unary("Delete", signal_service_pb2.DeleteRequest, servicer.delete, stores=True),
     }
     return grpc.method_handlers_generic_handler(SERVICE, methods)
 

@@ -100,12 +100,14 @@ class Wire:
         stream_pool: ThreadPoolExecutor,
         streams: int,
         doors: Doors | None = None,
+        storing: ThreadPoolExecutor | None = None,
     ) -> None:
+        """`storing` are threads for calls that may wait for a disk or a store; without them requests' own do it."""
         self._gate = gate
         self.patience = Patience()
         self._doors = doors or Doors()
         self._observer = observer
-        self._stream_pool = stream_pool
+        self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
         self._free_streams = threading.BoundedSemaphore(streams)
 
@@ -115,8 +117,10 @@ class Wire:
         request_type: type[Request],
         answer: Callable[[Request, Call], Response],
         admit: Admit | None = None,
+        *,
+        stores: bool = False,
     ) -> grpc.RpcMethodHandler[bytes, Response]:
-        """A handler for one request and one response."""
+        """A handler for one request and one response; one that `stores` holds no thread that requests need."""
 
         def handle(data: bytes, context: grpc.ServicerContext) -> Response:
             started = perf_counter()
@@ -124,7 +128,8 @@ class Wire:
             request: Request | None = None
             try:
                 call = self._admit(context)
-                self.patience.seen(None if call.deadline is None else call.deadline - call.started)
+                if not stores:
+                    self.patience.seen(None if call.deadline is None else call.deadline - call.started)
                 if admit is not None:
                     call = admit(call, len(data))
                 request = parse(request_type, data)
@@ -137,7 +142,8 @@ class Wire:
             self._observer.call_ended(method, CODE_NAMES[failure.code], perf_counter() - started)
             return context.abort_with_status(rpc_status.to_status(status_of(failure, request_id(request))))
 
-        return grpc.unary_unary_rpc_method_handler(handle, None, _serialise)
+        behaviour = OnPool(handle, self._storing) if stores and self._storing is not None else handle
+        return grpc.unary_unary_rpc_method_handler(behaviour, None, _serialise)
 
     def stream(
         self,

@@ -15,10 +15,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from reranker.client import from_columns
+from reranker.exposure.ledger import Counts
+from reranker.exposure.sqlite import SqliteLedger
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.service.admission import WorkerPool
 from reranker.v1 import reranker_service_pb2 as messages
+from reranker.v1.exposure_service_pb2 import RecordImpressionsRequest, SlateImpression
+from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 
 REQUEST = messages.RerankRequest(candidates=from_columns(["a", "b", "c"], [3, 2, 1]), slate_size=2)
@@ -97,6 +101,31 @@ def test_calls_beyond_the_queue_are_refused_at_once(one_worker: Server) -> None:
         assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=5).positions
     with urllib.request.urlopen(f"http://{one_worker.admin_address}/metrics", timeout=5) as page:
         assert 'reranker_shed_total{reason="QUEUE_FULL"} 192.0' in page.read().decode()
+
+
+def test_reports_that_wait_for_the_ledger_keep_no_worker_from_requests(
+    one_worker: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def slowly(*_: object) -> Counts:
+        assert goes_on.wait(60)
+        return Counts(new=1)
+
+    monkeypatch.setattr(SqliteLedger, "record_impressions", slowly)
+    report = RecordImpressionsRequest(impressions=[SlateImpression(request_id="r", seen_slots=[1])])
+    with grpc.insecure_channel(one_worker.address) as channel:
+        reports = [ExposureServiceStub(channel).RecordImpressions.future(report, timeout=120) for _ in range(200)]
+        try:
+            assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=60).positions
+            end = time.monotonic() + 60
+            while not any(call.done() for call in reports) and time.monotonic() < end:
+                time.sleep(0.01)
+            assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=60).positions
+        finally:
+            goes_on.set()
+        codes = Counter(call.code() for call in reports)
+    assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_those_who_hang_up_while_they_wait_make_room(one_worker: Server) -> None:

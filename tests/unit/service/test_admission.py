@@ -46,7 +46,7 @@ def admission(pool: WorkerPool, patience: Patience) -> Admission:
 
 
 def refusal(found: Admission) -> str:
-    failure = found._crowded()
+    failure = found._crowded(found._pool)
     handler = found.service(cast("grpc.HandlerCallDetails", Arrival()))
     assert handler is not None
     assert handler.request_streaming == (failure is not None), "a refusal does not wait for the message"
