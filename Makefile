@@ -12,7 +12,7 @@ ADMIN ?= 127.0.0.1:9090
 MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
-.PHONY: help setup demo test coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
+.PHONY: help setup demo test test-all coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
 	bench-catalog bench-items ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
@@ -27,6 +27,9 @@ demo: $(READY) ## start the real server, send it real requests, show what change
 
 test: $(READY) ## the whole suite that needs no root
 	@$(BIN)/python -m pytest
+
+test-all: $(READY) ## the suite, and what was left out for want of root or of a tool (promtool: on the PATH, or PROMTOOL=)
+	@$(BIN)/python -m pytest -rs
 
 coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
 	@$(BIN)/coverage erase

@@ -14,6 +14,7 @@ from reranker.observability.exposure import ExposureMetrics
 from reranker.observability.hurry import HurryMetrics
 from reranker.observability.items import ItemMetrics
 from reranker.observability.policies import PolicyMetrics
+from reranker.observability.quality import QualityMetrics
 from reranker.observability.store import StoreMetrics
 from reranker.slate import Slate
 
@@ -47,6 +48,7 @@ class Metrics:
         self._add_catalog_metrics()
         self._add_after_metrics()
         self.policies = PolicyMetrics(self.registry)
+        self.quality = QualityMetrics(self.registry)
         self.store = StoreMetrics(self.registry)
         self.items = ItemMetrics(self.registry)
         self.exposure = ExposureMetrics(self.registry)

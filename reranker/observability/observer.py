@@ -127,6 +127,7 @@ class Observer:
         if refined:
             self.metrics.refined_request()
             return
+        self.metrics.quality.made(policy, candidates, slate)
         if self._log_every and next(self._slates) % self._log_every == 0:
             log(
                 logging.INFO,

@@ -208,6 +208,12 @@ def warm(policies: Iterable[Policy]) -> None:
             compiled(policy, slots)
 
 
+def subjects(policy: Policy) -> frozenset[str]:
+    """What a policy counts: attributes, and intersections in words."""
+    rules = compiled(policy, (_CACHE.lengths() or [_TYPICAL])[0])
+    return frozenset((*rules.quota_attributes, *rules.counted_attributes))
+
+
 def refinement_mode(policy: Policy) -> str:
     """What a user's narrowing of an attribute does under the policy: "filter", "boost" or "ignore"."""
     mode = defaults.get(policy.message.refinement, "mode")

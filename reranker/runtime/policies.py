@@ -11,7 +11,7 @@ from typing import Any
 from reranker.errors import InvalidInput
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
-from reranker.policy.compile import warm
+from reranker.policy.compile import subjects, warm
 from reranker.policy.folder import Folder
 from reranker.policy.register import NOTHING, Published
 from reranker.policy.review import overdue
@@ -41,7 +41,7 @@ class PolicyWatch:
     ) -> None:
         """Keep what `desk` has, which was made of `folder`; what is `published` takes the place of what is there."""
         self._desk, self._published = desk, published
-        self._metrics, self._seconds = metrics.policies, seconds
+        self._metrics, self._quality, self._seconds = metrics.policies, metrics.quality, seconds
         self._folder = self._seen = folder
         self._decided: tuple[Folder | None, bytes] = (folder, b"")
         self._is_refused = False
@@ -131,6 +131,7 @@ class PolicyWatch:
     def _say_what_serves(self, book: PolicyBook, seconds: float | None = None) -> None:
         routes = book.routes.revision if book.routes else ""
         self._metrics.serve([(policy.name, policy.revision) for policy in book.policies()], routes, book.revision)
+        self._quality.serve({policy.name: subjects(policy) for policy in book.policies()})
         fields: dict[str, Any] = {"revision": book.revision, "policies": len(book.names()), "routes": routes}
         if self._published is not None:
             fields["register_line"] = len(self._published.register.lines)

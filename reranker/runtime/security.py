@@ -48,11 +48,13 @@ class SecurityWatch:
             fresh = Certificate.read(settings)
             if fresh is not None and certificates is not None:
                 certificates.current = fresh
+                metrics.serves(fresh.expires)
 
         def take_tokens() -> None:
             doors.replace(read_tokens(settings))
 
         if certificates is not None:
+            metrics.serves(certificates.current.expires)
             paths = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
             self._files.append(_Files("certificate", paths, take_certificate, metrics))
         if settings.token_file is not None:

@@ -35,9 +35,10 @@ from reranker.runtime.store import SECONDS_TO_COME_UP, make_items, make_store
 from reranker.runtime.tls import Certificates
 from reranker.service import exposure, signals
 from reranker.service.admission import Admission, WorkerPool
-from reranker.service.after import AfterAnswer
+from reranker.service.after import AfterAnswer, Consumer
 from reranker.service.doors import Doors
 from reranker.service.health import Health
+from reranker.service.measured import Sampled
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import RerankerServicer, handlers
 from reranker.service.shadow import Shadows
@@ -86,10 +87,11 @@ class Server:
         self._desk = PolicyDesk(self._inputs.book, _limits(settings))
         ledger = open_ledger(settings, self._store)
         self._ledger = LedgerWatch(ledger, self._metrics, lambda: self._desk.book.policies())
-        loggers = request_loggers(settings, self._metrics)
-        self._after = AfterAnswer(
-            self._metrics, [Shadows(self._metrics, self._ledger.board), self._ledger.feed, *loggers]
-        )
+        consumers: list[Consumer] = [Shadows(self._metrics, self._ledger.board), self._ledger.feed]
+        consumers += request_loggers(settings, self._metrics)
+        if settings.measure_every:
+            consumers.append(Sampled(self._metrics.quality, settings.measure_every))
+        self._after = AfterAnswer(self._metrics, consumers)
         self._gate = Gate()
         self._doors = Doors(self._inputs.tokens, share=1 / settings.workers)
         certificate = self._inputs.certificate

@@ -296,6 +296,13 @@ class Settings:
     log_every: int = field(
         default=0, metadata=_read(_count(0, 1_000_000_000), "log one slate in so many; 0 logs failures only")
     )
+    measure_every: int = field(
+        default=100,
+        metadata=_read(
+            _count(0, 1_000_000_000),
+            "measure one slate in so many after its answer, for the metrics of variety and representation; 0: none",
+        ),
+    )
 
     @property
     def loopback(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import grpc
 
 from reranker.errors import InvalidInput, Violation
+from reranker.runtime.der import expiry
 from reranker.runtime.settings import Settings
 
 _MOST_BYTES = 1 << 20
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class Certificate:
 
     def __repr__(self) -> str:
         return "Certificate(…)"
+
+    @property
+    def expires(self) -> float:
+        """When the first of its chain ceases to be good, in seconds of the epoch; 0 where OpenSSL alone can tell."""
+        try:
+            return min(expiry(ssl.PEM_cert_to_DER_cert(text)) for text in _PEM.findall(self.chain.decode("latin-1")))
+        except ValueError:
+            return 0.0
 
     @classmethod
     def read(cls, settings: Settings) -> Certificate | None:

@@ -179,3 +179,18 @@ def test_grpc_would_meet_the_same_channel_by_hand(secure: Server) -> None:
     credentials = grpc.ssl_channel_credentials((PEMS / "authority.pem").read_bytes())
     with Client(secure.address, deadline=20, on_error="raise", credentials=credentials) as client:
         assert client.rerank(CANDIDATES, 2).ids == ["a", "b"]
+
+
+def test_when_a_certificate_expires_is_read_off_its_chain() -> None:
+    for file in (PEMS / "server.pem", PEMS / "renewed.pem", PEMS / "authority.pem"):
+        shown = ssl._ssl._test_decode_cert(str(file))["notAfter"]  # type: ignore[attr-defined]  # OpenSSL's own word
+        assert Certificate(file.read_bytes(), b"").expires == ssl.cert_time_to_seconds(shown)
+    chain = (PEMS / "server.pem").read_bytes() + (PEMS / "authority.pem").read_bytes()
+    both = [Certificate((PEMS / name).read_bytes(), b"").expires for name in ("server.pem", "authority.pem")]
+    assert Certificate(chain, b"").expires == min(both)
+    assert Certificate(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", b"").expires == 0.0
+
+
+def test_an_operator_sees_when_the_certificate_expires(secure: Server) -> None:
+    value = secure._metrics.registry.get_sample_value("reranker_certificate_expiry_timestamp_seconds")
+    assert value == Certificate((PEMS / "server.pem").read_bytes(), b"").expires
