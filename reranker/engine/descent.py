@@ -7,8 +7,9 @@ said of the policy's bounds holds on it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from reranker.engine.bounded import Bounded
 from reranker.engine.history import History
 from reranker.engine.listing import Listing
 from reranker.engine.mix import main_embedding
+from reranker.engine.pace import Pace, Paces
 from reranker.engine.problem import build_problem
 from reranker.engine.schedule import UNHURRIED, Schedule
 from reranker.errors import DeadlinePassed, TooLittleTime
@@ -78,8 +80,7 @@ _SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     rung: Rung
     strategy: str
     window: int
@@ -93,6 +94,9 @@ class Descent:
 
     While others are tried, relevance under the quotas keeps the time that it takes.
     """
+
+    _paces: Paces
+    _shape: tuple[int, bool, bool]
 
     def __init__(
         self,
@@ -108,12 +112,7 @@ class Descent:
         rules = bounded.rules
         self._problem, self._said = build_problem(rules, listing, history, bounded.pool)
         self._whole = _Step(Rung.WHOLE, rules.strategy, rules.candidate_window)
-        self._tail = self._tail_of(self._whole)
-        tables = sum(len(table.values) > 1 for table in bounded.hard)
-        driven = _MANY if rules.max_fall or bounded.unit is not None else min(tables, _MANY)
-        self._shape = driven, explain or bounded.has_wishes, rules.relevance_floor is not None
-        embedding = self._problem.embedding
-        self._columns = 1 if embedding is None else embedding.matrix.shape[1]
+        self._count, self._slots = len(bounded.pool), bounded.pool.slots
 
     def land(self) -> Landed:
         """The best slate that there is time for.
@@ -121,46 +120,48 @@ class Descent:
         Raises `DeadlinePassed` and `TooLittleTime` where there is none: where nothing may be degraded, and under
         `mode = "fail"`, which takes no slate that breaks a hard bound. Raises `CallerGone`.
         """
-        schedule, passed = self._schedule, None
-        steps = [self._whole]
-        kept = 0.0
-        if schedule.degrades and schedule.deadline is not None and self._problem.diversity > 0.0:
-            kept = _SAFETY * (self._expected(_BACKSTOP) or 0.0)
-            steps = self._steps()
-        for step in steps:
+        schedule = self._schedule
+        if schedule.paces is None:
+            return self._fill(self._whole, schedule, None)
+        self._paces, self._shape = schedule.paces, self._shape_of()
+        has_others = schedule.degrades and schedule.deadline is not None and self._problem.diversity > 0.0
+        kept = _SAFETY * self._expected(_BACKSTOP) if has_others else 0.0
+        passed: DeadlinePassed | None = None
+        for step in self._steps(has_others):
             try:
-                landed = self._try(step, 0.0 if step is steps[-1] else kept)
+                landed = self._try(step, 0.0 if step is _BACKSTOP else kept)
             except DeadlinePassed as error:
                 passed = error
-                if not schedule.degrades or schedule.is_over:
+                if schedule.is_over:
                     raise
             else:
                 if landed is not None:
                     return landed
-        schedule.check(self._bounded.pool.slots, 0)
+        schedule.check(self._slots, 0)
         if schedule.degrades and self._bounded.rules.mode != "fail":
             return self._upstream()
         if passed is not None:
             raise passed
-        raise TooLittleTime(min(self._expected(step) or 0.0 for step in steps), schedule.left)
+        raise TooLittleTime(self._expected(_BACKSTOP if has_others else self._whole), schedule.left)
 
-    def _steps(self) -> list[_Step]:
-        """The rungs from the top that are faster than the one above and keep the bounds."""
-        rules, whole = self._bounded.rules, self._whole
-        near = min(self._tail, NEAR * self._bounded.pool.slots)
-        steps = [whole]
-        if near < self._tail:
-            steps.append(_Step(Rung.WINDOW, whole.strategy, near))
-        if whole.strategy != "mmr" and not looks_at_aspects(rules):
-            steps.append(_Step(Rung.MMR, "mmr", near))
-        return [*steps, _BACKSTOP]
+    def _steps(self, has_others: bool) -> Iterator[_Step]:
+        """What the policy asks for, and the rungs below it that are faster and keep the bounds."""
+        whole = self._whole
+        yield whole
+        if not has_others:
+            return
+        tail = self._tail_of(whole)
+        near = min(tail, NEAR * self._slots)
+        if near < tail:
+            yield _Step(Rung.WINDOW, whole.strategy, near)
+        if whole.strategy != "mmr" and not looks_at_aspects(self._bounded.rules):
+            yield _Step(Rung.MMR, "mmr", near)
+        yield _BACKSTOP
 
     def _try(self, step: _Step, kept: float) -> Landed | None:
         """The slate of one rung, which has to leave so many seconds; None where there is no time for it."""
         schedule = self._schedule
-        if schedule.paces is None:
-            return self._fill(step, schedule, None)
-        pace, work = schedule.paces.of(self._kind(step)), self._work(step)
+        pace, work = self._price(step)
         expected = pace.expected(work)
         left = schedule.left - kept
         fits = left > 0.0 if expected is None else expected <= left
@@ -207,25 +208,30 @@ class Descent:
             problem, said = build_problem(bounded.rules, self._listing, self._history, bounded.pool)
         return Chooser(bounded, problem, main_embedding(self._listing.candidates), schedule), said
 
-    def _expected(self, step: _Step) -> float | None:
-        paces = self._schedule.paces
-        return None if paces is None else paces.of(self._kind(step)).expected(self._work(step))
+    def _expected(self, step: _Step) -> float:
+        """Seconds; 0 where nothing is known."""
+        pace, work = self._price(step)
+        return pace.expected(work) or 0.0
 
-    def _kind(self, step: _Step) -> Hashable:
-        """What is expected to take equally long for equal work."""
-        rules = self._bounded.rules
+    def _price(self, step: _Step) -> tuple[Pace, int]:
+        """The pace of what takes equally long for equal work, and the most multiply-adds that the work can be."""
+        tail, rules, embedding = self._tail_of(step), self._bounded.rules, self._problem.embedding
         sample = rules.sample and step.strategy == rules.strategy
-        return step.strategy, sample, self._tail_of(step) < len(self._bounded.pool), *self._shape
+        columns = 1 if embedding is None else embedding.matrix.shape[1]
+        pace = self._paces.of((step.strategy, sample, tail < self._count, self._shape))
+        return pace, (self._count + tail * self._slots) * columns
 
-    def _work(self, step: _Step) -> int:
-        """Multiply-adds, if every candidate in reach were compared with every pick."""
-        pool = self._bounded.pool
-        return (len(pool) + self._tail_of(step) * pool.slots) * self._columns
+    def _shape_of(self) -> tuple[int, bool, bool]:
+        """What all rungs have in common: attributes with bounds, whether slots go one by one, a relevance floor."""
+        bounded, rules = self._bounded, self._bounded.rules
+        tables = sum([len(table.values) > 1 for table in bounded.hard]) if bounded.hard else 0
+        if rules.max_fall or bounded.unit is not None or tables > _MANY:
+            tables = _MANY
+        return tables, self._explain or bounded.has_wishes, rules.relevance_floor is not None
 
     def _tail_of(self, step: _Step) -> int:
         """How many candidates a rung diversifies."""
-        pool = self._bounded.pool
-        return min(len(pool), max(step.window, pool.slots)) if step.window else len(pool)
+        return min(self._count, max(step.window, self._slots)) if step.window else self._count
 
 
 def _floored(chooser: Chooser, listing: Listing) -> Floored | None:

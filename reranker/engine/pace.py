@@ -23,11 +23,12 @@ class Pace:
     and then it is tried all the same. Threads may race for a cell: what is lost is one sample of many.
     """
 
-    __slots__ = ("_counts", "_passed", "_seconds", "_turn")
+    __slots__ = ("_counts", "_is_new", "_passed", "_seconds", "_turn")
 
     def __init__(self) -> None:
         self._seconds = [0.0] * _CELLS  # 0: nothing is known
         self._counts = [0] * _CELLS
+        self._is_new = True
         self._passed, self._turn = 0, _SOONEST
 
     def expected(self, work: int) -> float | None:
@@ -36,6 +37,8 @@ class Pace:
         A size that was not met yet takes what the nearest larger one does at most, and as many times what the nearest
         smaller one does as it is larger at most.
         """
+        if self._is_new:
+            return None
         cell = _cell(work)
         known = self._seconds[cell]
         if known:
@@ -54,7 +57,7 @@ class Pace:
         self._counts[cell] = count + 1
         seconds = max(seconds, _LEAST)
         if not known:
-            self._seconds[cell] = seconds
+            self._seconds[cell], self._is_new = seconds, False
             return
         off = max(-_STEP, min(_STEP, log(seconds / known)))
         weight = _AT_FIRST if count < _FIRST else _UP if off > 0 else _DOWN
@@ -77,7 +80,7 @@ class Pace:
     def relearn(self, work: int, seconds: float) -> None:
         """What was tried against all expectation did fit: what was known of it is out of date."""
         cell = _cell(work)
-        self._seconds[cell], self._counts[cell] = max(seconds, _LEAST), 1
+        self._seconds[cell], self._counts[cell], self._is_new = max(seconds, _LEAST), 1, False
         self._passed, self._turn = 0, _SOONEST
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from reranker.engine.pace import Paces
 from reranker.errors import CallerGone, DeadlinePassed
@@ -23,8 +23,7 @@ class Presence:
         self.gone = True
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """Until when an answer is of use: `deadline` on `clock`, None for ever, and while its caller is `present`.
 
     `paces` know how long things take and learn from what this request takes; without them nothing is expected of
@@ -53,7 +52,8 @@ class Schedule:
         """The same for a part of the work that has to leave so many seconds to others, beside the reserve."""
         if self.deadline is None:
             return self
-        return replace(self, deadline=self.deadline - self.reserve - seconds, reserve=0.0)
+        end = self.deadline - self.reserve - seconds
+        return Schedule(end, self.present, self.paces, 0.0, self.degrades, self.clock)
 
     def check(self, slots: int, filled: int) -> None:
         """Raises `DeadlinePassed` or `CallerGone` where no more of the slots need be filled."""

@@ -24,12 +24,11 @@ class Timekeeper:
         self._paces = Paces() if paces is None else paces
         self._rest = Pace()  # all but plan and select, by bytes: what no answer does without
 
-    def admit(self, call: Call, size: int) -> Call:
-        """The call of a message of so many bytes, which is not read yet; raises `Failure` where it comes too late."""
-        call = call._replace(size=size)
+    def admit(self, call: Call) -> Call:
+        """The call, whose message is not read yet; raises `Failure` where it comes too late."""
         if call.deadline is None:
             return call
-        needed, left = self._rest.expected(size), call.deadline - perf_counter()
+        needed, left = self._rest.expected(call.size), call.deadline - perf_counter()
         if needed is None or needed <= left:
             return call
         if self._rest.may_try():

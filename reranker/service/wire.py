@@ -48,8 +48,8 @@ class Call(NamedTuple):
     against_the_odds: bool = False
 
 
-Admit = Callable[[Call, int], Call]
-"""Looks at a call and the bytes of its message before that is read; raises `Failure` for one that is not let in."""
+Admit = Callable[[Call], Call]
+"""Looks at a call before its message is read; raises `Failure` for one that is not let in."""
 
 
 class Gate:
@@ -72,8 +72,11 @@ class Gate:
         """Let those go on who were held."""
         self._moving.set()
 
-    def admit(self, context: grpc.ServicerContext) -> Call:
-        """The request's times from here on; raises the failure of one that comes too early, or too late to matter."""
+    def admit(self, context: grpc.ServicerContext, size: int = 0) -> Call:
+        """The request's times from here on; raises the failure of one that comes too early, or too late to matter.
+
+        `size` is its message's bytes.
+        """
         if not self._open.is_set():
             text = "the server is warming up; its health says when it serves"
             raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
@@ -83,11 +86,11 @@ class Gate:
             present.leave()
         remaining, now = context.time_remaining(), perf_counter()
         if remaining is None:
-            return Call(now, present=present)
+            return Call(now, None, ANYBODY, present, size)
         if remaining <= 0:
             text = "the deadline had passed before work began"
             raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_SPENT", text)
-        return Call(now, now + remaining, present=present)
+        return Call(now, now + remaining, ANYBODY, present, size)
 
 
 class Wire:
@@ -127,11 +130,11 @@ class Wire:
             self._observer.call_started(method)
             request: Request | None = None
             try:
-                call = self._admit(context)
+                call = self._admit(context, len(data))
                 if not stores:
                     self.patience.seen(None if call.deadline is None else call.deadline - call.started)
                 if admit is not None:
-                    call = admit(call, len(data))
+                    call = admit(call)
                 request = parse(request_type, data)
                 response = answer(request, call)
             except Exception as error:
@@ -165,7 +168,7 @@ class Wire:
                 try:
                     self._doors.take(call.caller)
                     if admit is not None:
-                        call = admit(call, len(data))
+                        call = admit(call._replace(size=len(data)))
                     request = parse(request_type, data)
                     response, code = answer(request, call), "OK"
                 except Exception as error:
@@ -211,8 +214,8 @@ class Wire:
         )
         return failure
 
-    def _admit(self, context: grpc.ServicerContext) -> Call:
-        call = self._gate.admit(context)
+    def _admit(self, context: grpc.ServicerContext, size: int = 0) -> Call:
+        call = self._gate.admit(context, size)
         if self._doors.tokens is None:
             return call
         return call._replace(caller=self._doors.caller(context.invocation_metadata()))

@@ -17,7 +17,7 @@ from reranker.policy import Policy
 from reranker.slate import Rung, Slate
 
 SLOTS = 5
-RELEVANCE = ("relevance", False, False, 1, True, False)
+RELEVANCE = ("relevance", False, False, (1, True, False))
 WORK = (60 + 60 * SLOTS) * 8
 
 

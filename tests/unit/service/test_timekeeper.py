@@ -32,18 +32,18 @@ SIZE = 5_000
 
 def due(seconds: float) -> Call:
     now = perf_counter()
-    return Call(now, now + seconds)
+    return Call(now, now + seconds, size=SIZE)
 
 
 def taught(total: float = 13.0) -> Timekeeper:
     keeper = Timekeeper()
-    keeper.learn(due(1e3)._replace(size=SIZE), messages.RerankRequest(), 100, STAGES, total)
+    keeper.learn(due(1e3), messages.RerankRequest(), 100, STAGES, total)
     return keeper
 
 
 def reason_of(keeper: Timekeeper, seconds: float) -> str:
     try:
-        keeper.admit(due(seconds), SIZE)
+        keeper.admit(due(seconds))
     except Failure as failure:
         return f"{failure.code.name} {failure.reason}"
     return ""
@@ -60,12 +60,12 @@ def test_what_no_answer_does_without_decides_before_the_message_is_read() -> Non
     keeper = taught()
     assert reason_of(keeper, 8.0) == LATE
     assert reason_of(keeper, 60.0) == ""
-    assert keeper.admit(Call(perf_counter()), SIZE).size == SIZE
+    assert not keeper.admit(Call(perf_counter(), size=SIZE)).against_the_odds, "without a deadline there is time"
 
 
 def test_who_is_turned_away_hears_how_long_an_answer_takes() -> None:
     with pytest.raises(Failure, match="takes about") as raised:
-        taught().admit(due(8.0), SIZE)
+        taught().admit(due(8.0))
     (retry,) = raised.value.details
     assert isinstance(retry, error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToNanoseconds() == 10_000_000_000  # all but plan and select: 13 - 3 s
@@ -74,7 +74,7 @@ def test_who_is_turned_away_hears_how_long_an_answer_takes() -> None:
 def test_an_estimate_gone_wrong_is_put_right_by_a_try() -> None:
     keeper = taught()
     reasons = [reason_of(keeper, 8.0) for _ in range(7)]
-    tried = keeper.admit(due(8.0), SIZE)
+    tried = keeper.admit(due(8.0))
     assert reasons == [LATE] * 7
     assert tried.against_the_odds
     keeper.learn(tried, messages.RerankRequest(), 100, STAGES, 3.001)
