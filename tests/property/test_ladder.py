@@ -16,7 +16,7 @@ from reranker.errors import TooLittleTime
 from reranker.policy import Policy
 from reranker.slate import OutcomeReason, QuotaTier, Rung, Slate, SlateStatus
 from tests.property.test_against_referees import check_status
-from tests.reference import overlapping
+from tests.reference import instances, overlapping
 from tests.reference.judge import Case, check_outcomes, check_shape
 from tests.reference.naive_strategies import upstream_order
 from tests.reference.told_paces import ToldPaces
@@ -31,14 +31,16 @@ def drawn(seed: int) -> Case:
     return replace(case, slate_size=min(case.slate_size, max(1, len(case.scores) // (NEAR + 1))), fixed={})
 
 
-def on(case: Case, rung: Rung, policy: dict[str, Any] | None = None) -> Slate:
+def on(
+    case: Case, rung: Rung, policy: dict[str, Any] | None = None, *, explain: bool = False, cursor: bytes = b""
+) -> Slate:
     """The slate where all that is above the rung takes ages."""
     words = {"name": "case", **(case.policy if policy is None else policy)}
     paces = ToldPaces(rung, words["objective"]["strategy"])
     schedule = Schedule(deadline=time.perf_counter() + FAR, paces=paces, degrades=True)
-    context = Context(fixed=dict(case.fixed), targets=case.targets)
+    context = Context(fixed=dict(case.fixed), targets=case.targets, cursor=cursor)
     return rerank_traced(
-        case.candidates(), Policy.from_dict(words), case.slate_size, context=context, schedule=schedule
+        case.candidates(), Policy.from_dict(words), case.slate_size, explain=explain, context=context, schedule=schedule
     )[0]
 
 
@@ -97,6 +99,33 @@ def test_fixed_items_stand_on_every_rung() -> None:
     for rung in Rung:
         slate = on(case, rung)
         assert (slate.report.rung, int(slate.positions[0])) == (rung, 4)
+
+
+def test_every_rung_explains_its_slots_and_leads_to_the_next_page() -> None:
+    case = replace(drawn(3), policy={"objective": {"strategy": "ssd"}, "quotas": drawn(3).policy["quotas"]})
+    shown: list[int] = []
+    cursor = b""
+    for rung in Rung:
+        slate = on(case, rung, explain=True, cursor=cursor)
+        assert slate.report.rung is rung
+        assert [explanation.slot for explanation in slate.explanations] == list(range(1, len(slate) + 1))
+        assert len(slate) == min(case.slate_size, len(case.scores) - len(shown)) > 0
+        assert not set(shown) & set(slate.positions.tolist())
+        shown += slate.positions.tolist()
+        cursor = slate.cursor
+
+
+@pytest.mark.parametrize("rung", LOWER)
+def test_a_relevance_floor_holds_on_the_rungs_that_have_one(rung: Rung) -> None:
+    objective = {"strategy": "dpp", "diversity": 0.9, "relevance_floor": 0.95, "score_zero": 0.0}
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        case = Case(rng.random(40), instances.rows(rng, 40, 6), {}, {"objective": objective}, 6)
+        slate, expected = on(case, rung), variant(case, rung).run()
+        assert slate.positions.tolist() == expected.positions.tolist()
+        if rung is not Rung.QUOTAS:  # relevance alone keeps all of it
+            assert slate.report.floor == expected.report.floor
+        assert float(case.scores[slate.positions].sum()) >= 0.95 * np.sort(case.scores)[-6:].sum() - 1e-9
 
 
 def test_whoever_has_time_gets_what_was_asked_for() -> None:
