@@ -178,7 +178,7 @@ def _erased_in_store(options: argparse.Namespace) -> list[Id]:
     store = Store(address, connections=1)
     store.start(_SECONDS_FOR_THE_STORE)
     try:
-        return StoredItems(store, StoredSettings(options.store_prefix, cache_bytes=0)).erased_ids()
+        return StoredItems(store, StoredSettings(options.store_prefix, cache_bytes=0)).feed.erased_ids()
     finally:
         store.close()
 

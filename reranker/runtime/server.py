@@ -31,7 +31,7 @@ from reranker.runtime.security import SecurityWatch
 from reranker.runtime.settings import Settings
 from reranker.runtime.state import ServerState
 from reranker.runtime.status import sections_of
-from reranker.runtime.store import SECONDS_TO_COME_UP, make_items, make_store
+from reranker.runtime.store import SECONDS_TO_COME_UP, keep_erased, make_items, make_store
 from reranker.runtime.tls import Certificates
 from reranker.service import exposure, signals
 from reranker.service.admission import Admission, WorkerPool
@@ -159,7 +159,7 @@ class Server:
         if self._store is not None:
             self._store.start(SECONDS_TO_COME_UP)
         if self._items is not None:
-            self._items.start()
+            self._items.start(None if self._inputs.shelf is None else keep_erased(self._inputs.shelf))
         if self._state is not ServerState.WARMING:
             return  # told to stop meanwhile
         self._policy_watch.start()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from reranker.candidates import Id
+from reranker.errors import BadCatalog
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
 from reranker.runtime.settings import Settings
+from reranker.signals import Shelf
 from reranker.signals.stored import StoredItems, StoredSettings
 
 if TYPE_CHECKING:
@@ -48,6 +52,25 @@ def make_items(settings: Settings, store: Store | None, metrics: Metrics) -> Sto
     )
     metrics.items.watch(lambda: items.cache.size, lambda: time.monotonic() - items.read_feed_at)
     return items
+
+
+def keep_erased(shelf: Shelf) -> Callable[[Sequence[Id]], None]:
+    """What writes ids that any server erased into the folder of this one's catalog.
+
+    So they stay hidden here when the store loses its tombstones, or cannot be asked for them.
+    """
+    said: set[str] = set()
+
+    def keep(ids: Sequence[Id]) -> None:
+        try:
+            shelf.erase(ids)
+        except (OSError, BadCatalog) as error:
+            problem = error.strerror or "" if isinstance(error, OSError) else str(error)
+            if problem not in said:
+                log(logging.WARNING, "erased items cannot be noted beside the catalog", problem=problem)
+                said.add(problem)
+
+    return keep
 
 
 class _Reporter:

@@ -27,7 +27,7 @@ def read_erased(folder: Path) -> list[Id]:
         return []
     except OSError as error:
         raise BadCatalog(path, f"cannot be read: {error.strerror}") from None
-    return [_id(path, number, line) for number, line in enumerate(data.split(b"\n")[:-1], start=1)]
+    return _ids_in(path, data)
 
 
 def mark_of(folder: Path) -> tuple[int, int, int]:
@@ -40,14 +40,16 @@ def mark_of(folder: Path) -> tuple[int, int, int]:
 
 
 def add_erased(folder: Path, ids: Sequence[Id]) -> None:
-    """Add ids, and return when they are on the disk. Raises `OSError`."""
+    """Add those ids that are not there yet, and return when all are on the disk. Raises `OSError` and `BadCatalog`."""
     path = folder / FILE
     is_new = not path.exists()
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)  # a line that was cut off was never promised to anybody
-        file.write(b"".join(json.dumps(item).encode() + b"\n" for item in ids))
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)  # a line that was cut off was never promised to anybody
+        there = set(_ids_in(path, data))
+        file.write(b"".join(json.dumps(item).encode() + b"\n" for item in ids if item not in there))
         file.flush()
         os.fsync(file.fileno())
     if is_new:
@@ -56,6 +58,10 @@ def add_erased(folder: Path, ids: Sequence[Id]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _ids_in(path: Path, data: bytes) -> list[Id]:
+    return [_id(path, number, line) for number, line in enumerate(data.split(b"\n")[:-1], start=1)]
 
 
 def _id(path: Path, number: int, line: bytes) -> Id:

@@ -64,7 +64,6 @@ class Shelf:
 
         Raises `OSError` when the folder cannot be written, and `BadCatalog` when its file of erased ids is none.
         """
-        read_erased(self.folder)
         add_erased(self.folder, ids)
         self._hide()
 

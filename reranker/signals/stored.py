@@ -1,51 +1,35 @@
-"""Items in the store: read through a cache, written by key, and the feed of what has changed.
+"""Items in the store: read through a cache, written by key, and announced in a feed.
 
-An item is one value under a key of its own. Every write also goes to a *feed*, a stream that each process reads a few
-times a second: what it names is forgotten and read again. The feed counts its entries, so a reader that missed some
-knows, and then trusts nothing that it remembers. What was erased is a tombstone, which hides the catalog's item too.
+An item is one value under a key of its own. Every write also goes to the *feed*, which each process reads a few times a
+second: what it names is forgotten and read again, and who missed some trusts nothing that he remembers. What was erased
+is a tombstone, which hides the catalog's item too.
 """
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, Id
-from reranker.errors import StoreError, StoreLied
+from reranker.errors import StoreError
 from reranker.signals.cache import ItemCache
+from reranker.signals.feed import Feed, member_of
 from reranker.signals.packed import Shape, pack, take_apart, tombstone, unpack
 from reranker.signals.pieces import Piece, StoredFound
-from reranker.store import DEFAULT_PREFIX, Script, command
+from reranker.store import DEFAULT_PREFIX, command
 
 if TYPE_CHECKING:
     from reranker.store.store import Store
 
 FORMAT = 1  # of keys and values: a release that changes either counts on, and reads none of the old
 _FEED_SECONDS = 0.25  # between two looks at the feed
-_PATIENCE = 1.0  # seconds for what no request waits for
-_FEED_LENGTH = 10_000
-_FEED_PAGE = 256
 _WRITE_BATCH = 500  # items in one round trip
-_LENGTH = struct.Struct("<H")
-
-# KEYS: count, feed, erased. ARGV: "put" or "erase", the ids in one piece, the ids one by one.
-_ANNOUNCE = Script(
-    f"""
-    local count = redis.call('INCR', KEYS[1])
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', {_FEED_LENGTH}, '*', 'n', count, 'i', ARGV[2])
-    for at = 3, #ARGV do
-        redis.call(ARGV[1] == 'erase' and 'SADD' or 'SREM', KEYS[3], ARGV[at])
-    end
-    return count
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +55,17 @@ class StoredItems:
         self.cache = ItemCache(settings.cache_bytes)
         base = f"{settings.prefix}:items:{FORMAT}"
         self._base = base.encode()
-        self._count_key, self._feed_key, self.erased_key = (
-            f"{{{base}}}:{what}".encode() for what in ("count", "feed", "erased")
-        )
-        self._seen: tuple[bytes, int] | None = None  # the last entry of the feed and its count
+        self.feed = Feed(store, base)
+        self._on_erased: Callable[[Sequence[Id]], None] | None = None
+        self._knows_erased = False  # whether all that were erased until the last look at the feed have been told
         self.read_feed_at = -float("inf")  # `time.monotonic()` of the last look that succeeded
         self._shapes: dict[bytes, Shape] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="store items", daemon=True)
 
-    def start(self) -> None:
-        """Begin to read the feed."""
+    def start(self, on_erased: Callable[[Sequence[Id]], None] | None = None) -> None:
+        """Begin to read the feed; `on_erased` is told of all ids that were erased, before and from now on."""
+        self._on_erased = on_erased
         self._thread.start()
 
     def close(self) -> None:
@@ -109,56 +93,27 @@ class StoredItems:
     def put(self, items: Candidates, seconds: float) -> None:
         """Add or replace items; raises `StoreError`, and then some may be replaced: put them again."""
         values = pack(items, time.time_ns() // 1_000_000)
-        self._write(items.ids, values, "put", seconds)
+        self._write(items.ids, values, seconds, erased=False)
 
     def erase(self, ids: Sequence[Id], seconds: float) -> None:
         """Erase items, those of the catalog too; raises `StoreError`, and then some may remain: erase them again."""
-        self._write(ids, [tombstone(time.time_ns() // 1_000_000)] * len(ids), "erase", seconds)
-
-    def erased_ids(self) -> list[Id]:
-        """Every id that was erased and not put since; raises `StoreError`."""
-        members: list[bytes] = []
-        cursor: Any = b"0"
-        while True:
-            cursor, more = self.store.call(command("SSCAN", self.erased_key, cursor, "COUNT", 1_000), _PATIENCE)
-            members += more
-            if cursor == b"0":
-                return [_id_of(member) for member in dict.fromkeys(members)]
+        self._write(ids, [tombstone(time.time_ns() // 1_000_000)] * len(ids), seconds, erased=True)
 
     def read_feed(self) -> None:
         """Forget what has changed since the last look; raises `StoreError`."""
         began = time.monotonic()
-        while self._read_page() == _FEED_PAGE:
-            continue
+        for news in self.feed.read():
+            now = time.monotonic()
+            if news.missed:
+                self.cache.doubt(now)
+                self._knows_erased = False
+            self.cache.drop(news.changed, now)
+            if self._on_erased and self._knows_erased and news.erased:
+                self._on_erased(news.erased)
+        if self._on_erased and not self._knows_erased:
+            self._on_erased(self.feed.erased_ids())
+            self._knows_erased = True
         self.read_feed_at = began
-
-    def _read_page(self) -> int:
-        """Take some more of the feed; how many entries that was.
-
-        What somebody fetched while this was on its way may be what it was before, so it is doubted and dropped as of
-        now. The count is read first: it is behind the entries, unless some of them are gone.
-        """
-        seen = self._seen
-        if seen is None:
-            asked = command("XREVRANGE", self._feed_key, "+", "-", "COUNT", 1)
-        else:
-            asked = command("XRANGE", self._feed_key, b"(" + seen[0], "+", "COUNT", _FEED_PAGE)
-        replies = self.store.run([command("GET", self._count_key), asked], _PATIENCE)
-        _raise_first(replies)
-        total, entries = _feed_of(*replies)
-        now = time.monotonic()
-        last = 0 if seen is None else seen[1]
-        for stamp, count, ids in entries:
-            if seen is None or count != last + 1:
-                self.cache.doubt(now)
-            self.cache.drop(ids, now)
-            last = count
-            self._seen = (stamp, last if total else 0)  # a count that was evicted begins anew
-        if seen is not None and len(entries) < _FEED_PAGE and not seen[1] <= total <= last:
-            self._seen = None  # another feed, whose entries may even be older than the last that was seen
-            if total:
-                self.cache.doubt(now)
-        return len(entries)
 
     def _follow(self) -> None:
         while not self._closed.wait(_FEED_SECONDS):
@@ -167,22 +122,21 @@ class StoredItems:
             except StoreError:  # it is counted by the store; whatever is remembered grows old meanwhile
                 continue
 
-    def _write(self, ids: Sequence[Id], values: Sequence[bytes], what: str, seconds: float) -> None:
+    def _write(self, ids: Sequence[Id], values: Sequence[bytes], seconds: float, *, erased: bool) -> None:
         end = time.monotonic() + seconds
         for first in range(0, len(ids), _WRITE_BATCH):
             batch = ids[first : first + _WRITE_BATCH]
-            expiry = ("EX", self.settings.keep) if self.settings.keep and what == "put" else ()
+            expiry = ("EX", self.settings.keep) if self.settings.keep and not erased else ()
             pairs = zip(batch, values[first : first + _WRITE_BATCH], strict=True)
             commands = [command("SET", self._key(item), value, *expiry) for item, value in pairs]
-            _raise_first(self.store.run(commands, end - time.monotonic()))
-            members = [_member(item) for item in batch]
-            piece = b"".join(_LENGTH.pack(len(member)) + member for member in members)
-            keys = (self._count_key, self._feed_key, self.erased_key)
-            self.store.call(_ANNOUNCE.on(keys, what, piece, *members), end - time.monotonic())
+            for reply in self.store.run(commands, end - time.monotonic()):
+                if isinstance(reply, StoreError):
+                    raise reply
+            self.feed.announce(batch, end - time.monotonic(), erased=erased)
             self.cache.drop(batch, time.monotonic())
 
     def _key(self, item: Id) -> bytes:
-        return self._base + b":" + _member(item)
+        return self._base + b":" + member_of(item)
 
     def _sorted(
         self, ids: Sequence[Id], missing: NDArray[np.int64], values: Sequence[bytes | StoreError | None], now: float
@@ -240,40 +194,3 @@ def _without(piece: Piece, read_again: NDArray[np.bool_]) -> Piece:
     """A piece without the items that have been read again."""
     keep = ~read_again[piece.at]
     return piece if keep.all() else piece.take(keep, piece.at[keep])
-
-
-def _member(item: Id) -> bytes:
-    """An id as keys have it: a text and a number never meet."""
-    return b"n:%d" % item if isinstance(item, int) else b"t:" + item.encode()
-
-
-def _id_of(member: bytes) -> Id:
-    text = member[2:].decode()
-    return int(text) if member.startswith(b"n:") else text
-
-
-def _ids_of(piece: bytes) -> list[Id]:
-    ids, at = [], 0
-    while at < len(piece):
-        (length,) = _LENGTH.unpack_from(piece, at)
-        at += _LENGTH.size + length
-        ids.append(_id_of(piece[at - length : at]))
-    return ids
-
-
-def _feed_of(total: Any, entries: Any) -> tuple[int, list[tuple[bytes, int, list[Id]]]]:
-    """How many entries were ever written, and stamp, number and ids of some of them; raises `StoreLied`."""
-    try:
-        read = []
-        for stamp, fields in entries:
-            known = dict(zip(fields[::2], fields[1::2], strict=True))
-            read.append((stamp, int(known[b"n"]), _ids_of(known[b"i"])))
-        return int(total or 0), read
-    except (KeyError, TypeError, ValueError, struct.error, UnicodeDecodeError):
-        raise StoreLied("unexpected") from None
-
-
-def _raise_first(replies: Sequence[Any]) -> None:
-    for reply in replies:
-        if isinstance(reply, StoreError):
-            raise reply

@@ -20,6 +20,8 @@ from reranker.client.columns import recent_items
 from reranker.errors import InvalidInput
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
+from reranker.runtime.store import keep_erased
+from reranker.signals import Shelf
 from reranker.signals.erased import FILE, add_erased, read_erased
 from reranker.store import StoreAddress
 from reranker.v1 import reranker_service_pb2 as messages
@@ -225,6 +227,45 @@ def test_over_a_catalog_what_is_put_must_fit_and_what_is_deleted_stays_hidden(va
             (folder / FILE).unlink(missing_ok=True)
 
 
+def test_what_another_server_erased_stays_hidden_when_the_store_has_lost_everything(
+    valkey: Valkey, folder: Path, tmp_path: Path
+) -> None:
+    """Each machine notes what was erased beside its own catalog; one that starts later hears of what was before."""
+    build_rows(tmp_path, ROWS, version="v1")
+    settings: dict[str, Any] = {
+        "store": StoreAddress.parse(valkey.url),
+        "store_items": True,
+        "store_prefix": "away",
+        "store_timeout": 5.0,
+    }
+    try:
+        with serving(catalog=folder, **settings) as called:
+            called.signals.Delete(DeleteRequest(item_ids=["item-1"]), timeout=20)
+            with serving(catalog=tmp_path, **settings) as other:
+                until(lambda: read_erased(tmp_path) == ["item-1"])
+                called.signals.Delete(DeleteRequest(item_ids=["item-2", "item-1"]), timeout=20)
+                until(lambda: read_erased(tmp_path) == ["item-1", "item-2"])
+                valkey.ask("FLUSHALL")
+                assert unknown(other, IDS) == 2
+        assert read_erased(folder) == ["item-1", "item-2"]
+    finally:
+        (folder / FILE).unlink(missing_ok=True)
+
+
+def test_a_folder_that_cannot_be_written_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    build_rows(tmp_path, ROWS, version="v1")
+    monkeypatch.setattr("reranker.signals.shelf.add_erased", refuse)
+    keep = keep_erased(Shelf(tmp_path))
+    keep(["item-1"])
+    keep(["item-2"])
+    assert [record.message for record in caplog.records] == ["erased items cannot be noted beside the catalog"]
+
+
 def test_a_store_that_goes_leaves_answers_and_refuses_promises(folder: Path) -> None:
     with (
         running_valkey() as server,
@@ -293,5 +334,5 @@ def test_a_line_that_was_cut_off_was_promised_to_nobody(tmp_path: Path) -> None:
     with (tmp_path / FILE).open("a") as file:
         file.write(json.dumps("torn")[:3])
     assert read_erased(tmp_path) == ["a", 7]
-    add_erased(tmp_path, ["line\nbreak"])
-    assert read_erased(tmp_path) == ["a", 7, "line\nbreak"]
+    add_erased(tmp_path, ["line\nbreak", "a", "7"])
+    assert read_erased(tmp_path) == ["a", 7, "line\nbreak", "7"]

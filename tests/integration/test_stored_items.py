@@ -169,9 +169,9 @@ def test_the_store_stands_over_the_catalog(items: StoredItems, tmp_path: Path) -
     assert texts(given.attributes["era"]) == [("0",), (), (), (), (), ("5",)]
     assert given.unknown is not None
     assert given.unknown.tolist() == [False, False, True, False, True, False]
-    assert set(items.erased_ids()) == {"p3", "never"}
+    assert set(items.feed.erased_ids()) == {"p3", "never"}
     items.put(Candidates(["p3"], [0], [[1.0, 2.0]]), PATIENT)
-    assert items.erased_ids() == ["never"]
+    assert items.feed.erased_ids() == ["never"]
     assert by_reference(items, ["p3"], catalog)[0].embeddings[""].matrix.tolist() == [[1, 2]]
 
 
@@ -233,10 +233,10 @@ def test_who_missed_news_trusts_nothing_that_he_remembers(items: StoredItems, st
     other = items_in(store)
     other.read_feed()
     by_reference(other, ["a", "b"])
-    valkey.ask("DEL", other._feed_key)
+    valkey.ask("DEL", other.feed.key)
     items.erase(["c"], PATIENT)
     items.put(sample(["a"], 2), PATIENT)
-    valkey.ask("XDEL", other._feed_key, valkey.ask("XREVRANGE", other._feed_key, "+", "-").split(b"\r\n")[3])
+    valkey.ask("XDEL", other.feed.key, valkey.ask("XREVRANGE", other.feed.key, "+", "-").split(b"\r\n")[3])
     items.erase(["d"], PATIENT)
     other.read_feed()
     assert by_reference(other, ["a", "b"])[1].counts["cache"] == 0
@@ -247,7 +247,7 @@ def test_what_was_on_its_way_while_it_was_erased_is_not_remembered(items: Stored
     other = items_in(store)
     other.read_feed()
     slow = SlowLooks(store)
-    other.store = slow  # type: ignore[assignment]
+    other.store = other.feed.store = slow  # type: ignore[assignment]
     look = threading.Thread(target=other.read_feed)
     look.start()
     assert slow.looks.wait(60)
@@ -266,8 +266,8 @@ def test_what_was_on_its_way_while_it_was_erased_is_not_remembered(items: Stored
 def test_a_feed_that_begins_anew_is_heard_though_the_clock_went_back(items: StoredItems, store: Store) -> None:
     items.put(sample(["a"], 1), PATIENT)
     other = items_in(store)
-    store.call(command("XADD", other._feed_key, f"{2**62}-0", "n", 9, "i", ""), PATIENT)
-    store.call(command("SET", other._count_key, 9), PATIENT)
+    store.call(command("XADD", other.feed.key, f"{2**62}-0", "n", 9, "w", "put", "i", ""), PATIENT)
+    store.call(command("SET", other.feed.count_key, 9), PATIENT)
     other.read_feed()
     by_reference(other, ["a"])
     store.call(Command(("FLUSHALL",)), PATIENT)
@@ -286,7 +286,7 @@ def test_a_count_that_was_evicted_casts_no_doubt(items: StoredItems, store: Stor
     other = items_in(store)
     other.read_feed()
     by_reference(other, ["a", "b"])
-    valkey.ask("DEL", other._count_key)
+    valkey.ask("DEL", other.feed.count_key)
     for _ in range(3):
         other.read_feed()
     by_reference(other, ["a", "b"])
@@ -391,5 +391,5 @@ def test_a_cluster_keeps_them_too() -> None:
         assert_same(given.take(np.arange(7)), sample(ids), range(7))
         assert given.unknown is not None
         assert given.unknown.tolist() == [False] * 7 + [True]
-        assert items.erased_ids() == ["p7"]
+        assert items.feed.erased_ids() == ["p7"]
         store.close()
