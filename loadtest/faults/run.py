@@ -52,8 +52,11 @@ class Outcome:
 
 
 @contextmanager
-def bench_with_everything() -> Iterator[tuple[Bench, list[Use]]]:
-    """A server whose every use of the store is on, and a Valkey that keeps what it is given, both gone afterwards."""
+def bench_with_everything(store_timeout: float = 0.02) -> Iterator[tuple[Bench, list[Use]]]:
+    """A server whose every use of the store is on, and a Valkey that keeps what it is given, both gone afterwards.
+
+    `store_timeout` is how many seconds a request waits for the store at most.
+    """
     uses = [make() for make in ALL]
     with tempfile.TemporaryDirectory() as name, running_valkey("--appendonly", "yes") as valkey:
         folder = Path(name)
@@ -62,7 +65,13 @@ def bench_with_everything() -> Iterator[tuple[Bench, list[Use]]]:
         (folder / "password").write_text(valkey.password)
         admin = f"127.0.0.1:{free_port()}"
         flags = ["--admin", admin, "--store", f"redis://127.0.0.1:{valkey.port}"]
-        flags += ["--store-password-file", str(folder / "password"), *(flag for use in uses for flag in use.flags)]
+        flags += [
+            "--store-timeout",
+            str(store_timeout),
+            "--store-password-file",
+            str(folder / "password"),
+            *(flag for use in uses for flag in use.flags),
+        ]
         with running_process(folder / "policies", flags) as server:
             bench = Bench(server.address, admin, valkey, folder)
             try:

@@ -269,7 +269,7 @@ def test_a_folder_that_cannot_be_written_is_said_once(
 def test_a_store_that_goes_leaves_answers_and_refuses_promises(folder: Path) -> None:
     with (
         running_valkey() as server,
-        serving(store=StoreAddress.parse(server.url), store_items=True, store_timeout=0.2, catalog=folder) as called,
+        serving(store=StoreAddress.parse(server.url), store_items=True, store_timeout=2.0, catalog=folder) as called,
     ):
         assert called.reranker.Rerank(by_id(), timeout=20).degraded == messages.DEGRADED_REASON_UNSPECIFIED
         server.kill()
