@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -188,8 +188,13 @@ class Steer:
         self, steered: _Steered, picks: NDArray[np.int32], before: int, worth: tuple[float, ...], followed: bool
     ) -> Served:
         values, steering = _shown(steered.column, picks), steered.steering if followed else None
-        used_up = () if steering is None else self._used_up(steering, steered.column, picks)
-        shares, prices = controller.in_force(steering, steered.shares, _got(values, before), used_up)
+        got, shares = _got(values, before), steered.shares
+        behind = [value for value, group in steering.groups.items() if group.behind] if steering is not None else []
+        is_partial = sum(shares.values()) < 1.0 - _NOISE
+        left = self._left(steered.column, picks) if behind or is_partial else frozenset()
+        if is_partial and left <= shares.keys():
+            shares = controller.without_others(shares, got)
+        shares, prices = controller.in_force(steering, shares, got, [value for value in behind if value not in left])
         known = steered.steering or steered.memory
         if steering is None and known is not None:
             prices = known.memory
@@ -217,22 +222,21 @@ class Steer:
         if exposure.shares is not None:
             return dict(exposure.shares)
         found = shares_of_target(self._rules, exposure.alone, self._pool, self._listing.context.targets)
-        return None if found is None else {value: float(share) for value, share in found.items()}
+        if found is None:
+            return None
+        whole = max(1.0, float(sum(found.values())))  # of items with several values, shares of the pool are more than 1
+        return {value: float(share) / whole for value, share in found.items()}
 
     def _most(self, share: float) -> int:
         """How many slots a share comes to, rounded up."""
         return math.ceil(self._pool.slots * min(1.0, share) - 1e-9)
 
-    def _used_up(self, steering: Steering, column: AttributeColumn, picks: NDArray[np.int32]) -> Sequence[str]:
-        """Groups that are behind and have nobody left who could have been shown."""
-        behind = [value for value, group in steering.groups.items() if group.behind]
-        if not behind:
-            return behind
+    def _left(self, column: AttributeColumn, picks: NDArray[np.int32]) -> frozenset[str]:
+        """Values of candidates that could have been shown and were not."""
         could = self._pool.release <= self._pool.slots
         could[picks] = False
         left = np.unique(column.take(np.flatnonzero(could)).codes).tolist()
-        names = {column.values[code - 1] for code in left if code}
-        return [value for value in behind if value not in names]
+        return frozenset(column.values[code - 1] for code in left if code)
 
 
 def _steering(exposure: Exposure, key: TallyKey, tally: Tally | None, shares: dict[str, float]) -> Steering | None:
@@ -249,6 +253,7 @@ def _steering(exposure: Exposure, key: TallyKey, tally: Tally | None, shares: di
     return steering
 
 
+_NOISE = 1e-9  # of sums of shares
 _FEW = 16  # groups that are looked for one by one
 _KEPT = 1_000  # streams
 _LATEST: dict[TallyKey, tuple[Tally, Exposure, Steering | None]] = {}
@@ -273,12 +278,12 @@ def _key(exposure: Exposure, rules: CompiledPolicy, context: Context, arm: str) 
 
 
 def _got(values: tuple[tuple[str, ...], ...], before: int) -> dict[str, float]:
-    """Each value's share of the attention of labelled slots."""
+    """Each value's share of the attention that values got."""
     attention = _attention(before + len(values))[before:]
     got: dict[str, float] = {}
-    labelled = 0.0
+    given = 0.0
     for item, weight in zip(values, attention, strict=True):
-        labelled += weight if item else 0.0
         for value in item:
+            given += weight
             got[value] = got.get(value, 0.0) + weight
-    return {value: weight / labelled for value, weight in got.items()}
+    return {value: weight / given for value, weight in got.items()}

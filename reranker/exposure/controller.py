@@ -123,7 +123,7 @@ def in_force(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The target shares and prices that the ledger is told of one slate, after it was made.
 
-    `got` are shares of the slate's labelled attention, `used_up` values of which no further candidate could be shown.
+    `got` are shares of the attention that values got, `used_up` values of which no further candidate could be shown.
     Where one of these is behind already, the slate owes it no more than it got, the others share what that leaves in
     their own proportions, and its price is not remembered: supply, not the price, is what it lacks. Nothing else would
     keep a group that is away for a day from coming back with a day's debt.
@@ -143,6 +143,18 @@ def in_force(
     return {
         value: got.get(value, 0.0) if value in frozen else share * factor for value, share in shares.items()
     }, prices
+
+
+def without_others(shares: Mapping[str, float], got: Mapping[str, float]) -> dict[str, float]:
+    """The targets of a slate that had no further candidate outside them, where they leave a part to such candidates.
+
+    Nobody could take what others did not get, so the named values are owed it, in their own proportions. Else all of
+    them would have more than is due to them for ever, and be held back behind items without a label.
+    """
+    named = sum(shares.values())
+    rest = 1.0 - sum(share for value, share in got.items() if value not in shares)
+    factor = max(1.0, rest / named) if named > 0.0 else 1.0
+    return {value: share * factor for value, share in shares.items()}
 
 
 def _within(most: float, number: float) -> float:

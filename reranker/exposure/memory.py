@@ -76,16 +76,16 @@ def _decay(stream: _Stream, time: float) -> None:
 
 
 def _add(groups: dict[str, dict[str, float]], served: Served) -> None:
-    labelled = 0.0
+    given = 0.0
     for slot, (values, relevance) in enumerate(zip(served.values, served.relevance, strict=True), served.before + 1):
         attention = 1.0 / log2(slot + 1)
-        labelled += attention if values else 0.0
         for value in values:
+            given += attention
             sums = _of(groups, value)
             sums["exposure"] += attention
             sums["relevance"] += relevance
             sums["items"] += 1.0
-    _add_each(groups, served.shares, "target", labelled)
+    _add_each(groups, served.shares, "target", given)
     _add_each(groups, served.prices, "price", 1.0)
 
 

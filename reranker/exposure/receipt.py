@@ -85,7 +85,7 @@ def make_receipt(request_id: str, time: float, served: Iterable[Served]) -> Rece
 def amounts_of(receipt: LedgerReceipt, seen: int | None = None) -> Sums:
     """What a slate adds to each line when the slots of the bits in `seen` were seen (bit 0 is slot 1; None: all).
 
-    Attention to a slot goes to each value of its item; due to a value is its share of the attention to labelled slots.
+    Attention to a slot goes to each value of its item; due to a value is its share of all that values got.
     That there was a request, and its prices, count whatever was seen. Plain Python, which is quicker than arrays for
     the few slots of a slate. O(slots x values carried + values).
     """
@@ -118,14 +118,13 @@ _NOTHING = Amounts()
 def _amounts(account: LedgerAccount, slots: int, seen: int | None, weight: float) -> Iterator[Amounts]:
     """By value."""
     attention, worth, count = _attention(account.before, slots), list(account.relevance), len(account.values)
-    exposure, relevance, items, given, last = [0.0] * count, [0.0] * count, [0] * count, 0.0, -1
+    exposure, relevance, items, given = [0.0] * count, [0.0] * count, [0] * count, 0.0
     for row, code in zip(account.rows, account.codes, strict=True):
         if seen is None or seen >> row & 1:
             exposure[code] += attention[row]
             relevance[code] += worth[row]
             items[code] += 1
-            given += attention[row] if row != last else 0.0
-            last = row
+            given += attention[row]
     unit = UNIT * weight
     one, shares, prices = round(unit), account.shares or repeat(0.0), account.prices or repeat(0.0)
     for attended, total, shown, share, price in zip(exposure, relevance, items, shares, prices, strict=False):

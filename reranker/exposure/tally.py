@@ -68,8 +68,8 @@ class Served:
 
     `values` are the hard labels of the item in each slot (none: unknown, and its attention is nobody's), `relevance`
     what each is worth above zero; `before` items stood on earlier pages, so slots count on from there. `shares` are the
-    targets in force: a group's due is its share of the attention of labelled slots, of those that count. `prices` are
-    what the controller put on each group; both are by value. `half_life` is in seconds.
+    targets in force: a group's due is its share of all that groups got from the slots that count. `prices` are what the
+    controller put on each group; both are by value. `half_life` is in seconds.
     """
 
     key: TallyKey

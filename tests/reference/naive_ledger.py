@@ -50,7 +50,6 @@ class NaiveLedger:
                         groups[value][0] += decay * attention
                         groups[value][1] += decay * part.relevance[slot - 1]
                         groups[value][3] += decay
-                    if values:
-                        for value, share in part.shares.items():
-                            groups[value][2] += decay * share * attention
+                    for value, share in part.shares.items():
+                        groups[value][2] += decay * share * attention * len(values)
         return Tally(now, requests, {value: GroupTally(*sums) for value, sums in groups.items()}) if is_known else None

@@ -32,7 +32,7 @@ def test_what_one_slate_gives() -> None:
     assert tally.requests == 1.0
     a, b = tally.groups["a"], tally.groups["b"]
     assert (a.exposure, b.exposure) == pytest.approx((1.5, 0.5))  # 1 and 1 / log2(4); nobody's slot is nobody's
-    assert (a.target, b.target) == pytest.approx((0.75 * 1.5, 0.25 * 1.5))
+    assert (a.target, b.target) == pytest.approx((0.75 * 2.0, 0.25 * 2.0))
     assert (a.relevance, a.items, a.price) == (4.0, 2.0, 0.0)
     assert (b.relevance, b.items, b.price) == (1.0, 1.0, 0.5)
 

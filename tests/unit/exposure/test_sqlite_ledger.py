@@ -53,8 +53,8 @@ def test_one_slate_by_hand(tmp_path: Path) -> None:
     assert a.exposure == pytest.approx(1.5, abs=2e-6)
     assert (a.relevance, a.items, a.price) == (4.0, 2.0, 0.125)
     assert (b.exposure, b.relevance, b.items, b.price) == (0.5, 1.0, 1.0, 0.0)
-    assert a.target == pytest.approx(0.75, abs=2e-6)  # half of what the labelled slots gave
-    assert c.target == pytest.approx(0.375, abs=2e-6)
+    assert a.target == pytest.approx(1.0, abs=2e-6)  # half of what a and b got
+    assert c.target == pytest.approx(0.5, abs=2e-6)
     assert (b.target, c.exposure) == (0.0, 0.0)
 
 
