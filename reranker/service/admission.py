@@ -16,7 +16,7 @@ from reranker.observability import Observer
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, retry_in, status_of
 from reranker.service.health import OnPool
-from reranker.service.patience import Patience
+from reranker.service.patience import TURN, Patience
 from reranker.service.wire import CODE_NAMES
 
 Arguments = ParamSpec("Arguments")
@@ -30,7 +30,10 @@ def _ignored(_: float) -> None:
 
 
 class WorkerPool(ThreadPoolExecutor):
-    """Threads that know how many calls are theirs, waiting or being worked on; `on_wait` hears how long each waited."""
+    """Threads that know how many calls are theirs, waiting or being worked on; `on_wait` hears how long each waited.
+
+    `mean` is the seconds for which a call keeps its thread, of late.
+    """
 
     def __init__(self, threads: int, on_wait: Callable[[float], None] = _ignored, name: str = "worker") -> None:
         super().__init__(threads, name)
@@ -38,12 +41,12 @@ class WorkerPool(ThreadPoolExecutor):
         self.calls = 0
         self._on_wait = on_wait
         self._counting = threading.Lock()
-        self._mean = 0.0
+        self.mean = 0.0
 
     @property
     def wait(self) -> float:
         """Seconds that a call would wait which came now, as far as the last ones tell."""
-        return max(0, self.calls - self.threads + 1) * self._mean / self.threads
+        return max(0, self.calls - self.threads + 1) * self.mean / self.threads
 
     def submit(
         self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -60,10 +63,11 @@ class WorkerPool(ThreadPoolExecutor):
     ) -> Result:
         began = perf_counter()
         self._on_wait(began - came)
+        TURN.came = came
         try:
             return fn(*args, **kwargs)
         finally:
-            self._mean += _NEWEST * (perf_counter() - began - self._mean)  # what a race loses is one call of many
+            self.mean += _NEWEST * (perf_counter() - began - self.mean)  # what a race loses is one call of many
 
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:
@@ -128,7 +132,7 @@ class Admission(grpc.GenericRpcHandler):
         wait = pool.wait
         if waiting >= self._queue:
             reason, text = "QUEUE_FULL", f"{self._queue} requests wait for a worker already"
-        elif pool is self._pool and wait > self._patience.seconds:
+        elif pool is self._pool and self._patience.ends_before(wait, pool.mean):
             reason, text = "WAIT_TOO_LONG", f"a worker is free in about {wait:.3g} s, later than callers wait"
         else:
             return None

@@ -20,7 +20,7 @@ from reranker.observability import Observer
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, status_of, unparsable
 from reranker.service.health import OnPool
-from reranker.service.patience import Patience
+from reranker.service.patience import TURN, Patience
 from reranker.service.tokens import ANYBODY, Caller
 
 Request = TypeVar("Request", bound=Message)
@@ -132,7 +132,8 @@ class Wire:
             try:
                 call = self._admit(context, len(data))
                 if not stores:
-                    self.patience.seen(None if call.deadline is None else call.deadline - call.started)
+                    came = call.started if TURN.came is None else TURN.came
+                    self.patience.seen(None if call.deadline is None else call.deadline - came)
                 if admit is not None:
                     call = admit(call)
                 request = parse(request_type, data)
