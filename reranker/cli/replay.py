@@ -157,7 +157,7 @@ def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: 
     from reranker.replay.runner import plan_of, traffic_of
     from reranker.replay.titles import read_queries, read_titles
 
-    manifest, results = folder.manifest, folder.results()
+    manifest, results = folder.manifest, folder.results({baseline, candidate})
     gates = DEFAULT if options.gates is None else read_gates(Path(options.gates))
     words = Words(
         {} if options.titles is None else read_titles(Path(options.titles)),

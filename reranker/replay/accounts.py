@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from reranker.replay.words import Measure
 
 _SLOTS = 50  # representation is shown down to here
 _SHOWN = 20  # creators that lose, or gain, most
+_NOTHING = 1e-9  # attention that comes of rounding alone
 _RETAINED = Measure("relevance_retained")
 
 
@@ -99,131 +101,179 @@ def price_of(results: Results, label: str, *, level: float = 0.95, seed: int = 0
     return Price(*apart)
 
 
-def group_accounts(results: Results, baseline: Answers, candidate: Answers) -> list[GroupAccount]:
+def group_accounts(results: Results, baseline: str, candidate: str) -> list[GroupAccount]:
     """Every value of every attribute that is compared by group, small and unknown ones too; unknown last."""
+    one, other = _Totals(), _Totals()
+    for before, after in results.presences((baseline, candidate)):
+        one.add(before)
+        other.add(after)
     found = []
     for attribute in results.groups():
-        one, other = (_totals(answers.presences, attribute) for answers in (baseline, candidate))
-        values = sorted({*one, *other}, key=lambda value: (value == UNKNOWN, value))
-        for value in values:
-            before, after = one.get(value, _NONE), other.get(value, _NONE)
+        for value in _values({*one.rows, *other.rows}, attribute):
+            a, b = one.of(attribute, value), other.of(attribute, value)
             found.append(
                 GroupAccount(
                     attribute,
                     value,
-                    max(before.supply, after.supply),
-                    before.slots,
-                    after.slots,
-                    after.lifted,
-                    after.lifted_score / after.lifted if after.lifted else float("nan"),
-                    after.dropped,
-                    after.dropped_score / after.dropped if after.dropped else float("nan"),
+                    max(int(a.supply), int(b.supply)),
+                    int(a.slots),
+                    int(b.slots),
+                    int(b.lifted),
+                    b.lifted_score / b.lifted if b.lifted else float("nan"),
+                    int(b.dropped),
+                    b.dropped_score / b.dropped if b.dropped else float("nan"),
                 )
             )
     return found
 
 
 def slot_shares(results: Results, labels: Sequence[str]) -> list[SlotShares]:
-    """Representation slot by slot of each of these policies, for every single attribute that is compared by group."""
-    found = []
+    """Representation slot by slot of each of these policies, for every single attribute that is compared by group.
+
+    An item of several values counts once for each.
+    """
+    counts: list[dict[tuple[str, str], NDArray[np.float64]]] = [{} for _ in labels]
+    for parts in results.presences(labels):
+        for found, presences in zip(counts, parts, strict=True):
+            _count_slots(found, presences)
+    carried = {key for found in counts for key in found}
+    shown = []
     for attribute in results.groups():
         if TIMES in attribute:
             continue
-        some = [results.answers[label].presences for label in labels]
-        carried = {str(value) for presences in some for value in presences.value[presences.of(attribute)]}
-        values = sorted(carried, key=lambda value: (value == UNKNOWN, value))
-        shares = {label: _by_slot(results.answers[label], attribute, values) for label in labels}
-        found.append(SlotShares(attribute, tuple(values), shares))
-    return found
+        values = _values(carried, attribute)
+        shares = {
+            label: _shares_by_slot([found.get((attribute, value)) for value in values], results.answers[label])
+            for label, found in zip(labels, counts, strict=True)
+        }
+        shown.append(SlotShares(attribute, tuple(values), shares))
+    return shown
 
 
-def payers_of(results: Results, baseline: Answers, candidate: Answers) -> list[Payers]:
+def payers_of(results: Results, baseline: str, candidate: str) -> list[Payers]:
     """Who gains and loses attention among the values of each attribute of many values."""
-    found = []
-    for attribute in results.providers:
-        before, after = (_attention(answers.presences, attribute) for answers in (baseline, candidate))
-        keys = sorted({*before, *after})
-        change: dict[str, float] = {}
-        touched: dict[str, int] = {}
-        sums: dict[str, list[float]] = {}
-        for request, value in keys:
-            one, other = before.get((request, value), 0.0), after.get((request, value), 0.0)
-            total = sums.setdefault(value, [0.0, 0.0])
-            total[0] += one
-            total[1] += other
-            change[value] = change.get(value, 0.0) + other - one
-            touched[value] = touched.get(value, 0) + (one != other)
-        ordered = sorted(change, key=lambda value: (change[value], value))
-        rows = {value: Payer(value, sums[value][0], sums[value][1], touched[value]) for value in ordered}
-        all_of_it = sum(total[0] for total in sums.values())
-        lost = -sum(amount for amount in change.values() if amount < 0.0)
-        found.append(
-            Payers(
-                attribute,
-                sum(amount < -1e-9 for amount in change.values()),
-                sum(amount > 1e-9 for amount in change.values()),
-                lost / all_of_it if all_of_it else 0.0,
-                tuple(rows[value] for value in ordered[:_SHOWN] if change[value] < -1e-9),
-                tuple(rows[value] for value in ordered[: -_SHOWN - 1 : -1] if change[value] > 1e-9),
-            )
-        )
-    return found
+    if not results.providers:
+        return []
+    moved = _Moved()
+    for before, after in results.presences((baseline, candidate)):
+        moved.add(before, after, frozenset(results.providers))
+    return [_payers(attribute, moved.of(attribute)) for attribute in results.providers]
 
 
-@dataclass(slots=True)
-class _Total:
-    """Sums over all requests of what one value has."""
+def _payers(attribute: str, rows: Mapping[str, NDArray[np.float64]]) -> Payers:
+    """`rows` by value: attention under the baseline and the candidate, what it changes by, in how many requests."""
+    ordered = sorted(rows, key=lambda value: (rows[value][2], value))
+    all_of_it = sum(float(rows[value][0]) for value in ordered)
+    lost = -sum(float(rows[value][2]) for value in ordered if rows[value][2] < 0.0)
 
-    supply: int = 0
-    slots: int = 0
-    lifted: int = 0
+    def shown(values: Iterable[str]) -> tuple[Payer, ...]:
+        return tuple(Payer(v, float(rows[v][0]), float(rows[v][1]), int(rows[v][3])) for v in values)
+
+    return Payers(
+        attribute,
+        sum(bool(row[2] < -_NOTHING) for row in rows.values()),
+        sum(bool(row[2] > _NOTHING) for row in rows.values()),
+        lost / all_of_it if all_of_it else 0.0,
+        shown(value for value in ordered[:_SHOWN] if rows[value][2] < -_NOTHING),
+        shown(value for value in ordered[: -_SHOWN - 1 : -1] if rows[value][2] > _NOTHING),
+    )
+
+
+def _values(keys: Iterable[tuple[str, str]], attribute: str) -> list[str]:
+    """The values of one attribute in order, unknown last."""
+    return sorted((value for of, value in keys if of == attribute), key=lambda value: (value == UNKNOWN, value))
+
+
+class _Totals:
+    """Sums over all requests of what each value has."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], _Total] = {}
+
+    def of(self, attribute: str, value: str) -> _Total:
+        """What one value has; nothing where it is nowhere."""
+        return self.rows.get((attribute, value), _NONE)
+
+    def add(self, presences: Presences) -> None:
+        """Count some more requests in, entry by entry: however they are cut, the sums are the same to the last bit."""
+        entries = np.stack([getattr(presences, name) for name in _COUNTED], axis=1).astype(np.float64)
+        entries = np.insert(entries, _COUNTED.index("lifted"), np.diff(presences.starts), axis=1)
+        sums = np.array([self.of(*key) for key in presences.keys], np.float64).reshape(-1, len(_NONE))
+        np.add.at(sums, presences.key, entries)
+        self.rows |= {key: _Total(*row) for key, row in zip(presences.keys, sums.tolist(), strict=True)}
+
+
+class _Total(NamedTuple):
+    supply: float = 0.0
+    slots: float = 0.0
+    lifted: float = 0.0
     lifted_score: float = 0.0
-    dropped: int = 0
+    dropped: float = 0.0
     dropped_score: float = 0.0
 
 
 _NONE = _Total()
+_COUNTED = ("supply", "lifted", "lifted_score", "dropped", "dropped_score")
 
 
-def _totals(presences: Presences, attribute: str) -> dict[str, _Total]:
-    totals: dict[str, _Total] = {}
-    lengths = np.diff(presences.starts)
-    for i in presences.of(attribute).tolist():
-        total = totals.setdefault(str(presences.value[i]), _Total())
-        total.supply += int(presences.supply[i])
-        total.slots += int(lengths[i])
-        total.lifted += int(presences.lifted[i])
-        total.lifted_score += float(presences.lifted_score[i])
-        total.dropped += int(presences.dropped[i])
-        total.dropped_score += float(presences.dropped_score[i])
-    return totals
+def _count_slots(found: dict[tuple[str, str], NDArray[np.float64]], presences: Presences) -> None:
+    """How often each value stands in each of the first slots, added to what was found before."""
+    keys = np.repeat(presences.key, np.diff(presences.starts))
+    shown = presences.slots <= _SLOTS
+    counts = np.zeros((len(presences.keys), _SLOTS))
+    np.add.at(counts, (keys[shown], presences.slots[shown] - 1), 1.0)
+    for key, row in zip(presences.keys, counts, strict=True):
+        found[key] = found[key] + row if key in found else row
 
 
-def _by_slot(answers: Answers, attribute: str, values: Sequence[str]) -> list[list[float]]:
-    """Share of each value in each slot. An item of several values counts once for each."""
-    longest = min(max((len(slate) for slate in answers.positions), default=0), _SLOTS)
-    counts = np.zeros((longest, len(values)))
-    place = {value: at for at, value in enumerate(values)}
-    presences = answers.presences
-    for i in presences.of(attribute).tolist():
-        slots = presences.slots[presences.starts[i] : presences.starts[i + 1]]
-        counts[slots[slots <= longest] - 1, place[str(presences.value[i])]] += 1.0
-    totals = counts.sum(axis=1, keepdims=True)
-    shares: list[list[float]] = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0).tolist()
+def _shares_by_slot(counts: Sequence[NDArray[np.float64] | None], answers: Answers) -> list[list[float]]:
+    longest = min(answers.positions.longest, _SLOTS)
+    rows = [np.zeros(_SLOTS) if row is None else row for row in counts]
+    table = np.array(rows).reshape(len(rows), _SLOTS).T[:longest]
+    totals = table.sum(axis=1, keepdims=True)
+    shares: list[list[float]] = np.divide(table, totals, out=np.zeros_like(table), where=totals > 0).tolist()
     return shares
 
 
-def _attention(presences: Presences, attribute: str) -> dict[tuple[int, str], float]:
-    """Attention by request and value."""
-    entries = presences.of(attribute)
-    longest = int(presences.slots.max(initial=0))
-    attention = slot_attention(longest)
-    found: dict[tuple[int, str], float] = {}
-    for i in entries.tolist():
-        slots = presences.slots[presences.starts[i] : presences.starts[i + 1]]
-        if len(slots) and presences.value[i] != UNKNOWN:
-            found[int(presences.request[i]), str(presences.value[i])] = float(attention[slots - 1].sum())
-    return found
+class _Moved:
+    """Attention by value under both policies, what it changes by, and in how many requests."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], NDArray[np.float64]] = {}
+
+    def of(self, attribute: str) -> dict[str, NDArray[np.float64]]:
+        """The rows of one attribute, by value."""
+        return {value: row for (of, value), row in self._rows.items() if of == attribute}
+
+    def add(self, before: Presences, after: Presences, attributes: frozenset[str]) -> None:
+        """Count some more requests in, in their order: however they are cut, the sums are the same to the last bit."""
+        keys = sorted({*before.keys, *after.keys})
+        place = {key: at for at, key in enumerate(keys)}
+        there = [_attention(each, place, attributes) for each in (before, after)]
+        pairs = np.unique(np.concatenate([pair for pair, _ in there]))  # of a request and a key, in this order
+        attention = np.zeros((len(pairs), 4))
+        for side, (pair, amount) in enumerate(there):
+            attention[np.searchsorted(pairs, pair), side] = amount
+        attention[:, 2] = attention[:, 1] - attention[:, 0]
+        attention[:, 3] = attention[:, 2] != 0.0
+        different, at = np.unique(pairs % max(len(keys), 1), return_inverse=True)
+        sums = np.array([self._rows.get(keys[key], np.zeros(4)) for key in different]).reshape(-1, 4)
+        np.add.at(sums, at, attention)
+        self._rows |= {keys[key]: row for key, row in zip(different.tolist(), sums, strict=True)}
+
+
+def _attention(
+    presences: Presences, place: Mapping[tuple[str, str], int], attributes: frozenset[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Request and key in one number, and the attention, of every known value of these attributes that has a slot."""
+    counted = [of in attributes and value != UNKNOWN for of, value in presences.keys]
+    lengths = np.diff(presences.starts)
+    entries = np.flatnonzero(np.array(counted, bool)[presences.key] & (lengths > 0))
+    by_slot = slot_attention(int(presences.slots.max(initial=0)))
+    of_slots = np.zeros(len(lengths))
+    np.add.at(of_slots, np.repeat(np.arange(len(lengths)), lengths), by_slot[presences.slots - 1])
+    places = np.array([place[key] for key in presences.keys], np.int64)
+    return presences.request[entries] * len(place) + places[presences.key[entries]], of_slots[entries]
 
 
 def quantiles(values: NDArray[np.float64], shares: Sequence[float] = (0.5, 0.9, 0.99, 1.0)) -> dict[str, float]:

@@ -9,8 +9,9 @@ Requests are the unit of resampling, and both policies of a pair meet the same d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,39 +46,62 @@ class Column:
 
 
 def intervals(
-    columns: Sequence[Column], levels: Sequence[float], *, seed: int = 0, draws: int = DRAWS
+    columns: Iterable[Column], levels: Sequence[float], *, seed: int = 0, draws: int = DRAWS
 ) -> list[Interval]:
     """The interval of the mean of each column, at the level that stands beside it, e.g. 0.95.
 
     All columns have one entry a request (n,), in the same order, and meet the same draws; equal input and seed give
-    equal intervals. Each end leaves out (1 - level) / 2. O(draws x min(n, 2000) x columns).
+    equal intervals. Each end leaves out (1 - level) / 2. Columns are taken one by one and not kept.
+    O(draws x min(n, 2000) x columns).
     """
-    if not columns:
-        return []
-    units = min(len(columns[0].values), MOST_UNITS)
     found: list[Interval] = []
-    for first in range(0, len(columns), _COLUMNS):
-        some = columns[first : first + _COLUMNS]
+    for some in _batches(columns):
         generator = np.random.default_rng(seed)  # the same draws for every column
-        found += _of_some(some, levels[first : first + _COLUMNS], units, draws, generator)
+        found += _of_some(some, levels[len(found) : len(found) + len(some.lows)], draws, generator)
     return found
 
 
-def _of_some(
-    columns: Sequence[Column], levels: Sequence[float], units: int, draws: int, generator: np.random.Generator
-) -> list[Interval]:
-    sums, counts = in_units([column.values for column in columns], units)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Some columns in units: sums and counts (units, columns), and the ranges (columns,)."""
+
+    sums: Floats
+    counts: Floats
+    lows: Floats
+    highs: Floats
+
+
+def _batches(columns: Iterable[Column]) -> Iterator[_Sums]:
+    """So many columns at once, and of those only what a mean needs."""
+    waiting = iter(columns)
+    while True:
+        ends: list[tuple[float, float]] = []
+
+        def values(some: Iterator[Column], ends: list[tuple[float, float]] = ends) -> Iterator[Floats]:
+            for column in some:
+                ends.append((column.low, column.high))
+                yield column.values
+
+        sums, counts = in_units(values(islice(waiting, _COLUMNS)))
+        if not ends:
+            return
+        lows, highs = np.array(ends).T
+        yield _Sums(sums, counts, lows, highs)
+
+
+def _of_some(some: _Sums, levels: Sequence[float], draws: int, generator: np.random.Generator) -> list[Interval]:
+    sums, counts = some.sums, some.counts
+    units, width = sums.shape
     requests = counts.sum(axis=0)
-    means = np.divide(sums.sum(axis=0), requests, out=np.full(len(columns), np.nan), where=requests > 0)
+    means = np.divide(sums.sum(axis=0), requests, out=np.full(width, np.nan), where=requests > 0)
     typical = requests / np.maximum(np.count_nonzero(counts, axis=0), 1)  # the unseen request is as heavy as a unit
-    lows, highs = (np.array([getattr(column, end) for column in columns]) for end in ("low", "high"))
-    drawn = np.empty((2, draws, len(columns)))
+    drawn = np.empty((2, draws, width))
     for first in range(0, draws, _DRAWS):
         size = min(_DRAWS, draws - first)
         weights = generator.standard_exponential((size, units))
         unseen = generator.standard_exponential((size, 1)) * typical
         total, weight = weights @ sums, weights @ counts
-        for end, extremes in enumerate((lows, highs)):
+        for end, extremes in enumerate((some.lows, some.highs)):
             is_known = np.isfinite(extremes)
             extra = np.where(is_known, unseen, 0.0)
             drawn[end, first : first + size] = (total + extra * np.where(is_known, extremes, 0.0)) / np.maximum(
@@ -97,40 +121,45 @@ def _of_some(
     return found
 
 
-def in_units(columns: Sequence[Floats], units: int) -> tuple[Floats, Floats]:
-    """Sums and counts of what is there, (units, columns) each: request i belongs to unit i mod `units`."""
-    sums, counts = np.zeros((units, len(columns))), np.zeros((units, len(columns)))
-    for i, values in enumerate(columns):
-        there = ~np.isnan(values)
-        unit = np.flatnonzero(there) % units
-        sums[:, i] = np.bincount(unit, weights=values[there], minlength=units)
-        counts[:, i] = np.bincount(unit, minlength=units)
-    return sums, counts
+def in_units(columns: Iterable[Floats]) -> tuple[Floats, Floats]:
+    """Sums and counts of what is there, (units, columns) each: request i of n belongs to unit i mod min(n, 2000).
+
+    Columns are taken one by one and not kept.
+    """
+    sums, counts = [], []
+    for values in columns:
+        units = min(len(values), MOST_UNITS)
+        places = np.flatnonzero(~np.isnan(values))
+        unit = places % max(units, 1)
+        sums.append(np.bincount(unit, weights=values[places], minlength=units))
+        counts.append(np.bincount(unit, minlength=units).astype(float))
+    if not sums:
+        return np.zeros((0, 0)), np.zeros((0, 0))
+    return np.stack(sums, axis=1), np.stack(counts, axis=1)
 
 
-def halves(columns: Sequence[Floats], *, seed: int = 0, draws: int = 1_000, share: float = 0.95) -> list[float]:
+def halves(columns: Iterable[Floats], *, seed: int = 0, draws: int = 1_000, share: float = 0.95) -> list[float]:
     """The noise baseline: by how much a policy differs from itself on two random halves of the same requests.
 
     For each column (n,), NaN where a request has no number, the difference of the halves' means that `share` of random
     halvings stay below. A change between two policies that is no larger is what other traffic alone would have brought.
     NaN with fewer than two requests. O(draws x min(n, 2000) x columns).
     """
-    if not columns:
-        return []
-    units = min(len(columns[0]), MOST_UNITS)
-    generator = np.random.default_rng(seed)
-    side = np.zeros((draws, units))
-    side[:, : units // 2] = 1.0
-    side = generator.permuted(side, axis=1)
+    waiting = iter(columns)
     found: list[float] = []
-    for first in range(0, len(columns), _COLUMNS):
-        sums, counts = in_units(columns[first : first + _COLUMNS], units)
+    while True:
+        sums, counts = in_units(islice(waiting, _COLUMNS))
+        units, width = sums.shape
+        if not width:
+            return found
+        side = np.zeros((draws, units))
+        side[:, : units // 2] = 1.0
+        side = np.random.default_rng(seed).permuted(side, axis=1)  # the same halves for every column
         one, other = side @ counts, (1.0 - side) @ counts
         with np.errstate(invalid="ignore", divide="ignore"):
             apart = np.abs(side @ sums / one - (1.0 - side) @ sums / other)
         apart[(one == 0.0) | (other == 0.0)] = np.nan
-        found += [_quantile(apart[:, i], share) for i in range(apart.shape[1])]
-    return found
+        found += [_quantile(apart[:, i], share) for i in range(width)]
 
 
 def _quantile(values: Floats, share: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,12 +118,15 @@ def _of_slice(
     draws: int,
     noise: bool,
 ) -> list[Contrast]:
-    pairs = [paired(measure, baseline, candidate, part.rows) for measure in measures]
-    columns: list[Column] = []
-    for measure, pair in zip(measures, pairs, strict=True):
-        columns += [column(measure, pair.baseline), column(measure, pair.candidate), change_column(measure, pair)]
-    found = intervals(columns, [level] * len(columns), seed=seed, draws=draws)
-    apart = halves([pair.baseline for pair in pairs], seed=seed) if noise else [float("nan")] * len(measures)
+    def pairs() -> Iterator[tuple[Measure, Pair]]:  # one at a time: three columns of a long run are all that is held
+        return ((measure, paired(measure, baseline, candidate, part.rows)) for measure in measures)
+
+    def columns() -> Iterator[Column]:
+        for measure, pair in pairs():
+            yield from (column(measure, pair.baseline), column(measure, pair.candidate), change_column(measure, pair))
+
+    found = intervals(columns(), [level] * (3 * len(measures)), seed=seed, draws=draws)
+    apart = halves((pair.baseline for _, pair in pairs()), seed=seed) if noise else [float("nan")] * len(measures)
     return [
         Contrast(
             measure,
@@ -158,7 +161,7 @@ def together(baseline: Answers, candidate: Answers) -> dict[Measure, Floats]:
     return found
 
 
-def _displacement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float | None:
+def _displacement(one: NDArray[np.int32], other: NDArray[np.int32]) -> float | None:
     """Mean distance between the two slots of an item that both slates hold; None where they share none."""
     _, here, there = np.intersect1d(one, other, assume_unique=True, return_indices=True)
     return float(np.abs(here - there).mean()) if len(here) else None

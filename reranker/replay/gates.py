@@ -8,7 +8,7 @@ pass or wrong failure among all of them stays below the significance, however th
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -129,16 +129,18 @@ def check_gates(
     if not keys:
         return []
     level = 1.0 - gates.significance / len(keys)
-    columns: list[Column] = []
-    for gate, measure, part in keys:
-        if gate.is_of_change:
-            columns.append(change_column(measure, paired(measure, baseline, candidate, part.rows)))
-        else:
-            none = np.full(len(part.rows), np.nan)
-            columns.append(column(measure, np.where(part.rows, candidate.numbers.get(measure, none), np.nan)))
+    none = np.full(len(whole.rows), np.nan)
+
+    def columns() -> Iterator[Column]:
+        for gate, measure, part in keys:
+            if gate.is_of_change:
+                yield change_column(measure, paired(measure, baseline, candidate, part.rows))
+            else:
+                yield column(measure, np.where(part.rows, candidate.numbers.get(measure, none), np.nan))
+
     # Ten draws beyond each end, or the end would be one draw's luck.
     draws = max(draws, min(int(np.ceil(20.0 * len(keys) / gates.significance)), _MOST_DRAWS))
-    found = intervals(columns, [level] * len(columns), seed=seed, draws=draws)
+    found = intervals(columns(), [level] * len(keys), seed=seed, draws=draws)
     return [
         Check(gate, measure, (part.dimension, part.value), interval, _outcome(gate, interval, gates.min_requests))
         for (gate, measure, part), interval in zip(keys, found, strict=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.errors import InvalidInput, MissingExtra, Violation
-from reranker.replay.measured import TIMES
-from reranker.replay.results import Answers, Deficit, Presences, Results, Traffic, providers_of
-from reranker.replay.words import Measure
+from reranker.replay.measured import MOST_VALUES, TIMES, UNKNOWN
+from reranker.replay.results import Answers, Deficit, Presences, Results, Slates, Traffic
+from reranker.replay.words import IN_SHORT, Measure
 
 try:
     import pyarrow as pa
@@ -20,8 +22,14 @@ try:
 except ImportError:
     raise MissingExtra("pyarrow", "parquet") from None
 
+Parts = Callable[[Sequence[str]], Iterator[pa.Table]]
+"""Given names of columns, the rows of some requests after the others, by ordinal; may be asked again."""
+
 _ENTRIES = 50_000  # bounds that are Python objects at once
+_TOGETHER = 16  # measures whose columns are one file
 _DIMENSIONS = ("kind", "surface", "intent", "language", "country")
+_FIRST = ("ordinal", "label", "request", *_DIMENSIONS, "candidates", "recorded_catalog", "positions", "status", "error")
+_VALUES = ("ordinal", "label", "presences")
 
 
 def results_from(results: pa.Table, timings: pa.Table | None = None) -> Results:
@@ -29,153 +37,266 @@ def results_from(results: pa.Table, timings: pa.Table | None = None) -> Results:
 
     Every policy must have met the same requests, each once; raises `InvalidInput` when one has not.
     """
-    labels = list(dict.fromkeys(results.column("label").to_pylist()))
-    if not labels:
+    ordered = results.take(pa.array(np.argsort(results.column("ordinal").to_numpy(), kind="stable")))
+    count = len(pc.unique(results.column("ordinal")))
+    return gathered(lambda names: iter([ordered.select(names)]), count, [timings] if timings is not None else [])
+
+
+def gathered(
+    parts: Parts,
+    count: int,
+    timings: Iterable[pa.Table],
+    *,
+    full: Collection[str] | None = None,
+    scratch: Path | None = None,
+) -> Results:
+    """A run of `count` requests, part after part: what is held of a request is a few numbers and its slates.
+
+    Of policies that are not in `full` (default: all are) only the measures of `words.IN_SHORT` are kept. Numbers lie
+    in files without a name in the folder `scratch`, which end with what is returned, or without one in memory. Raises
+    `InvalidInput` as `results_from`.
+    """
+    gathering: dict[str, _Gathering] = {}
+    traffic, providers, done, last = _Requests(), _Providers(), 0, -1
+    for table in parts([*_FIRST, "numbers", "presences", "quotas"]):
+        if not len(table):
+            continue
+        by_label = _by_label(table)
+        if not gathering:
+            gathering = {each: _Gathering(each, count, full is None or each in full, scratch) for each in by_label}
+        first = by_label[next(iter(gathering))] if by_label.keys() == gathering.keys() else table
+        ordinals = first.column("ordinal").to_numpy()
+        for label in {**gathering, **by_label}:
+            own = by_label.get(label)
+            if own is None or label not in gathering or not np.array_equal(own.column("ordinal").to_numpy(), ordinals):
+                raise InvalidInput([Violation("results", f"{label!r} met other requests than the others")])
+        if (np.diff(ordinals, prepend=last) <= 0).any():
+            raise InvalidInput([Violation("results", "a request is there twice: were two runs put into one folder?")])
+        last = int(ordinals[-1])
+        traffic.add(first)
+        for label, own in by_label.items():
+            gathering[label].add(own, done)
+            providers.add(own)
+        done += len(ordinals)
+    if not gathering:
         raise InvalidInput([Violation("results", "there are none: no request was replayed")])
-    order = np.argsort(results.column("ordinal").to_numpy(), kind="stable")
-    results = results.take(pa.array(order)).combine_chunks()
-    by_label = {label: results.filter(pc.equal(results.column("label"), label)) for label in labels}
-    traffic = _traffic(by_label[labels[0]])
-    for label, table in by_label.items():
-        if not np.array_equal(table.column("ordinal").to_numpy(), traffic.ordinals):
-            raise InvalidInput([Violation("results", f"{label!r} met other requests than {labels[0]!r}")])
-    if len(np.unique(traffic.ordinals)) < len(traffic):
-        raise InvalidInput([Violation("results", "a request is there twice: were two runs put into one folder?")])
-    answers = {label: _answers(label, table, _timings(label, traffic, timings)) for label, table in by_label.items()}
-    return _without_providers(Results(traffic, answers))
+    known = traffic.known()
+    for table in timings:
+        for label, own in _by_label(table).items():
+            places = np.searchsorted(known.ordinals, own.column("ordinal").to_numpy())
+            gathering[label].microseconds[places] = own.column("microseconds").to_numpy()
+    hidden = providers.names()
+    answers = {label: each.answers(hidden) for label, each in gathering.items()}
+    return Results(known, answers, lambda labels: _presences_of(parts, labels), hidden)
 
 
-def _traffic(table: pa.Table) -> Traffic:
-    return Traffic(
-        table.column("ordinal").to_numpy(),
-        tuple(table.column("request").to_pylist()),
-        {name: tuple(table.column(name).to_pylist()) for name in _DIMENSIONS},
-        table.column("candidates").to_numpy().astype(np.int64),
-        Counter(version for version in table.column("recorded_catalog").to_pylist() if version),
-    )
+def _by_label(table: pa.Table) -> dict[str, pa.Table]:
+    labels = pc.unique(table.column("label")).to_pylist()
+    return {label: table.filter(pc.equal(table.column("label"), label)) for label in labels}
 
 
-def _answers(label: str, table: pa.Table, microseconds: NDArray[np.float64]) -> Answers:
-    count = len(table)
-    starts, values = _list(table, "positions")
-    positions = tuple(np.split(values.to_numpy(zero_copy_only=False).astype(np.int64), starts[1:-1])) if count else ()
-    numbers = _numbers(table)
-    if not np.isnan(microseconds).all():
-        numbers[Measure("latency_us")] = microseconds
-    return Answers(
-        label,
-        numbers,
-        positions,
-        tuple(table.column("error").to_pylist()),
-        Counter(status for status in table.column("status").to_pylist() if status),
-        _presences(table),
-        _deficits(table),
-        microseconds,
-    )
+class _Requests:
+    """What the requests are, part after part."""
+
+    def __init__(self) -> None:
+        self._ordinals: list[NDArray[np.int64]] = []
+        self._names: list[str] = []
+        self._dimensions: dict[str, list[str]] = {name: [] for name in _DIMENSIONS}
+        self._candidates: list[NDArray[np.int64]] = []
+        self._catalogs: Counter[str] = Counter()
+
+    def add(self, table: pa.Table) -> None:
+        self._ordinals.append(table.column("ordinal").to_numpy())
+        self._names += table.column("request").to_pylist()
+        for name, column in self._dimensions.items():
+            column += _shared(table.column(name))
+        self._candidates.append(table.column("candidates").to_numpy().astype(np.int64))
+        self._catalogs.update(version for version in _shared(table.column("recorded_catalog")) if version)
+
+    def known(self) -> Traffic:
+        dimensions = {name: tuple(column) for name, column in self._dimensions.items()}
+        ordinals, candidates = np.concatenate(self._ordinals), np.concatenate(self._candidates)
+        return Traffic(ordinals, tuple(self._names), dimensions, candidates, self._catalogs)
 
 
-def _numbers(table: pa.Table) -> dict[Measure, NDArray[np.float64]]:
+class _Gathering:
+    """What one policy made of the requests, part after part."""
+
+    def __init__(self, label: str, count: int, is_full: bool, scratch: Path | None) -> None:
+        self.label, self._is_full = label, is_full
+        self._numbers = _Columns(count, scratch)
+        self._lengths: list[NDArray[np.int64]] = []
+        self._items: list[NDArray[np.int32]] = []
+        self._errors: list[str] = []
+        self._statuses: Counter[str] = Counter()
+        self._deficits = _Deficits()
+        self.microseconds = np.full(count, np.nan)
+
+    def add(self, table: pa.Table, first: int) -> None:
+        """Take these rows in, the first of which is at this place among the requests."""
+        starts, items = _list(table, "positions")
+        self._lengths.append(np.diff(starts))
+        self._items.append(items.to_numpy(zero_copy_only=False).astype(np.int32))
+        self._errors += _shared(table.column("error"))
+        self._statuses.update(status for status in _shared(table.column("status")) if status)
+        self._deficits.add(table)
+        for measure, rows, numbers in _numbers(table, None if self._is_full else IN_SHORT):
+            self._numbers.of(measure)[first + rows] = numbers
+
+    def answers(self, hidden: Collection[str]) -> Answers:
+        """All of it, without the numbers of the attributes that are `hidden`."""
+        numbers = {
+            measure: column
+            for measure, column in self._numbers.items()
+            if not {measure.attribute, *measure.attribute.split(TIMES)} & set(hidden)
+        }
+        if not np.isnan(self.microseconds).all():
+            numbers[Measure("latency_us")] = self.microseconds
+        starts = np.concatenate([[0], np.cumsum(np.concatenate(self._lengths))])
+        slates = Slates(starts, np.concatenate(self._items))
+        deficits = self._deficits.found()
+        return Answers(self.label, numbers, slates, tuple(self._errors), self._statuses, deficits, self.microseconds)
+
+
+class _Columns:
+    """Columns of numbers by measure, empty (NaN) at first: in files without a name where there is a folder for them."""
+
+    def __init__(self, count: int, folder: Path | None) -> None:
+        self._count, self._folder = count, folder
+        self._columns: dict[Measure, NDArray[np.float64]] = {}
+        self._free: list[NDArray[np.float64]] = []
+
+    def of(self, measure: Measure) -> NDArray[np.float64]:
+        """The column of one measure, (count,)."""
+        column = self._columns.get(measure)
+        if column is None:
+            if not self._free:
+                self._free = list(self._more())
+            column = self._columns[measure] = self._free.pop()
+            column[:] = np.nan
+        return column
+
+    def items(self) -> Iterable[tuple[Measure, NDArray[np.float64]]]:
+        """Every measure that there is, by name, with its column."""
+        return sorted(self._columns.items())
+
+    def _more(self) -> NDArray[np.float64]:
+        shape = (_TOGETHER, self._count)
+        if self._folder is None:
+            return np.empty(shape)
+        with tempfile.TemporaryFile(dir=self._folder) as file:  # it stays as long as it is mapped
+            return np.asarray(np.memmap(file, np.float64, "w+", shape=shape))
+
+
+def _numbers(
+    table: pa.Table, names: Collection[str] | None
+) -> Iterator[tuple[Measure, NDArray[np.int64], NDArray[np.float64]]]:
+    """Each measure of these names (default: of any) with the rows that have it, and what they have."""
     starts, entries = _list(table, "numbers")
     rows = np.repeat(np.arange(len(table)), np.diff(starts))
-    names = [_codes(entries.field(name)) for name in ("measure", "attribute", "value")]
+    words = [_codes(entries.field(name)) for name in ("measure", "attribute", "value")]
     numbers = entries.field("number").to_numpy(zero_copy_only=False)
-    widths = [len(words) for _, words in names]
-    keys = (names[0][0] * widths[1] + names[1][0]) * widths[2] + names[2][0]
+    widths = [len(values) for _, values in words]
+    keys = (words[0][0] * widths[1] + words[1][0]) * widths[2] + words[2][0]
     order = np.argsort(keys, kind="stable")  # one measure after the other, looked at once however many there are
     different, first = np.unique(keys[order], return_index=True)
-    found = {}
     for key, here in zip(different.tolist(), np.split(order, first[1:]), strict=True):
-        column = np.full(len(table), np.nan)
-        column[rows[here]] = numbers[here]
         rest, value = divmod(key, widths[2])
-        measure, attribute = divmod(rest, widths[1])
-        found[Measure(names[0][1][measure], names[1][1][attribute], names[2][1][value])] = column
-    return found
+        name, attribute = divmod(rest, widths[1])
+        measure = Measure(words[0][1][name], words[1][1][attribute], words[2][1][value])
+        if names is None or measure.name in names:
+            yield measure, rows[here], numbers[here]
+
+
+class _Providers:
+    """Attributes with more values over all requests than a comparison by group could show; no group is dropped."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, set[str]] = {}
+
+    def add(self, table: pa.Table) -> None:
+        for attribute, value in _keyed(_list(table, "presences")[1])[1]:
+            if TIMES not in attribute and value != UNKNOWN:
+                self._values.setdefault(attribute, set()).add(value)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name, values in self._values.items() if len(values) > MOST_VALUES))
+
+
+def _presences_of(parts: Parts, labels: Sequence[str]) -> Iterator[tuple[Presences, ...]]:
+    for table in parts(_VALUES):
+        by_label = _by_label(table)
+        yield tuple(_presences(by_label[label]) for label in labels)
 
 
 def _presences(table: pa.Table) -> Presences:
     starts, entries = _list(table, "presences")
-    slots = entries.field("slots").combine_chunks() if isinstance(entries, pa.ChunkedArray) else entries.field("slots")
+    key, keys = _keyed(entries)
+    slots = entries.field("slots")
     offsets = slots.offsets.to_numpy().astype(np.int64)
-    words = []
-    for name in ("attribute", "value"):
-        codes, dictionary = _codes(entries.field(name))
-        words.append(np.array([*dictionary, ""], object)[codes] if len(codes) else np.zeros(0, object))
     columns = {
         name: entries.field(name).to_numpy(zero_copy_only=False)
         for name in ("supply", "lifted", "lifted_score", "dropped", "dropped_score")
     }
     return Presences(
         request=np.repeat(np.arange(len(table)), np.diff(starts)),
-        attribute=words[0],
-        value=words[1],
+        key=key,
+        keys=keys,
         starts=offsets - offsets[0],
         slots=slots.flatten().to_numpy(zero_copy_only=False).astype(np.int64),
         **{name: column.astype(np.float64 if "score" in name else np.int64) for name, column in columns.items()},
     )
 
 
-def _deficits(table: pa.Table) -> tuple[Deficit, ...]:
-    _, entries = _list(table, "quotas")
-    met: Counter[Any] = Counter()
-    broken: dict[Any, Counter[str]] = defaultdict(Counter)
-    suspended: dict[Any, Counter[str]] = defaultdict(Counter)
-    units: dict[Any, Counter[str]] = defaultdict(Counter)
-    for entry in _objects(entries):
-        key = (entry["attribute"], entry["value"], entry["bound"], entry["soft"])
-        if entry["bound"] == "WINDOW":  # it names a value only where it is broken
-            key = (entry["attribute"], "", entry["bound"], entry["soft"])
-        met[key] += entry["status"] == "MET"
-        if entry["status"] == "BROKEN":
-            broken[key][entry["reason"]] += 1
-            units[key][entry["reason"]] += abs(entry["required"] - entry["achieved"])
-        elif entry["status"] == "SUSPENDED":
-            suspended[key][entry["reason"]] += 1
-    return tuple(
-        Deficit(attribute, value, bound, soft, met[key], dict(broken[key]), dict(suspended[key]), dict(units[key]))
-        for key in sorted(met)
-        for attribute, value, bound, soft in [key]
-    )
+def _keyed(entries: Any) -> tuple[NDArray[np.int64], list[tuple[str, str]]]:
+    """Attribute and value of each entry as one code, and what the codes stand for; each of them occurs."""
+    (attribute, attributes), (value, values) = (_codes(entries.field(name)) for name in ("attribute", "value"))
+    different, key = np.unique(attribute * len(values) + value, return_inverse=True)
+    pairs = (divmod(code, len(values)) for code in different.tolist())
+    return key.astype(np.int64), [(attributes[one], values[other]) for one, other in pairs]
+
+
+class _Deficits:
+    """What became of every bound, part after part."""
+
+    def __init__(self) -> None:
+        self._met: Counter[Any] = Counter()
+        self._broken: dict[Any, Counter[str]] = defaultdict(Counter)
+        self._suspended: dict[Any, Counter[str]] = defaultdict(Counter)
+        self._units: dict[Any, Counter[str]] = defaultdict(Counter)
+
+    def add(self, table: pa.Table) -> None:
+        for entry in _objects(_list(table, "quotas")[1]):
+            key = (entry["attribute"], entry["value"], entry["bound"], entry["soft"])
+            if entry["bound"] == "WINDOW":  # it names a value only where it is broken
+                key = (entry["attribute"], "", entry["bound"], entry["soft"])
+            self._met[key] += entry["status"] == "MET"
+            if entry["status"] == "BROKEN":
+                self._broken[key][entry["reason"]] += 1
+                self._units[key][entry["reason"]] += abs(entry["required"] - entry["achieved"])
+            elif entry["status"] == "SUSPENDED":
+                self._suspended[key][entry["reason"]] += 1
+
+    def found(self) -> tuple[Deficit, ...]:
+        return tuple(
+            Deficit(
+                attribute,
+                value,
+                bound,
+                soft,
+                self._met[key],
+                dict(self._broken[key]),
+                dict(self._suspended[key]),
+                dict(self._units[key]),
+            )
+            for key in sorted(self._met)
+            for attribute, value, bound, soft in [key]
+        )
 
 
 def _objects(entries: Any) -> Iterator[dict[str, Any]]:
     for first in range(0, len(entries), _ENTRIES):
         yield from entries.slice(first, _ENTRIES).to_pylist()
-
-
-def _timings(label: str, traffic: Traffic, timings: pa.Table | None) -> NDArray[np.float64]:
-    took = np.full(len(traffic), np.nan)
-    if timings is None:
-        return took
-    own = timings.filter(pc.equal(timings.column("label"), label))
-    ordinals = own.column("ordinal").to_numpy()
-    places = np.searchsorted(traffic.ordinals, ordinals)
-    took[places] = own.column("microseconds").to_numpy()
-    return took
-
-
-def _without_providers(results: Results) -> Results:
-    """Attributes of very many values give no groups to compare; their numbers are left out, their presences stay."""
-    providers = providers_of(results.answers)
-    hidden = set(providers)
-
-    def is_shown(attribute: str) -> bool:
-        return hidden.isdisjoint((attribute, *attribute.split(TIMES)))
-
-    answers = {
-        label: Answers(
-            each.label,
-            {measure: column for measure, column in each.numbers.items() if is_shown(measure.attribute)},
-            each.positions,
-            each.errors,
-            each.statuses,
-            each.presences,
-            each.deficits,
-            each.microseconds,
-        )
-        for label, each in results.answers.items()
-    }
-    return Results(results.traffic, answers, providers)
 
 
 def _list(table: pa.Table, name: str) -> tuple[NDArray[np.int64], Any]:
@@ -189,5 +310,13 @@ def _list(table: pa.Table, name: str) -> tuple[NDArray[np.int64], Any]:
 
 def _codes(column: Any) -> tuple[NDArray[np.int64], list[str]]:
     """Texts as codes into their distinct values."""
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     encoded = column.dictionary_encode()
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def _shared(column: Any) -> list[str]:
+    """Texts, equal ones as one object."""
+    codes, values = _codes(column)
+    return [values[code] for code in codes.tolist()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.replay.measured import MOST_VALUES, TIMES
+from reranker.replay.measured import TIMES
 from reranker.replay.words import Measure
 
 Floats = NDArray[np.float64]
@@ -36,16 +37,44 @@ class Traffic:
         return tuple(next((word for limit, word in _SIZES if n < limit), "1000 or more") for n in self.candidates)
 
 
-@dataclass(frozen=True, slots=True)
-class Presences:
-    """Values on slates, one entry for each value in each request, (m,); `slots` are those of entry i from `starts[i]`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Slates(Sequence[NDArray[np.int32]]):
+    """The slate of each request, one behind the other: that of request i are `items[starts[i]:starts[i + 1]]`."""
 
-    `request` is a place among the requests, `supply` counts candidates; the rest is as in `measured.Presence`.
+    starts: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> NDArray[np.int32]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[NDArray[np.int32]]: ...
+    def __getitem__(self, at: int | slice) -> NDArray[np.int32] | list[NDArray[np.int32]]:
+        places = range(len(self))[at]  # as any sequence: an IndexError beyond the end
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        return self.items[self.starts[places] : self.starts[places + 1]]
+
+    @property
+    def longest(self) -> int:
+        """Items of the longest."""
+        return int(np.diff(self.starts).max(initial=0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Presences:
+    """Values on some slates, one entry for each value in each request, (m,).
+
+    `slots` are those of entry i from `starts[i]` to `starts[i + 1]`, `request` is a place among these requests, `key`
+    one among `keys`, which are attributes with a value each, and `supply` counts candidates; the rest is as in
+    `measured.Presence`.
     """
 
-    request: NDArray[np.intp]
-    attribute: NDArray[np.object_]
-    value: NDArray[np.object_]
+    request: NDArray[np.int64]
+    key: NDArray[np.int64]
+    keys: Sequence[tuple[str, str]]
     supply: NDArray[np.int64]
     starts: NDArray[np.int64]
     slots: NDArray[np.int64]
@@ -53,10 +82,6 @@ class Presences:
     lifted_score: Floats
     dropped: NDArray[np.int64]
     dropped_score: Floats
-
-    def of(self, attribute: str) -> NDArray[np.intp]:
-        """The entries of one attribute."""
-        return np.flatnonzero(self.attribute == attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +107,9 @@ class Answers:
 
     label: str
     numbers: Mapping[Measure, Floats]
-    positions: tuple[NDArray[np.int64], ...]
+    positions: Slates
     errors: tuple[str, ...]
     statuses: Mapping[str, int]
-    presences: Presences
     deficits: tuple[Deficit, ...]
     microseconds: Floats
 
@@ -101,6 +125,8 @@ class Results:
 
     traffic: Traffic
     answers: Mapping[str, Answers]
+    presences: Callable[[Sequence[str]], Iterator[tuple[Presences, ...]]]
+    """Given labels, what stands where under each of them, for some requests after the others: too much to hold."""
     providers: tuple[str, ...] = field(default=())
     """Attributes of more than 32 values over the run: counted value by value, not compared by group."""
 
@@ -108,13 +134,3 @@ class Results:
         """The attributes that are compared by group, pairs of them last."""
         names = {measure.attribute for answers in self.answers.values() for measure in answers.numbers}
         return tuple(sorted(names - {"", *self.providers}, key=lambda name: (TIMES in name, name)))
-
-
-def providers_of(answers: Mapping[str, Answers]) -> tuple[str, ...]:
-    """The attributes with more values over all requests than a comparison by group could show."""
-    values: dict[str, set[str]] = {}
-    for each in answers.values():
-        for attribute, value in set(zip(each.presences.attribute.tolist(), each.presences.value.tolist(), strict=True)):
-            if TIMES not in attribute:
-                values.setdefault(attribute, set()).add(value)
-    return tuple(sorted(name for name, found in values.items() if len(found - {""}) > MOST_VALUES))

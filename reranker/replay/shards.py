@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ try:
 except ImportError:
     raise MissingExtra("pyarrow", "parquet") from None
 
+_REQUESTS = 2_000  # that a comparison has in memory at once
 _MANIFEST, _RESULTS, _TIMINGS = "manifest.json", "results", "timings"
 
 
@@ -78,7 +79,30 @@ class RunFolder:
             _write(self._shard(name, number), lambda path, table=table: pq.write_table(table, path, compression="zstd"))
 
     def read(self) -> tuple[pa.Table, pa.Table]:
-        """The results and timings of all shards, in order. Raises `InvalidInput` where the run is not complete."""
+        """The results and timings of all shards, in order, in memory. Raises `InvalidInput` where some are missing."""
+        count = self._complete()
+        found = [pa.concat_tables(self._tables(name, range(count))) for name in (_RESULTS, _TIMINGS)]
+        return found[0], found[1]
+
+    def results(self, full: Collection[str] | None = None) -> Results:
+        """The whole run, by policy; memory hardly grows with it. Raises `InvalidInput` where it is not complete.
+
+        Of policies that are not in `full` (default: all are) only what price and trade-off need is kept.
+        """
+        from reranker.replay.reading import gathered
+
+        count, size = self._complete(), self.manifest["shard_size"]
+        together = max(1, _REQUESTS // size)
+
+        def parts(names: Sequence[str]) -> Iterator[pa.Table]:
+            for first in range(0, count, together):
+                yield pa.concat_tables(self._tables(_RESULTS, range(first, min(first + together, count)), names))
+
+        timings = (table for number in range(count) for table in self._tables(_TIMINGS, [number]))
+        return gathered(parts, self.manifest["records"], timings, full=full, scratch=self.path)
+
+    def _complete(self) -> int:
+        """How many shards there are. Raises `InvalidInput` where some are missing."""
         manifest = self.manifest
         count = number_of_shards(manifest["records"], manifest["shard_size"])
         left = count - sum(self.done(count))
@@ -87,17 +111,13 @@ class RunFolder:
                 f"is not complete, {left} of {count} shards are missing: run `reranker replay` again and it goes on"
             )
             raise InvalidInput([Violation(str(self.path), reason)])
-        tables = []
-        for name, schema in ((_RESULTS, RESULTS), (_TIMINGS, TIMINGS)):
-            parts = [pq.read_table(self._shard(name, number), schema=schema) for number in range(count)]
-            tables.append(pa.concat_tables(parts) if parts else schema.empty_table())
-        return tables[0], tables[1]
+        return count
 
-    def results(self) -> Results:
-        """The whole run, by policy. Raises `InvalidInput` where it is not complete."""
-        from reranker.replay.reading import results_from
-
-        return results_from(*self.read())
+    def _tables(self, name: str, numbers: Iterable[int], columns: Sequence[str] | None = None) -> list[pa.Table]:
+        schema = RESULTS if name == _RESULTS else TIMINGS
+        wanted = None if columns is None else list(columns)
+        found = [pq.read_table(self._shard(name, number), schema=schema, columns=wanted) for number in numbers]
+        return found or [schema.empty_table()]
 
     def _shard(self, name: str, number: int) -> Path:
         return self.path / name / f"{number:08d}.parquet"

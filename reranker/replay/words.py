@@ -69,3 +69,6 @@ MEANINGS = {
 
 OF_PAIRS = ("changed", "overlap", "rank_biased_overlap", "displacement")
 """Measures that two slates have together; all others each slate has by itself."""
+
+IN_SHORT = ("relevance_retained", "intra_list_average_distance", "div", "attention_gap")
+"""What is looked at of policies that are not themselves compared: for the price by cause and the trade-off."""

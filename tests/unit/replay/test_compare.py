@@ -1,6 +1,8 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +16,9 @@ from reranker.replay.gates import Gate, Gates, Outcome
 from reranker.replay.measured import Yardstick
 from reranker.replay.one import REFINED
 from reranker.replay.plan import Entry, Plan, entries_of, upstream
-from reranker.replay.reading import results_from
+from reranker.replay.reading import gathered, results_from
 from reranker.replay.verdict import headline, sentences
-from reranker.replay.words import Measure
+from reranker.replay.words import IN_SHORT, Measure
 from reranker.v1.request_log_pb2 import RequestLog
 from tests.unit.replay.runs import RELEVANCE, TONES, entry, made_up, policy, recorded, run
 
@@ -232,6 +234,29 @@ def test_results_do_not_depend_on_how_the_traffic_is_cut() -> None:
         results_from(whole.slice(0, 19))
     with pytest.raises(InvalidInput, match="no request"):
         results_from(whole.slice(0, 0))
+
+
+def test_a_comparison_does_not_depend_on_how_much_of_the_run_is_read_at_once(tmp_path: Path) -> None:
+    """Neither on whether the numbers lie in memory or in files."""
+    records = recorded("books", "creator", "genre", kind="user_home", most=30)
+    one = entry("one", objective=RELEVANCE)
+    capped = entry("capped", objective=RELEVANCE, quotas=[{"attribute": "creator", "max_per_value": 1}])
+    plan = Plan((one, capped), Yardstick(("creator", "genre")))
+    table = pa.Table.from_batches(replay_batches([records_of(0, records)], plan))
+    whole = plain(compare(results_from(table), "one", "capped"))
+    assert whole["payers"][0]["losers"]
+    for requests in (1, 7):
+        size = 2 * requests  # a request is one row under each policy
+
+        def parts(names: Sequence[str], size: int = size) -> Iterator[pa.Table]:
+            return (table.slice(first, size).select(names) for first in range(0, len(table), size))
+
+        cut = gathered(parts, 30, [], full={"one", "capped"}, scratch=tmp_path)
+        assert plain(compare(cut, "one", "capped")) == whole
+        assert not list(tmp_path.iterdir())  # no file has a name
+    short = gathered(parts, 30, [], full={"one"})
+    assert {measure.name for measure in short.answers["capped"].numbers} <= set(IN_SHORT)
+    assert short.answers["one"].numbers.keys() > short.answers["capped"].numbers.keys()
 
 
 def test_a_comparison_is_repeatable_and_has_a_plain_form() -> None:

@@ -7,17 +7,15 @@ import pytest
 
 from reranker.errors import InvalidInput
 from reranker.replay.gates import Check, Gate, Gates, Outcome, check_gates, read_gates, verdict
-from reranker.replay.results import Answers, Presences
+from reranker.replay.results import Answers, Slates
 from reranker.replay.slices import Slice
 from reranker.replay.words import Measure
-
-NOBODY = Presences(*(np.zeros(0, np.intp) for _ in range(10)))  # type: ignore[arg-type]
 
 
 def answers(numbers: Mapping[Measure, np.ndarray]) -> Answers:
     count = len(next(iter(numbers.values())))
-    none = tuple(np.zeros(0, np.int64) for _ in range(count))
-    return Answers("any", numbers, none, ("",) * count, {}, NOBODY, (), np.full(count, np.nan))
+    none = Slates(np.zeros(count + 1, np.int64), np.zeros(0, np.int32))
+    return Answers("any", numbers, none, ("",) * count, {}, (), np.full(count, np.nan))
 
 
 def whole(count: int) -> Slice:
