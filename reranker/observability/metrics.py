@@ -16,6 +16,7 @@ from reranker.observability.items import ItemMetrics
 from reranker.observability.policies import PolicyMetrics
 from reranker.observability.quality import QualityMetrics
 from reranker.observability.store import StoreMetrics
+from reranker.observability.tenants import TenantMetrics
 from reranker.slate import Slate
 
 SERVICE = "reranker.v1.RerankerService"
@@ -50,6 +51,7 @@ class Metrics:
         self.policies = PolicyMetrics(self.registry)
         self.quality = QualityMetrics(self.registry)
         self.store = StoreMetrics(self.registry)
+        self.tenants = TenantMetrics(self.registry)
         self.items = ItemMetrics(self.registry)
         self.exposure = ExposureMetrics(self.registry)
         self.hurry = HurryMetrics(self.registry)

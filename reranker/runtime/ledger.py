@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -29,17 +31,26 @@ from reranker.service.exposure import LedgerFeed
 if TYPE_CHECKING:
     from reranker.store.store import Store
 
+_PREFIX, _LOCK = "reranker-ledger-", "in-use"
 _SECONDS = 1.0  # between two looks
 _READ_SECONDS = 1.0  # for one look
 _STANDING_SHARE = 0.02  # of the time that may go into saying how groups stand
 
 
 class TemporaryFolder:
-    """A folder for a ledger that nobody asked to keep: it ends with the process that made it, and not with forks."""
+    """A folder for a ledger that nobody asked to keep: it ends with the process that made it, and not with forks.
+
+    One of a process that was killed is deleted by the next that makes one. Whether anybody lives who uses it is told by
+    a lock on a file in it, which forks share and which ends with the last of them.
+    """
 
     def __init__(self) -> None:
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="reranker-ledger-"))
+            _delete_orphans()
+            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            self._lock = os.open(self.path / "new", os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            (self.path / "new").rename(self.path / _LOCK)  # so that nobody finds it without its lock
         except OSError as error:
             reason = f"cannot be used for the exposure ledger: {error.strerror}; name a folder with --ledger"
             raise BadLedger(tempfile.gettempdir(), reason) from None
@@ -47,8 +58,24 @@ class TemporaryFolder:
 
     def close(self) -> None:
         """Delete it."""
-        if os.getpid() == self._owner:
+        if os.getpid() == self._owner and self._lock >= 0:
             shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _delete_orphans() -> None:
+    """Delete the folders of this user that nobody uses any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # somebody else's, in use, or somebody else was quicker
+            if lock.parent.lstat().st_uid != os.getuid() or lock.parent.is_symlink():
+                continue
+            file = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(file)
 
 
 class OpenLedger(NamedTuple):

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 from reranker.errors import RerankerError
 from reranker.observability.logs import configure, log
@@ -40,6 +42,7 @@ def serve(configuration: Configuration, read_again: Callable[[], Configuration])
 def _serve_alone(configuration: Configuration) -> int:
     settings = configuration.settings
     stop = stop_on(signal.SIGTERM, signal.SIGINT)
+    signal.signal(signal.SIGHUP, _explain)
     try:
         server = Server(settings, sources=configuration.sources)
     except RerankerError as error:
@@ -49,6 +52,13 @@ def _serve_alone(configuration: Configuration) -> int:
     admin = f", admin on http://{server.admin_address}" if server.admin_address else ""
     say(f"listening on {server.address}{admin}; warming up")
     return live(server, stop, on_ready=lambda: say_what_serves(server.policy_names), on_drain=lambda: None)
+
+
+def _explain(_: int, __: FrameType | None) -> None:
+    """SIGHUP without a supervisor. On a thread: the main one may be writing a line when the signal comes."""
+    why = "a single process has no successor; policies, catalog, certificate and tokens reload by themselves"
+    fields = {"why": why, "next": "for another setting or key restart it, or run it with --workers 2 or more"}
+    threading.Thread(target=log, args=(logging.WARNING, "nothing to reload"), kwargs=fields, daemon=True).start()
 
 
 def check_only(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from reranker.runtime.inputs import Inputs
 from reranker.runtime.settings import Settings
 from reranker.runtime.slots import Slot
 
-_FIXED = ("listen", "admin", "workers", "port_per_worker", "ledger")
+_FIXED = ("listen", "admin", "workers", "port_per_worker", "ledger", "store")
 
 
 class Generation(NamedTuple):

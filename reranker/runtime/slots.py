@@ -20,6 +20,8 @@ class Worker:
     policies: tuple[str, ...] = ()
     deadline: float | None = None
     """When it has to have left, once it was asked to."""
+    silent: int = 0
+    """For how many beats it has owed a sign of life."""
 
     @property
     def serves(self) -> bool:

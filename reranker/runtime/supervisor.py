@@ -32,6 +32,12 @@ from reranker.runtime.slots import Slot, Worker
 from reranker.runtime.state import ServerState
 from reranker.runtime.worker import work
 
+SECONDS_BETWEEN_BEATS = 1.0
+MOST_SILENCE = 30
+"""Beats after which a worker that serves and gives no sign of life is taken for hung.
+
+Beats of this process, and not seconds: after a machine was suspended nobody is killed.
+"""
 _LAST_WORDS = 4.0  # seconds on top of drain delay and grace, before a worker that should have left is killed
 
 
@@ -59,6 +65,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals, self._signalled = socket.socketpair()
         self._started = time.time()
+        self._next_beat = time.monotonic()
         self._has_served = False
         self._stopping = False
         self._code = 0
@@ -106,10 +113,25 @@ class Supervisor:
                 worker.child.signal(signal.SIGKILL)
         if self._admin.due is not None and self._admin.due <= now and not self._stopping:
             self._start_admin()
+        if self._next_beat <= now:
+            self._next_beat = now + SECONDS_BETWEEN_BEATS
+            self._ask_for_signs_of_life()
         self._admin.flush()
 
+    def _ask_for_signs_of_life(self) -> None:
+        """Of every worker that serves; one that owes one for too long is killed, and started anew as after a crash."""
+        for worker in self._workers.values():
+            if not worker.serves or worker.deadline is not None:
+                continue
+            if not worker.silent:
+                worker.child.send({"alive": True})
+            worker.silent += 1
+            if worker.silent == MOST_SILENCE:
+                log(logging.ERROR, "worker killed", worker=worker.slot.number, why="it gave no sign of life")
+                worker.child.signal(signal.SIGKILL)
+
     def _seconds_to_wait(self) -> float | None:
-        times = [worker.deadline for worker in self._workers.values()]
+        times = [self._next_beat, *(worker.deadline for worker in self._workers.values())]
         if not self._stopping:
             last_hope = not self._serves
             times += [slot.next_start(is_last_hope=last_hope) for slot in self._slots]
@@ -133,6 +155,9 @@ class Supervisor:
     def _hear(self, worker: Worker) -> None:
         """What a worker has to say, all of it."""
         while (message := worker.child.receive()) is not None:
+            worker.silent = 0
+            if "state" not in message:
+                continue
             worker.state = message["state"]
             worker.policies = tuple(message.get("policies", worker.policies))
             if worker.serves:

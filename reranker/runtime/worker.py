@@ -34,7 +34,9 @@ def work(settings: Settings, inputs: Inputs, number: int, control: socket.socket
     def sections(_: str) -> Answer:
         return Answer("application/json", json.dumps(server.sections()).encode())
 
-    def hear(_: dict[str, Any], files: list[int]) -> None:
+    def hear(message: dict[str, Any], files: list[int]) -> None:
+        if "alive" in message:
+            tell_supervisor(control, alive=True)
         for file in files:
             answer(socket.socket(fileno=file), {"metrics": metrics, "sections": sections})
 

@@ -17,6 +17,7 @@ from reranker.service.doors import Doors
 from reranker.service.errors import Failure, retry_in, status_of
 from reranker.service.health import OnPool
 from reranker.service.patience import TURN, Patience
+from reranker.service.tokens import ANYBODY, Caller
 from reranker.service.wire import CODE_NAMES
 
 Arguments = ParamSpec("Arguments")
@@ -107,18 +108,18 @@ class Admission(grpc.GenericRpcHandler):
         self.arrivals += 1
         if handler is None:
             return None
-        method = handler_call_details.method
+        method, caller = handler_call_details.method, ANYBODY
         try:
             caller = self._doors.enter(method, handler_call_details.invocation_metadata)
             if not handler.request_streaming:  # the requests of a stream are counted one by one
                 self._doors.take(caller)
         except Failure as failure:
-            return self._refusal(method, failure)
+            return self._refusal(method, failure, caller)
         if handler.request_streaming:
             return handler
         own = getattr(handler.unary_unary, "experimental_thread_pool", None)
         crowded = self._crowded(own if isinstance(own, WorkerPool) else self._pool)
-        return handler if crowded is None else self._refusal(method, crowded)
+        return handler if crowded is None else self._refusal(method, crowded, caller)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -138,9 +139,10 @@ class Admission(grpc.GenericRpcHandler):
             return None
         return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, text, details=(retry_in(wait),))
 
-    def _refusal(self, method: str, failure: Failure) -> grpc.RpcMethodHandler[Any, Any]:
+    def _refusal(self, method: str, failure: Failure, caller: Caller) -> grpc.RpcMethodHandler[Any, Any]:
         def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
             self._observer.call_refused(method.rpartition("/")[2], CODE_NAMES[failure.code], failure.reason)
+            self._observer.metrics.tenants.answered(caller.tenant, CODE_NAMES[failure.code])
             return context.abort_with_status(rpc_status.to_status(status_of(failure)))
 
         # As a handler of streams it does not wait for the message.

@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 
 from reranker.engine import Presence
 from reranker.observability import Observer
+from reranker.observability.metrics import SERVICE
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, status_of, unparsable
 from reranker.service.health import OnPool
@@ -129,8 +130,10 @@ class Wire:
             started = perf_counter()
             self._observer.call_started(method)
             request: Request | None = None
+            caller = ANYBODY
             try:
                 call = self._admit(context, len(data))
+                caller = call.caller
                 if not stores:
                     came = call.started if TURN.came is None else TURN.came
                     self.patience.seen(None if call.deadline is None else call.deadline - came)
@@ -141,9 +144,9 @@ class Wire:
             except Exception as error:
                 failure = self.report(method, error, request)
             else:
-                self._observer.call_ended(method, "OK", perf_counter() - started)
+                self._ended(method, caller, "OK", started)
                 return response
-            self._observer.call_ended(method, CODE_NAMES[failure.code], perf_counter() - started)
+            self._ended(method, caller, CODE_NAMES[failure.code], started)
             return context.abort_with_status(rpc_status.to_status(status_of(failure, request_id(request))))
 
         behaviour = OnPool(handle, self._storing) if stores and self._storing is not None else handle
@@ -159,11 +162,17 @@ class Wire:
     ) -> grpc.RpcMethodHandler[bytes, Response]:
         """A handler for many requests over one stream, in order: a bad one gets an apology and the stream goes on.
 
-        Streams hold a thread for as long as they live, so they have a pool of their own and a limit.
+        Streams hold a thread for as long as they live, so they have a pool of their own and a limit. One whose caller's
+        token is no longer good for it, because the tokens changed, ends at its next request.
         """
 
-        def answers(requests: Iterator[bytes], whole: Call) -> Iterator[Response]:
+        def answers(requests: Iterator[bytes], whole: Call, context: grpc.ServicerContext) -> Iterator[Response]:
+            tokens = self._doors.tokens
             for data in requests:
+                if tokens is not self._doors.tokens:
+                    tokens = self._doors.tokens
+                    caller = self._doors.enter(f"/{SERVICE}/{method}", context.invocation_metadata())
+                    whole = whole._replace(caller=caller)
                 call = whole._replace(started=perf_counter())
                 request: Request | None = None
                 try:
@@ -176,6 +185,7 @@ class Wire:
                     failure = self.report(method, error, request)
                     response, code = apologise(failure), CODE_NAMES[failure.code]
                 self._observer.metrics.stream_item(code)
+                self._observer.metrics.tenants.answered(whole.caller.tenant, code)
                 yield response
 
         def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Response]:
@@ -185,7 +195,7 @@ class Wire:
             try:
                 call = self._admit(context)
                 with self._stream_slot():
-                    yield from answers(requests, call)
+                    yield from answers(requests, call, context)
                     code = "OK"
             except Failure as failure:
                 code = CODE_NAMES[failure.code]
@@ -214,6 +224,10 @@ class Wire:
             error_id=failure.metadata.get("error_id", ""),
         )
         return failure
+
+    def _ended(self, method: str, caller: Caller, code: str, started: float) -> None:
+        self._observer.call_ended(method, code, perf_counter() - started)
+        self._observer.metrics.tenants.answered(caller.tenant, code)
 
     def _admit(self, context: grpc.ServicerContext, size: int = 0) -> Call:
         call = self._gate.admit(context, size)

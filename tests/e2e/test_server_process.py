@@ -161,10 +161,13 @@ def test_callers_who_hang_up_are_no_news(process: Process) -> None:
             call = stub.Rerank.future(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10)
             call.cancel()
         assert stub.Rerank(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10).positions
+        process.send(signal.SIGHUP)  # there is nothing to reload, and nothing ends
+        assert stub.Rerank(messages.RerankRequest(candidates=CANDIDATES, slate_size=5), timeout=10).positions
     endless.set()
     process.send(signal.SIGTERM)
     code, errors = process.end()
     assert code == 0
+    assert errors.count("nothing to reload") == 1
     assert [line for line in errors.splitlines() if not line.startswith("{")] == []
 
 

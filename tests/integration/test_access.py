@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.service.doors import PERMISSIONS
 from reranker.service.sensitive import INTERSECTION, WITHHELD
+from reranker.service.tokens import Tokens
 from reranker.v1 import exposure_service_pb2 as exposures
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1 import signal_service_pb2
@@ -249,6 +251,36 @@ def test_a_tenant_beyond_its_rate_is_told_when_to_come_back(tmp_path: Path) -> N
             impressions(channel, timeout=20, metadata=[("authorization", "Bearer count")])  # another tenant
     finally:
         server.drain()
+
+
+@pytest.mark.parametrize(
+    ("after", "code"),
+    [
+        ({"rank": TOKENS["rank"], "all": TOKENS["all"]}, "OK"),
+        ({"rank": TOKENS["count"]}, "PERMISSION_DENIED"),
+        ({"all": TOKENS["all"]}, "UNAUTHENTICATED"),
+    ],
+)
+def test_a_stream_goes_on_while_its_token_is_good_for_it(guarded: Server, after: Any, code: str) -> None:
+    doors = guarded._doors
+    before, requests = doors.tokens, queue.SimpleQueue[messages.RerankStreamRequest | None]()
+    one = messages.RerankStreamRequest(request=messages.RerankRequest(candidates=CANDIDATES, slate_size=4))
+    try:
+        with grpc.insecure_channel(guarded.address) as channel:
+            how = {"timeout": 60, "metadata": [("authorization", "Bearer rank")]}
+            answers = RerankerServiceStub(channel).RerankStream(iter(requests.get, None), **how)
+            requests.put(one)
+            assert next(answers).HasField("response")
+            doors.replace(Tokens.read(token_file(**after).encode(), "tokens.toml"))
+            requests.put(one)
+            try:
+                found = "OK" if next(answers).HasField("response") else "an apology"
+            except grpc.RpcError as error:
+                found = error.code().name
+            assert found == code
+            requests.put(None)
+    finally:
+        doors.replace(before)
 
 
 def test_the_client_brings_its_token(guarded: Server) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 from reranker import Candidates, Context, Policy, rerank
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
+from reranker.observability.tenants import MOST
 
 
 @pytest.fixture
@@ -140,3 +141,15 @@ def test_the_log_names_fields_without_the_names_in_brackets(metrics: Metrics, ca
     assert len(fields) == 3  # the failure and one slate in two
     assert np.all([entry["policy"] == "served" for entry in fields[1:]])
     assert "secret" not in json.dumps(fields)
+
+
+def test_the_first_hundred_tenants_have_a_series_and_all_others_share_one(metrics: Metrics) -> None:
+    for number in range(MOST + 50):
+        metrics.tenants.answered(f"tenant-{number}", "OK")
+    metrics.tenants.answered("tenant-0", "OK")
+    metrics.tenants.answered("", "OK")
+    count = {"grpc_code": "OK"}
+    assert value(metrics, "reranker_tenant_requests_total", tenant="tenant-0", **count) == 2
+    assert value(metrics, "reranker_tenant_requests_total", tenant="other", **count) == 50
+    text = generate_latest(metrics.registry).decode()
+    assert text.count("reranker_tenant_requests_total{") == MOST + 1

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,3 +120,39 @@ def test_a_temporary_folder_can_be_closed_twice() -> None:
     folder.close()
     folder.close()
     assert not folder.path.exists()
+
+
+def test_a_folder_that_a_killed_process_left_is_deleted_and_one_in_use_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours = TemporaryFolder()
+    # A supervisor that is killed while its fork lives on until its standard input ends.
+    code = (
+        "import os, signal, sys; from reranker.runtime.ledger import TemporaryFolder; folder = TemporaryFolder()\n"
+        "if os.fork(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "print(folder.path, flush=True); sys.stdin.read()"
+    )
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdin is not None
+    assert killed.stdout is not None
+    with killed.stdin, killed.stdout:
+        theirs = Path(killed.stdout.readline().strip())
+        assert killed.wait(60) == -signal.SIGKILL
+        TemporaryFolder().close()
+        assert theirs.is_dir()
+        killed.stdin.close()
+        assert not killed.stdout.read()  # the fork has ended
+    end = time.monotonic() + 60
+    while theirs.exists() and time.monotonic() < end:
+        TemporaryFolder().close()
+    assert list(tmp_path.iterdir()) == [ours.path]
+    ours.close()
+    assert not list(tmp_path.iterdir())
