@@ -28,7 +28,6 @@ IMPATIENT = (
     "import sys; from reranker.runtime import backoff; backoff.FIRST = backoff.MOST = 0.02; "
     "from reranker import cli; sys.exit(cli.main(['serve', *sys.argv[1:]]))",
 )
-HASTY = (IMPATIENT[0], f"from reranker.runtime import supervisor; supervisor.MOST_SILENCE = 5; {IMPATIENT[1]}")
 # The system has no room for the fourth and the sixth process: a crashed worker's next one, and a first successor.
 CRAMPED = (
     "-c",
@@ -168,23 +167,6 @@ def test_killed_workers_take_only_their_own_calls_along_and_come_back(service: S
     assert load.failed <= 2 * kills * callers
     after = service.metric("reranker_worker_restarts_total")
     assert {worker: after[worker] - before[worker] for worker in after} == {"0": 3.0, "1": 3.0}
-
-
-def test_a_worker_that_hangs_is_killed_and_started_anew() -> None:
-    running = started(start=HASTY, OPENBLAS_NUM_THREADS="1")
-    try:
-        hung = running.workers()[0]
-        os.kill(hung, signal.SIGSTOP)
-        wait_for(lambda: running.workers().get(0, hung) != hung)
-        wait_for(running.all_serve)
-        with Load(running.address) as load:
-            load.await_answers(50)
-        assert (load.failed, load.wrong) == (0, 0)
-        running.send(signal.SIGTERM)
-        code, errors = running.end()
-        assert (code, "it gave no sign of life" in errors) == (0, True)
-    finally:
-        running.kill()
 
 
 def test_a_reload_replaces_every_worker_and_fails_no_request(service: Service) -> None:
