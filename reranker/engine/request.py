@@ -143,7 +143,7 @@ def rerank_traced(
         return next_cursor(page, filled)
 
     slate = Slate(positions, gains, report, attempt.explanations, candidates.ids, cursor)
-    followed = status != SlateStatus.STRICT_UPSTREAM
+    followed = status != SlateStatus.STRICT_UPSTREAM and landed.rung is not Rung.UPSTREAM
     exposure = bounded.steer.served(picks, page.shown, followed=followed) if rules.exposure else ()
     stages["report"], _ = _lap(began)
     return slate, Trace(stages, bool(listing.refined), exposure, landed.error_ratio)

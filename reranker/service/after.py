@@ -19,6 +19,7 @@ from reranker.engine.request import Trace
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
 from reranker.policy import Policy
+from reranker.policy.model import UPSTREAM
 from reranker.slate import Slate
 from reranker.v1 import reranker_service_pb2 as messages
 
@@ -50,6 +51,14 @@ class Answered(NamedTuple):
     def arm(self) -> str:
         """The experiment's arm; empty when no route decided."""
         return self.response.arm
+
+    @property
+    def is_yardstick(self) -> bool:
+        """Whether it is the upstream order of an experiment, beside which the other arms' policies are `shadows`.
+
+        Not of a later page: its cursor speaks of the slates of another policy.
+        """
+        return bool(self.shadows) and self.arm == UPSTREAM and not self.context.cursor
 
     @property
     def is_inline(self) -> bool:

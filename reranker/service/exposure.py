@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 
 from reranker.codec.limits import Limits
-from reranker.errors import InvalidInput, Violation
+from reranker.engine import exposure_given
+from reranker.errors import InvalidInput, RerankerError, Violation
 from reranker.exposure.board import Board
 from reranker.exposure.ledger import STREAMS, Counts, Impression, Ledger, LedgerUnavailable
 from reranker.exposure.receipt import Receipt, make_receipt
@@ -23,6 +25,7 @@ from reranker.exposure.stream import Stream
 from reranker.exposure.tally import Served
 from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
+from reranker.policy.model import UPSTREAM
 from reranker.service.after import Answered
 from reranker.service.errors import Failure
 from reranker.service.wire import Call, Wire
@@ -55,13 +58,19 @@ class LedgerFeed:
         self._is_away = False
 
     def wants(self, answered: Answered) -> bool:
-        """Slates of policies that steer exposure. Not of one that was sent along: its name is the caller's word."""
-        return bool(answered.trace.exposure) and not answered.is_inline
+        """Slates of policies that steer exposure, and the upstream order beside which such policies are compared.
+
+        Not of a policy that was sent along: its name is the caller's word.
+        """
+        return answered.is_yardstick or (bool(answered.trace.exposure) and not answered.is_inline)
 
     def take(self, batch: Sequence[Answered]) -> None:
         """Make receipts, and write them if the ledger can be written."""
         for answered in batch:
-            served = self._known_or_new(answered.trace.exposure)
+            given = _beside(answered) if answered.is_yardstick else answered.trace.exposure
+            served = self._known_or_new(given)
+            if not given:
+                continue
             if not served:
                 self._metrics.slates("streams", 1)
             elif len(self._spool) >= self._most:
@@ -118,6 +127,16 @@ class LedgerFeed:
         if len(known) < STREAMS:
             return served
         return [part for part in served if Stream(part.key, part.half_life) in known]
+
+
+def _beside(answered: Answered) -> Sequence[Served]:
+    """What the upstream order gave to the groups of each other arm's policy, in streams of the arm `upstream`."""
+    found: list[Served] = []
+    for policy in answered.shadows:
+        with suppress(RerankerError):  # the policy refuses these candidates, as it would have refused the request
+            positions = answered.slate.positions
+            found += exposure_given(answered.candidates, policy, positions, answered.context, UPSTREAM)
+    return found
 
 
 class ExposureServicer:

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,30 @@ def test_slates_are_credited_reconciled_and_steer_the_next_ones(steered: Path, t
     assert slots == pytest.approx(5 * tally.requests - 4 - 5, abs=0.01)
     with running(folder, steered) as server, Client(server.address, deadline=20, on_error="raise") as client:
         assert ask(client, "after the restart").exposure
+
+
+def test_what_the_upstream_arm_gave_is_kept_beside_the_other_arm(steered: Path, tmp_path: Path) -> None:
+    routes = '[[routes]]\nwhen = { surface = ["search"] }\nsalt = "s"\narms = { upstream = 0.5, steered = 0.5 }\n'
+    (steered / "routes.toml").write_text(routes)
+    with (
+        running(tmp_path / "ledger", steered) as server,
+        Client(server.address, deadline=20, on_error="raise") as client,
+    ):
+        arms = [ask(client, f"r{number}", "", unit=f"u{number}").arm for number in range(40)]
+        refined = [ask(client, "", "", unit=f"u{number}", refinement={"tone": ["a"]}).arm for number in range(40)]
+    assert {"upstream", "steered"} == set(arms) == set(refined)
+    ledger, board = SqliteLedger(tmp_path / "ledger"), Board()
+    board.refresh(ledger, 60.0)
+    ledger.close()
+    of = {arm: board.tally(replace(KEY, arm=arm), 604_800.0) for arm in ("upstream", "steered")}
+    for arm, tally in of.items():
+        assert tally is not None
+        assert tally.requests == pytest.approx(arms.count(arm), abs=0.01)
+    upstream, whole = of["upstream"], sum(1.0 / np.log2(slot + 1) for slot in range(1, 6))
+    assert upstream is not None
+    assert upstream.groups["a"].exposure == pytest.approx(whole * arms.count("upstream"), rel=1e-3)
+    assert upstream.groups["b"].exposure == 0.0
+    assert upstream.groups["b"].target == pytest.approx(0.5 * whole * arms.count("upstream"), rel=1e-3)
 
 
 def test_what_waits_when_the_server_stops_is_written(steered: Path, tmp_path: Path) -> None:
