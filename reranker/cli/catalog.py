@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SECONDS_FOR_THE_STORE = 5.0  # to be reached
 STILL_THERE = 3  # what `verify --absent` returns when the catalog has one of the ids
+LEFT_OUT = 3  # what `erased` returns when some ids cannot be printed
 _BUILD = (
     "Build a version of the item catalog in FOLDER and make it the current one; a server that serves the folder takes "
     "it over within a second or two. Each item has an id, embeddings and attributes: one JSON object a line, one row "
@@ -40,12 +41,13 @@ _VERIFY = (
 
 _ERASED = (
     "Print the ids that were erased over gRPC, one a line: those in the file `erased` of a catalog's folder, which "
-    "builds in that folder leave out by themselves, or those in a store, for `build --without` and `verify --absent`."
+    "builds in that folder leave out by themselves, or those in a store, for `build --without` and `verify --absent`. "
+    f"The exit code is {LEFT_OUT} when some have line breaks or the like, and are left out."
 )
 
 
 def add_commands(commands: Any, epilog: str) -> None:
-    """`catalog` and its three commands."""
+    """`catalog` and its four commands."""
     catalog = commands.add_parser(
         "catalog", help="build, inspect and verify the item catalog", description="The item catalog.", epilog=epilog
     )
@@ -158,11 +160,12 @@ def _erased(options: argparse.Namespace) -> int:
 
     ids = _erased_in_store(options) if "://" in options.source else read_erased(Path(options.source))
     lines = [str(item) for item in ids]
-    plain = [line for line in lines if escaped(line) == line]
-    if len(plain) < len(lines):
-        terminal.note([f"{len(lines) - len(plain)} ids have characters that no line can hold, and are left out"])
+    plain = [line for line in lines if escaped(line) == line and line.strip()]
     terminal.show(plain)
-    return 0
+    if len(plain) == len(lines):
+        return 0
+    terminal.note([f"{len(lines) - len(plain)} ids have characters that no line can hold, and are left out"])
+    return LEFT_OUT
 
 
 def _erased_in_store(options: argparse.Namespace) -> list[Id]:

@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.servers.valkey import running_valkey
 from reranker.cli import main
+from reranker.cli.catalog import LEFT_OUT
 from reranker.client import Client, from_columns
 from reranker.signals.erased import add_erased
 from reranker.signals.stored import StoredItems, StoredSettings
@@ -195,11 +196,11 @@ def test_erased_ids_of_a_folder_and_of_a_store(
     assert main(["catalog", "build", folder, items]) == 0
     assert main(["catalog", "erased", folder]) == 0
     assert said(capsys)[0].splitlines()[1:] == []
-    add_erased(Path(folder), ["p1", "line\nbreak", 7])
-    assert main(["catalog", "erased", folder]) == 0
+    add_erased(Path(folder), ["p1", "line\nbreak", 7, "  "])
+    assert main(["catalog", "erased", folder]) == LEFT_OUT
     out, err = said(capsys)
     assert out.splitlines() == ["p1", "7"]
-    assert "1 ids have characters" in err
+    assert "2 ids have characters" in err
     (Path(folder) / "erased").write_text("p1\n")
     assert main(["catalog", "erased", folder]) == 2
     assert "line 1 must be one id as JSON" in said(capsys)[1]
