@@ -15,7 +15,7 @@ from reranker.codec.candidates import UNREAD, decode_candidates
 from reranker.codec.catalog import Lookup
 from reranker.codec.items import encode_items
 from reranker.codec.limits import Limits
-from reranker.errors import InvalidInput, StoreError, Violation
+from reranker.errors import BadCatalog, InvalidInput, StoreError, Violation
 from reranker.service.errors import Failure
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf
@@ -106,9 +106,12 @@ class SignalServicer:
     def _hide(self, shelf: Shelf, ids: Sequence[Id]) -> None:
         try:
             shelf.erase(ids)
-        except OSError:
+        except (OSError, BadCatalog) as error:
             if self._items is not None:
                 return  # the store's tombstones hide them
+            if isinstance(error, BadCatalog):
+                text = "the file `erased` in the catalog's folder is damaged: nothing was erased; mend it and try again"
+                raise Failure(grpc.StatusCode.FAILED_PRECONDITION, "CATALOG_DAMAGED", text) from None
             text = (
                 "the catalog's folder cannot be written, so nothing was erased: build it again without the items "
                 "(reranker catalog build --without)"

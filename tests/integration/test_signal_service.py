@@ -321,6 +321,13 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(
     assert "--without" in refused.text
 
 
+def test_a_damaged_file_of_erased_items_says_what_to_do(catalog: Called, folder: Path) -> None:
+    (folder / FILE).write_text("no id\n")
+    refused = refusal(lambda: catalog.signals.Delete(DeleteRequest(item_ids=["item-1"]), timeout=20))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CATALOG_DAMAGED")
+    assert (folder / FILE).read_text() == "no id\n"
+
+
 def test_writes_can_be_left_out(folder: Path) -> None:
     with serving(catalog=folder, signal_writes=False) as called:
         for call in (lambda: put(called), lambda: called.signals.Delete(DeleteRequest(item_ids=["a"]), timeout=20)):
