@@ -181,7 +181,7 @@ class Client:
         self,
         ids: Iterable[Any],
         embeddings: Any = None,
-        attributes: Mapping[str, Iterable[Any]] | None = None,
+        attributes: Mapping[str, Any] | None = None,
         *,
         half_precision: bool = False,
         deadline: float | None = None,

@@ -21,7 +21,7 @@ def from_columns(
     ids: Iterable[Any],
     scores: Iterable[Any],
     embeddings: Any = None,
-    attributes: Mapping[str, Iterable[Any]] | None = None,
+    attributes: Mapping[str, Any] | None = None,
     *,
     half_precision: bool = False,
     catalog: Reference = False,
@@ -51,7 +51,7 @@ def from_columns(
 def recent_items(
     ids: Iterable[Any],
     embeddings: Any = None,
-    attributes: Mapping[str, Iterable[Any]] | None = None,
+    attributes: Mapping[str, Any] | None = None,
     *,
     half_precision: bool = False,
     catalog: Reference = False,
@@ -76,7 +76,7 @@ def _add_signals(
     message: CandidateList,
     count: int,
     embeddings: Any,
-    attributes: Mapping[str, Iterable[Any]] | None,
+    attributes: Mapping[str, Any] | None,
     half_precision: bool,
     found: list[Violation],
 ) -> None:
