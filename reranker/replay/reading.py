@@ -74,9 +74,10 @@ def gathered(
             raise InvalidInput([Violation("results", "a request is there twice: were two runs put into one folder?")])
         last = int(ordinals[-1])
         traffic.add(first)
-        for label, own in by_label.items():
-            gathering[label].add(own, done)
+        for own in by_label.values():
             providers.add(own)
+        for label, own in by_label.items():
+            gathering[label].add(own, done, providers.names())
         done += len(ordinals)
     if not gathering:
         raise InvalidInput([Violation("results", "there are none: no request was replayed")])
@@ -85,9 +86,8 @@ def gathered(
         for label, own in _by_label(table).items():
             places = np.searchsorted(known.ordinals, own.column("ordinal").to_numpy())
             gathering[label].microseconds[places] = own.column("microseconds").to_numpy()
-    hidden = providers.names()
-    answers = {label: each.answers(hidden) for label, each in gathering.items()}
-    return Results(known, answers, lambda labels: _presences_of(parts, labels), hidden)
+    answers = {label: each.answers() for label, each in gathering.items()}
+    return Results(known, answers, lambda labels: _presences_of(parts, labels), providers.names())
 
 
 def _by_label(table: pa.Table) -> dict[str, pa.Table]:
@@ -132,24 +132,22 @@ class _Gathering:
         self._deficits = _Deficits()
         self.microseconds = np.full(count, np.nan)
 
-    def add(self, table: pa.Table, first: int) -> None:
-        """Take these rows in, the first of which is at this place among the requests."""
+    def add(self, table: pa.Table, first: int, providers: Collection[str]) -> None:
+        """Take these rows in, the first of which is at this place among the requests; no numbers of `providers`."""
         starts, items = _list(table, "positions")
         self._lengths.append(np.diff(starts))
         self._items.append(items.to_numpy(zero_copy_only=False).astype(np.int32))
         self._errors += _shared(table.column("error"))
         self._statuses.update(status for status in _shared(table.column("status")) if status)
         self._deficits.add(table)
+        self._numbers.drop(providers)  # what looked like groups so far
         for measure, rows, numbers in _numbers(table, None if self._is_full else IN_SHORT):
-            self._numbers.of(measure)[first + rows] = numbers
+            if not _is_of(measure, providers):
+                self._numbers.of(measure)[first + rows] = numbers
 
-    def answers(self, hidden: Collection[str]) -> Answers:
-        """All of it, without the numbers of the attributes that are `hidden`."""
-        numbers = {
-            measure: column
-            for measure, column in self._numbers.items()
-            if not {measure.attribute, *measure.attribute.split(TIMES)} & set(hidden)
-        }
+    def answers(self) -> Answers:
+        """All of it."""
+        numbers = dict(self._numbers.items())
         if not np.isnan(self.microseconds).all():
             numbers[Measure("latency_us")] = self.microseconds
         starts = np.concatenate([[0], np.cumsum(np.concatenate(self._lengths))])
@@ -176,6 +174,11 @@ class _Columns:
             column[:] = np.nan
         return column
 
+    def drop(self, attributes: Collection[str]) -> None:
+        """Forget the measures of these attributes, and of pairs with them."""
+        for measure in [measure for measure in self._columns if _is_of(measure, attributes)]:
+            self._free.append(self._columns.pop(measure))
+
     def items(self) -> Iterable[tuple[Measure, NDArray[np.float64]]]:
         """Every measure that there is, by name, with its column."""
         return sorted(self._columns.items())
@@ -186,6 +189,10 @@ class _Columns:
             return np.empty(shape)
         with tempfile.TemporaryFile(dir=self._folder) as file:  # it stays as long as it is mapped
             return np.asarray(np.memmap(file, np.float64, "w+", shape=shape))
+
+
+def _is_of(measure: Measure, attributes: Collection[str]) -> bool:
+    return any(attribute in attributes for attribute in (measure.attribute, *measure.attribute.split(TIMES)))
 
 
 def _numbers(

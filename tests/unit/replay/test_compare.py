@@ -254,6 +254,9 @@ def test_a_comparison_does_not_depend_on_how_much_of_the_run_is_read_at_once(tmp
         cut = gathered(parts, 30, [], full={"one", "capped"}, scratch=tmp_path)
         assert plain(compare(cut, "one", "capped")) == whole
         assert not list(tmp_path.iterdir())  # no file has a name
+    whole_run = results_from(table)
+    assert cut.providers == whole_run.providers == ("creator",)
+    assert cut.answers["one"].numbers.keys() == whole_run.answers["one"].numbers.keys()
     short = gathered(parts, 30, [], full={"one"})
     assert {measure.name for measure in short.answers["capped"].numbers} <= set(IN_SHORT)
     assert short.answers["one"].numbers.keys() > short.answers["capped"].numbers.keys()
