@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from reranker.errors import FileViolation, InvalidInput, Violation
 if TYPE_CHECKING:
     from reranker.policy import Policy
     from reranker.replay.comparison import Comparison
+    from reranker.replay.outcomes import Outcomes
     from reranker.replay.report import Report
+    from reranker.replay.results import Results
     from reranker.signals import Catalog
 
 FAILED, NOT_KNOWN = 3, 5
@@ -84,6 +87,17 @@ def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", metavar="FILE", help="what was asked, by request id: JSON")
     parser.add_argument("--level", type=float, default=0.95, metavar="P", help="of intervals (default 0.95)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of intervals (default 0)")
+    parser.add_argument(
+        "--outcomes",
+        metavar="FILE",
+        help="what people did in an experiment between the two: JSON lines, - for standard input (docs/replay.md)",
+    )
+    parser.add_argument(
+        "--arms", metavar="A,B", help="what the outcomes call baseline and candidate (default: their labels)"
+    )
+    parser.add_argument(
+        "--candidate-share", type=float, default=0.5, metavar="P", help="that the experiment gave B (default 0.5)"
+    )
     parser.add_argument("--report", metavar="FILE", help="where the report goes (default RUN/report.html)")
     parser.add_argument(
         "--json", dest="json_file", metavar="FILE", help="where its JSON goes (default RUN/comparison.json)"
@@ -139,6 +153,10 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
     report = _report(options, folder, baseline, candidate)
     terminal.show([f"note: {warning}" for warning in report.warnings])
     terminal.show(sentences(report.found))
+    if report.outcomes is not None:
+        from reranker.replay.outcomes import sentences as said_of_outcomes
+
+        terminal.show(["", *said_of_outcomes(report.outcomes)])
     page = Path(options.report or folder.path / "report.html")
     data = Path(options.json_file or folder.path / "comparison.json")
     for path, text in ((data, as_json(report)), (page, as_html(report))):
@@ -178,7 +196,19 @@ def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: 
     about |= {each["label"]: f"revision {each['revision']}" for each in manifest["policies"]}
     if plan.catalog:
         about["Catalog"] = f"{plan.catalog}, version {manifest['catalog_version']}"
-    return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings)
+    people = None if options.outcomes is None else _outcomes(options, results, baseline, candidate)
+    return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings, people)
+
+
+def _outcomes(options: argparse.Namespace, results: Results, baseline: str, candidate: str) -> Outcomes:
+    from reranker.replay.outcomes import outcomes_of
+
+    arms = None if options.arms is None else tuple(options.arms.split(","))
+    spent = {"candidate_share": options.candidate_share, "level": options.level, "seed": options.seed}
+    if options.outcomes == "-":
+        return outcomes_of(results, baseline, candidate, sys.stdin, arms=arms, **spent)
+    with Path(options.outcomes).open(encoding="utf-8", errors="replace") as lines:
+        return outcomes_of(results, baseline, candidate, lines, arms=arms, **spent)
 
 
 def _warnings(manifest: dict[str, Any], recorded: Any) -> list[str]:
@@ -228,6 +258,13 @@ def _check_numbers(options: argparse.Namespace) -> None:
             found.append(Violation(flag, "must be at least 1"))
     if not 0.5 <= options.level < 1.0:
         found.append(Violation("--level", "must be at least 0.5 and below 1"))
+    if not 0.0 < options.candidate_share < 1.0:
+        found.append(Violation("--candidate-share", "must be above 0 and below 1"))
+    arms = (options.arms or "A,B").split(",")
+    if len(arms) != 2 or arms[0] == arms[1] or not all(arms):
+        found.append(Violation("--arms", "must be two different names, such as control,treatment"))
+    if options.outcomes not in (None, "-") and not Path(options.outcomes).is_file():
+        found.append(Violation("--outcomes", f"{options.outcomes} is not there"))
     if options.seed < 0:
         found.append(Violation("--seed", "must be at least 0"))
     if found:

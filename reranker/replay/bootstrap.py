@@ -121,6 +121,19 @@ def _of_some(some: _Sums, levels: Sequence[float], draws: int, generator: np.ran
     return found
 
 
+def difference(one: Interval, other: Interval) -> Interval:
+    """The other mean minus the one, of two independent samples: MOVER, the square-and-add of both intervals.
+
+    Zou and Donner (2008); for shares it is Newcombe's (1998). NaN where either has no request.
+    """
+    if not one.requests or not other.requests:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = other.mean - one.mean
+    below = float(np.hypot(other.mean - other.low, one.high - one.mean))
+    above = float(np.hypot(other.high - other.mean, one.mean - one.low))
+    return Interval(mean, mean - below, mean + above, one.requests + other.requests)
+
+
 def in_units(columns: Iterable[Floats]) -> tuple[Floats, Floats]:
     """Sums and counts of what is there, (units, columns) each: request i of n belongs to unit i mod min(n, 2000).
 

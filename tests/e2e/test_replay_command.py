@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -70,7 +71,9 @@ def alive(process: str) -> bool:
         return False
 
 
-def test_a_verdict_a_report_and_its_numbers(tmp_path: Path, catalog: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verdict_a_report_and_its_numbers(
+    tmp_path: Path, catalog: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     titles = ("--titles", str(DATA / "catalog.npz"), "--queries", str(DATA / "words.json"))
     assert main(command(run, catalog, "--sweep", "quotas[0].min_share.woman=0.2,0.5", "--limit", "60", *titles)) == 0
@@ -94,6 +97,19 @@ def test_a_verdict_a_report_and_its_numbers(tmp_path: Path, catalog: str, capsys
     assert (tmp_path / "other.html").exists()
     assert main(["compare", str(run), "--candidate", "nobody"]) == 2
     assert "it has 'upstream', 'occupation-balance'" in capsys.readouterr().err
+
+    names = [record.request.request_id for record in read(DATA / "requests.rlog.gz")][:60]
+    rows = [{"request_id": name, "arm": "ab"[at % 2], "seen": 10, "engaged": at % 3} for at, name in enumerate(names)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(json.dumps, rows))))
+    gates.write_text('[[gates]]\nmeasure = "answered"\nat_least = 0.5\n')
+    assert main(["compare", str(run), "--gates", str(gates), "--outcomes", "-", "--arms", "a,b"]) == 0
+    assert "Of all requests (60), " in capsys.readouterr().out
+    assert json.loads((run / "comparison.json").read_text())["outcomes"]["arms"] == ["a", "b"]
+    assert "What people did" in (run / "report.html").read_text()
+    wrong = ["--arms", "a", "--candidate-share", "1", "--outcomes", str(tmp_path / "gone")]
+    assert main(["compare", str(run), *wrong]) == 2
+    said = capsys.readouterr().err
+    assert all(flag in said for flag in ("--arms", "--candidate-share", "--outcomes"))
 
 
 def test_a_replay_says_that_the_catalog_has_gone_on(

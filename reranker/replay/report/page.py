@@ -10,6 +10,8 @@ from importlib.resources import files
 from reranker.replay.browser import Changed
 from reranker.replay.comparison import Comparison, plain
 from reranker.replay.frontier import Point
+from reranker.replay.outcomes import Outcomes
+from reranker.replay.outcomes import sentences as said_of_outcomes
 from reranker.replay.report import charts, tables
 from reranker.replay.report.html import Html, join, tag, text
 from reranker.replay.verdict import headline, sentences
@@ -28,6 +30,7 @@ class Report:
     changed: Sequence[Changed] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    outcomes: Outcomes | None = None
 
 
 def as_json(report: Report) -> str:
@@ -38,6 +41,7 @@ def as_json(report: Report) -> str:
         "warnings": list(report.warnings),
         "about": dict(report.about),
         "comparison": plain(report.found),
+        "outcomes": plain(report.outcomes),
         "frontier": plain(list(report.frontier)),
         "changed": plain(list(report.changed)),
     }
@@ -81,6 +85,7 @@ def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
     return [
         ("verdict", "The verdict in words", _verdict(report)),
         ("gates", "Gates", _filtered("gates", tables.gates(found))) if found.checks else None,
+        ("outcomes", "What people did", _outcomes(report.outcomes)) if report.outcomes else None,
         ("slots", "Who stands where", _slots(found)) if found.slots else None,
         ("exposure", "Who gets the attention", _exposure(found)),
         ("price", "What it costs", _price(found)),
@@ -98,6 +103,10 @@ def _verdict(report: Report) -> Html:
     said = sentences(report.found)[1:]  # the first is the heading
     warnings = [tag("p", tag("strong", "Note: "), warning) for warning in report.warnings]
     return join([*warnings, tag("ul", *(tag("li", sentence) for sentence in said))])
+
+
+def _outcomes(found: Outcomes) -> Html:
+    return tag("ul", *(tag("li", sentence) for sentence in said_of_outcomes(found)))
 
 
 def _slots(found: Comparison) -> Html:
