@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from reranker.errors import BadLedger
 from reranker.exposure.decay import BUCKETS
-from reranker.exposure.identity import is_remembered, names_of, new_secret, period_of
+from reranker.exposure.identity import is_remembered, is_secret, names_of, new_secret, period_of
 from reranker.exposure.ledger import (
     MEMORY,
     STREAMS,
@@ -92,15 +93,17 @@ class SqliteLedger:
     def changes(self, since: Position, seconds: float) -> Changes:
         """What has changed since a position. O(changed sums); nothing is read when nothing has."""
         with self._using(seconds) as connection:
-            birth, version = connection.execute("select birth, version from ledger").fetchone()
+            birth, version = _position(connection)
             is_all = birth != since.birth or version < since.version
             rows = connection.execute(_CHANGED, (0 if is_all else since.version,)).fetchall()
         sums, damaged = dict[Sum, Amounts](), 0
-        for words, bucket, value, *amounts in rows:
+        for row in rows:
             try:
-                sums[Sum(read_stream(words), bucket, value)] = Amounts(*amounts)
+                place, amounts = _line(row)
             except ValueError:
                 damaged += 1
+            else:
+                sums[place] = amounts
         return Changes(Position(birth, version), is_all, sums, damaged=damaged)
 
     def close(self) -> None:
@@ -129,10 +132,11 @@ class SqliteLedger:
 
     def _keys(self, connection: sqlite3.Connection, period: int) -> dict[int, bytes]:
         """The keys that may have named a request, that of `period` among them; older ones are deleted."""
-        known = dict(connection.execute("select period, secret from periods").fetchall())
+        held = connection.execute("select period, secret from periods").fetchall()
+        known = {other: secret for other, secret in held if is_secret(secret)}  # another one is made for a damaged one
         if period not in known:
             known[period] = new_secret()
-            connection.execute("insert into periods values (?, ?)", (period, known[period]))
+            connection.execute("insert or replace into periods values (?, ?)", (period, known[period]))
             connection.execute("delete from periods where period < ?", (period - 1,))
             _forget_streams(connection, self._clock())
         return {other: secret for other, secret in known.items() if is_remembered(other, period)}
@@ -143,7 +147,7 @@ class SqliteLedger:
         words = [(stream.digest, stream.text) for stream in streams]
         connection.executemany("insert into streams values (?, ?) on conflict do nothing", words)
         connection.execute("update ledger set version = version + 1")
-        (version,) = connection.execute("select version from ledger").fetchone()
+        _, version = _position(connection)
         for stream, bucket in {(cell.stream, cell.bucket) for cell in sums}:
             _make_room(connection, stream, bucket)
         connection.executemany(_ADD, [(*cell, *amounts, version) for cell, amounts in sums.items()])
@@ -192,6 +196,24 @@ class SqliteLedger:
         return connection
 
 
+def _position(connection: sqlite3.Connection) -> tuple[bytes, int]:
+    """The ledger's birth, and the number of the last change in it."""
+    found = connection.execute("select birth, version from ledger").fetchone()
+    if found is None or not (isinstance(found[0], bytes) and isinstance(found[1], int)):
+        raise LedgerUnavailable("damaged")
+    return found[0], found[1]
+
+
+def _line(row: tuple[Any, ...]) -> tuple[Sum, Amounts]:
+    """A line and where it belongs. Raises `ValueError` for a damaged one: SQLite keeps anything in any column."""
+    words, bucket, value, *units, relevance = row
+    numbers = all(isinstance(number, int) for number in (bucket, *units)) and isinstance(relevance, int | float)
+    if not (numbers and isinstance(words, str) and isinstance(value, str)):
+        raise ValueError("holds what was never written")
+    exposure, target, items, price = units
+    return Sum(read_stream(words), bucket, value), Amounts(exposure, target, items, price, float(relevance))
+
+
 def _found(connection: sqlite3.Connection, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
     """The name that a request has, and what is known of it; None when it is unknown."""
     marks = ", ".join("?" * len(names))
@@ -218,9 +240,17 @@ def _forget_streams(connection: sqlite3.Connection, now: float) -> None:
         return
     newest = "select stream, words, max(bucket) from streams left join sums using (stream) group by stream"
     for stream, words, bucket in connection.execute(newest).fetchall():
-        if bucket is None or (bucket + 1 + BUCKETS) * read_stream(words).half_life < now:
+        if bucket is None or _ends(words, bucket) < now:
             connection.execute("delete from sums where stream = ?", (stream,))
             connection.execute("delete from streams where stream = ?", (stream,))
+
+
+def _ends(words: str, bucket: int) -> float:
+    """When a stream whose last bucket is this one has decayed to nothing; damaged words name none that could count."""
+    try:
+        return (bucket + 1 + BUCKETS) * read_stream(words).half_life
+    except ValueError:
+        return 0.0
 
 
 def _identity(path: Path) -> tuple[int, int]:

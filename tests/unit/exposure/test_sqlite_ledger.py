@@ -270,6 +270,37 @@ def test_words_that_were_damaged_are_left_out_and_counted(tmp_path: Path) -> Non
     assert {stream.key for stream in board.streams} == {other}
 
 
+@pytest.mark.parametrize("lie", ["exposure = 'abc'", "exposure = 1.5", "relevance = 'x'", "bucket = 'x'"])
+def test_a_sum_that_is_no_number_is_left_out_and_counted(tmp_path: Path, lie: str) -> None:
+    ledger, board = SqliteLedger(tmp_path), Board(clock=lambda: NOW)
+    ledger.record([receipt("one")], SECONDS)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute(f"update sums set {lie} where value = 'a'")
+    assert board.refresh(ledger, SECONDS) == 1
+    tally = board.tally(KEY, HOUR)
+    assert tally is not None
+    assert (tally.requests, set(tally.groups)) == (1.0, {"b", "c"})
+
+
+def test_a_ledger_without_its_own_line_is_unavailable(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("delete from ledger")
+    for call in (lambda: ledger.record([receipt("one")], SECONDS), lambda: ledger.changes(Position(), SECONDS)):
+        with pytest.raises(LedgerUnavailable) as caught:
+            call()
+        assert caught.value.reason == "damaged"
+
+
+def test_a_secret_that_is_damaged_is_replaced_and_its_requests_are_forgotten(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    ledger.record([receipt("one")], SECONDS)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("update periods set secret = 'x'")
+    assert ledger.record_impressions([Impression("one", 0)], SECONDS) == Counts(unknown=1)
+    assert ledger.record([receipt("two")], SECONDS) == Counts(new=1)
+
+
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path)
     ledger.record([receipt("one")], SECONDS)
