@@ -124,6 +124,10 @@ def _listed(name: str, base: AttributeColumn | None, pieces: Sequence[Piece], co
         n = piece.shape.labels.index(name)
         numbers = piece.codes[n].copy()
         texts = [(), *[piece.fields[n].texts[code] for code in carried(numbers).tolist()]]
+        if base is None and len(pieces) == 1 and max(map(len, texts)) <= 1:  # most often: fields differ, so texts do
+            single = np.zeros(count, np.int32)
+            single[piece.at] = numbers
+            return AttributeColumn(tuple(chain.from_iterable(texts)), single)
         each = list(chain.from_iterable(texts))
         code_of.update(zip([text for text in dict.fromkeys(each) if text not in code_of], counter(len(code_of) + 1)))
         flat.append(np.fromiter(map(code_of.__getitem__, each), np.int32, len(each)))
