@@ -149,19 +149,19 @@ class Metrics:
 
     def call_started(self, method: str) -> None:
         """An RPC begins; `method` is one of the service's own."""
-        self._started.labels(_service_of(method), method).inc()
+        self._started.labels(service_of(method), method).inc()
         self._in_flight.inc()
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
         """It ends, after so many seconds; `code` is the gRPC code's name as Go spells it, e.g. InvalidArgument."""
-        self._handled.labels(_service_of(method), method, code).inc()
-        self._seconds.labels(_service_of(method), method).observe(seconds)
+        self._handled.labels(service_of(method), method, code).inc()
+        self._seconds.labels(service_of(method), method).observe(seconds)
         self._in_flight.dec()
 
     def call_refused(self, method: str, code: str) -> None:
         """An RPC was turned away at the door: it counts as begun and ended, and its time, next to none, not at all."""
-        self._started.labels(_service_of(method), method).inc()
-        self._handled.labels(_service_of(method), method, code).inc()
+        self._started.labels(service_of(method), method).inc()
+        self._handled.labels(service_of(method), method, code).inc()
 
     def request_shed(self, reason: str) -> None:
         """A request was turned away for want of capacity; `reason` is what its error says."""
@@ -234,5 +234,6 @@ class Metrics:
             self._missing.labels(kind).inc(count)
 
 
-def _service_of(method: str) -> str:
+def service_of(method: str) -> str:
+    """The full name of the service that has this method."""
     return _OTHER_SERVICES.get(method, SERVICE)

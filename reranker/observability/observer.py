@@ -85,7 +85,7 @@ class Observer:
         if reason == _AT_ONCE:
             self._log_refusal(method, code, reason)
             return
-        level = logging.WARNING if code in _CLIENT_CODES else logging.ERROR
+        level = logging.ERROR if is_fault(code) else logging.WARNING
         fields: dict[str, object] = {"method": method, "code": code, "reason": reason, "request": hashed(request_id)}
         if violations:
             fields |= {
@@ -142,3 +142,8 @@ class Observer:
                 rung=slate.report.rung.value,
                 stage_us={stage: round(seconds * 1e6) for stage, seconds in stages.items()},
             )
+
+
+def is_fault(code: str) -> bool:
+    """Whether a gRPC code is an error of ours; the others are the caller's, or nobody's."""
+    return code != "OK" and code not in _CLIENT_CODES

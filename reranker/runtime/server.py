@@ -16,6 +16,7 @@ from reranker.codec.limits import Limits
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.observability.security import SecurityMetrics
+from reranker.observability.traces import Tracer
 from reranker.runtime.admin import BACKLOG, AdminServer
 from reranker.runtime.catalog import CatalogWatch
 from reranker.runtime.inputs import Inputs
@@ -42,6 +43,7 @@ from reranker.service.measured import Sampled
 from reranker.service.policies import PolicyDesk
 from reranker.service.servicer import RerankerServicer, handlers
 from reranker.service.shadow import Shadows
+from reranker.service.spans import Spans
 from reranker.service.timekeeper import Timekeeper
 from reranker.service.wire import Gate, Wire
 
@@ -93,6 +95,7 @@ class Server:
             consumers.append(Sampled(self._metrics.quality, settings.measure_every))
         self._after = AfterAnswer(self._metrics, consumers)
         self._gate = Gate()
+        self._tracer = Tracer() if settings.traces else None
         self._doors = Doors(self._inputs.tokens, share=1 / settings.workers)
         certificate = self._inputs.certificate
         self._certificates = None if certificate is None else Certificates(certificate)
@@ -210,6 +213,10 @@ class Server:
         closing.join(_LAST_WORD)
         worked_off = self._after.close(max(_LAST_WORD, end - perf_counter()))
         self._ledger.close()
+        if self._tracer is not None:
+            flushing = threading.Thread(target=self._tracer.close, daemon=True)
+            flushing.start()
+            flushing.join(max(_LAST_WORD, end - perf_counter()))
         if self._items is not None:
             self._items.close()
         if self._store is not None:
@@ -247,7 +254,9 @@ class Server:
     def _grpc_handlers(self) -> Admission:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
-        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing)
+        wire = Wire(
+            self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing, Spans(self._tracer)
+        )
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
         timekeeper = Timekeeper(settings.degrade)
@@ -262,6 +271,8 @@ def check(settings: Settings) -> tuple[str, ...]:
     """What a start would do without opening a port: read policies, keys and catalog, warm up. Returns the policies."""
     inputs = Inputs(settings)
     open_ledger(settings).close()
+    if settings.traces:
+        Tracer().close()
     engine.warm_up()
     inputs.check()
     return inputs.book.names()

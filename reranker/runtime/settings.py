@@ -296,6 +296,10 @@ class Settings:
     log_every: int = field(
         default=0, metadata=_read(_count(0, 1_000_000_000), "log one slate in so many; 0 logs failures only")
     )
+    traces: bool = field(
+        default=False,
+        metadata=_read(_boolean, "whether spans go to OpenTelemetry; where to, its own OTEL_ variables say"),
+    )
     measure_every: int = field(
         default=100,
         metadata=_read(

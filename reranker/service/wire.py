@@ -17,11 +17,12 @@ from grpc_status import rpc_status
 
 from reranker.engine import Presence
 from reranker.observability import Observer
-from reranker.observability.metrics import SERVICE
+from reranker.observability.metrics import SERVICE, service_of
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, status_of, unparsable
 from reranker.service.health import OnPool
 from reranker.service.patience import TURN, Patience
+from reranker.service.spans import Spans
 from reranker.service.tokens import ANYBODY, Caller
 
 Request = TypeVar("Request", bound=Message)
@@ -105,12 +106,13 @@ class Wire:
         streams: int,
         doors: Doors | None = None,
         storing: ThreadPoolExecutor | None = None,
+        spans: Spans | None = None,
     ) -> None:
         """`storing` are threads for calls that may wait for a disk or a store; without them requests' own do it."""
         self._gate = gate
         self.patience = Patience()
         self._doors = doors or Doors()
-        self._observer = observer
+        self._observer, self._spans = observer, spans or Spans()
         self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
         self._free_streams = threading.BoundedSemaphore(streams)
@@ -145,8 +147,10 @@ class Wire:
                 failure = self.report(method, error, request)
             else:
                 self._ended(method, caller, "OK", started)
+                self._span(method, context, started, "OK", request, response)
                 return response
             self._ended(method, caller, CODE_NAMES[failure.code], started)
+            self._span(method, context, started, CODE_NAMES[failure.code], request)
             return context.abort_with_status(rpc_status.to_status(status_of(failure, request_id(request))))
 
         behaviour = OnPool(handle, self._storing) if stores and self._storing is not None else handle
@@ -186,6 +190,7 @@ class Wire:
                     response, code = apologise(failure), CODE_NAMES[failure.code]
                 self._observer.metrics.stream_item(code)
                 self._observer.metrics.tenants.answered(whole.caller.tenant, code)
+                self._span(method, context, call.started, code, request, response)
                 yield response
 
         def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Response]:
@@ -228,6 +233,18 @@ class Wire:
     def _ended(self, method: str, caller: Caller, code: str, started: float) -> None:
         self._observer.call_ended(method, code, perf_counter() - started)
         self._observer.metrics.tenants.answered(caller.tenant, code)
+
+    def _span(
+        self,
+        method: str,
+        context: grpc.ServicerContext,
+        started: float,
+        code: str,
+        request: Message | None,
+        response: Message | None = None,
+    ) -> None:
+        name, metadata = f"{service_of(method)}/{method}", context.invocation_metadata()
+        self._spans.ended(name, metadata, started, code, request, response, refined=is_refined(request))
 
     def _admit(self, context: grpc.ServicerContext, size: int = 0) -> Call:
         call = self._gate.admit(context, size)
