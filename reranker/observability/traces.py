@@ -1,6 +1,6 @@
 """Spans for OpenTelemetry: one a request, with its stages as events, below the caller's span where it sent one.
 
-Where spans go is OpenTelemetry's own to say: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, ….
+Where spans go is OpenTelemetry's own to say, by its variables: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, ….
 A span tells what the log tells: never ids, attributes or values, and of a request that a user narrowed by hand its
 method and code alone.
 """

@@ -254,9 +254,8 @@ class Server:
     def _grpc_handlers(self) -> Admission:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
-        wire = Wire(
-            self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing, Spans(self._tracer)
-        )
+        spans = None if self._tracer is None else Spans(self._tracer)
+        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing, spans)
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
         timekeeper = Timekeeper(settings.degrade)

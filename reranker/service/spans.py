@@ -18,9 +18,9 @@ _STAGES = [field.name for field in messages.StageTimings.DESCRIPTOR.fields if fi
 
 
 class Spans:
-    """Gives requests that have ended to a tracer; without one it does nothing."""
+    """Gives requests that have ended to a tracer."""
 
-    def __init__(self, tracer: Tracer | None = None) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def ended(
@@ -35,8 +35,6 @@ class Spans:
         refined: bool,
     ) -> None:
         """A request of a method, by its full name, has ended; of one that a user `refined` nothing is said of what."""
-        if self._tracer is None:
-            return
         attributes: dict[str, str | int] = {}
         stages: dict[str, int] = {}
         asked, answered = _inside(request, "request"), _inside(response, "response")

@@ -112,7 +112,7 @@ class Wire:
         self._gate = gate
         self.patience = Patience()
         self._doors = doors or Doors()
-        self._observer, self._spans = observer, spans or Spans()
+        self._observer, self._spans = observer, spans
         self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
         self._free_streams = threading.BoundedSemaphore(streams)
@@ -243,6 +243,8 @@ class Wire:
         request: Message | None,
         response: Message | None = None,
     ) -> None:
+        if self._spans is None:
+            return
         name, metadata = f"{service_of(method)}/{method}", context.invocation_metadata()
         self._spans.ended(name, metadata, started, code, request, response, refined=is_refined(request))
 
