@@ -13,7 +13,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test test-all coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog bench-items ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
+	bench-catalog bench-items bench-replay ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -66,6 +66,9 @@ bench-catalog: $(READY) ## an item catalog of ITEMS=2000000: build, size, look-u
 
 bench-items: $(READY) ## items in a Valkey of its own, ITEMS=100000: what putting and looking up takes
 	@$(BIN)/python -m benchmarks.items $(ITEMS)
+
+bench-replay: $(READY) ## a replay's rate beside the bare engine's, and with two processes, REQUESTS=400; on an idle machine
+	@$(BIN)/python -m benchmarks.replay $(REQUESTS)
 
 ledger-proof: $(READY) ## processes that are killed again and again: is every request counted exactly once? minutes
 	@$(BIN)/python -m benchmarks.ledger_proof --on sqlite $(ARGUMENTS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import grid, growth, limits, machine, memory, run
+from benchmarks import grid, growth, limits, machine, memory, replay, run
 from benchmarks.allocations import traced
 from benchmarks.goals import GOALS
 from benchmarks.grid import Point
@@ -157,3 +157,12 @@ def test_the_tracer_finds_where_arrays_are_made() -> None:
     assert copied < found.peak < 2 * copied
     assert [place.split(":")[0] for place, size in found.largest(5) if size > copied] == ["reranker/candidates.py"]
     assert all(place.startswith("reranker/") for place, _ in found.largest(20))
+
+
+def test_replay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["replay", "75"])  # three shards: the rate is taken from the first to the last
+    assert replay.main() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("75 requests under 2 policies")
+    assert all(what in said for what in ("reading", "the engine", "measuring", "Arrow", "of the bare engine's rate"))
+    assert "in one process" in said
