@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reranker.policy import Policy
     from reranker.replay.comparison import Comparison
     from reranker.replay.outcomes import Outcomes
+    from reranker.replay.plan import Plan
     from reranker.replay.report import Report
     from reranker.replay.results import Results
     from reranker.signals import Catalog
@@ -184,7 +186,7 @@ def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: 
     spent = {"level": options.level, "seed": options.seed}
     found = compare(results, baseline, candidate, gates=gates, **spent)
     plan, traffic = plan_of(manifest), traffic_of(manifest)
-    warnings = _warnings(manifest, results.traffic.recorded_catalogs)
+    warnings = _warnings(manifest, plan, {baseline, candidate}, results.traffic.recorded_catalogs)
     changed = []
     try:
         catalog = _catalog(plan.catalog)
@@ -211,17 +213,27 @@ def _outcomes(options: argparse.Namespace, results: Results, baseline: str, cand
         return outcomes_of(results, baseline, candidate, lines, arms=arms, **spent)
 
 
-def _warnings(manifest: dict[str, Any], recorded: Any) -> list[str]:
-    """What a reader has to know before the numbers: above all that the catalog has gone on since."""
+def _warnings(manifest: dict[str, Any], plan: Plan, compared: Collection[str], recorded: Any) -> list[str]:
+    """What a reader has to know before the numbers: that the catalog has gone on since, and what is not steered."""
+    from reranker.replay.plan import unsteered
+
+    found = []
     now = manifest["catalog_version"]
     other = sum(count for version, count in recorded.items() if version != now)
-    if not other:
-        return []
-    versions = ", ".join(sorted(version for version in recorded if version != now))
-    return [
-        f"{other:,} of {manifest['records']:,} requests were recorded with another version of the catalog ({versions}; "
-        f"this replay: {now or 'none'}): their items may have changed since, and slates are not those that were served"
-    ]
+    if other:
+        versions = ", ".join(sorted(version for version in recorded if version != now))
+        found.append(
+            f"{other:,} of {manifest['records']:,} requests were recorded with another version of the catalog "
+            f"({versions}; this replay: {now or 'none'}): their items may have changed since, and slates are not those "
+            "that were served"
+        )
+    targets = [label for label in unsteered(plan.entries) if label in compared]
+    if targets:
+        found.append(
+            f"{' and '.join(targets)}: exposure targets are replayed as quotas on each slate: a server with a ledger "
+            "steers them across requests, at less cost and nearer to the target (docs/exposure.md)"
+        )
+    return found
 
 
 def _policies(files: list[str]) -> list[Policy]:

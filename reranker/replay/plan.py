@@ -68,6 +68,14 @@ def entries_of(policies: Sequence[Policy], sweeps: Mapping[str, Sequence[float]]
     return (*entries, *swept(entries[len(policies) - 1], sweeps))
 
 
+def unsteered(entries: Iterable[Entry]) -> list[str]:
+    """The labels of the policies that stand for themselves and share attention across requests (`[[exposure]]`).
+
+    Requests are replayed in any order on any process, so there is no ledger: such targets are quotas on each slate.
+    """
+    return [entry.label for entry in entries if not entry.part_of and entry.policy.to_dict().get("exposure")]
+
+
 def parts_of(entry: Entry) -> list[Entry]:
     """The policy with its bounds alone, and with its variety alone; none where it has only one of the two."""
     tree = entry.policy.to_dict()

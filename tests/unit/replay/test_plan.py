@@ -1,7 +1,9 @@
 import pytest
 
+from examples.replay import ROOT
 from reranker.errors import InvalidInput
-from reranker.replay.plan import UPSTREAM, entries_of, parts_of, sweeps_of, swept, upstream
+from reranker.policy import Policy
+from reranker.replay.plan import UPSTREAM, entries_of, parts_of, sweeps_of, swept, unsteered, upstream
 from tests.unit.replay.runs import RELEVANCE, entry, policy
 
 BOUND = [{"attribute": "tone", "min_share": {"dark": 0.2}}]
@@ -31,6 +33,13 @@ def test_the_price_is_split_where_there_are_two_causes() -> None:
     assert parts_of(entry("quotas", quotas=BOUND, objective={"strategy": "relevance"})) == []
     assert parts_of(entry("variety")) == []
     assert parts_of(entry("nothing", objective=RELEVANCE)) == []
+
+
+def test_policies_with_exposure_targets_are_told_as_a_replay_has_no_ledger() -> None:
+    steered = Policy.from_toml(ROOT / "policies" / "tone-exposure.toml")
+    entries = entries_of([upstream(), steered], {"objective.diversity": [0.0, 0.5]}, parts=True)
+    assert unsteered(entries) == ["tone-exposure"]
+    assert unsteered(entries[:1]) == []
 
 
 def test_a_sweep_sets_every_combination() -> None:
