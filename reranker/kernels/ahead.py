@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -30,9 +31,12 @@ def compile_together(compile_file: Callable[[str], None], names: Sequence[str]) 
         helpers = _start_helpers(claims, longest_first)
         try:
             _take_turns(Path(claims), longest_first, compile_file)
-        finally:
             for helper in helpers:
                 helper.wait()
+        finally:
+            for helper in helpers:
+                with helper:  # which closes its standard input, and so ends it where something went wrong here
+                    pass
 
 
 def _take_turns(claims: Path, names: Iterable[str], compile_file: Callable[[str], None]) -> None:
@@ -52,7 +56,7 @@ def _start_helpers(claims: str, names: Sequence[str]) -> list[subprocess.Popen[b
     helpers = []
     for _ in range(min(_MOST, len(os.sched_getaffinity(0))) - 1):
         try:
-            helpers.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL))
+            helpers.append(subprocess.Popen(command, env=environment, stdin=subprocess.PIPE))
         except OSError:
             break
     return helpers
@@ -68,15 +72,19 @@ def _help(claims: str, names: Sequence[str]) -> None:
     """What a helper does, until nothing is left or nobody to compile for."""
     from reranker.kernels import jit
 
-    parent = os.getppid()
+    threading.Thread(target=_end_with_the_other_end, daemon=True).start()
 
     def compile_file(name: str) -> None:
-        if os.getppid() != parent:
-            sys.exit()
         importlib.import_module(name)
         jit.compile_file(name)
 
     _take_turns(Path(claims), names, compile_file)
+
+
+def _end_with_the_other_end() -> None:
+    """Leave at once when whoever started this process is gone, which the system says by closing its standard input."""
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":
