@@ -233,9 +233,7 @@ def what_next(screen: Screen) -> None:
     screen.heading("What next")
     screen.line("  make test                 the whole suite; needs no root, no Docker, no Redis")
     screen.line("  make serve                the same server on 127.0.0.1:50051, metrics on 127.0.0.1:9090/metrics")
-    screen.line(
-        "  make replay               searches through two policies: a verdict in words and a report"
-    )
+    screen.line("  make replay               searches through two policies: a verdict in words and a report")
     screen.line("  policies/                 the policies above and more; change a number and run this again")
     screen.line("  README.md                 the same in twenty lines of Python")
 
