@@ -83,7 +83,8 @@ def _help(claims: str, names: Sequence[str]) -> None:
 
 def _end_with_the_other_end() -> None:
     """Leave at once when whoever started this process is gone, which the system says by closing its standard input."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin: its lock would be held while the interpreter shuts down
+        pass
     os._exit(0)
 
 
