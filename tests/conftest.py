@@ -10,6 +10,7 @@ import grpc
 import pytest
 from hypothesis import settings
 
+from loadtest.servers.valkey import Valkey, running_valkey
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 
@@ -65,3 +66,9 @@ def server(policies: Path) -> Iterator[Server]:
 def channel(server: Server) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(server.address, [("grpc.max_send_message_length", -1)]) as open_channel:
         yield open_channel
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    with running_valkey() as running:
+        yield running

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +15,7 @@ from reranker.client import from_columns
 from reranker.policy.snapshots import built_in
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from tests.waiting import wait_for
 
 IDS = [f"p{i}" for i in range(60)]
 SCORES = np.linspace(1, 0, 60)
@@ -29,14 +28,6 @@ def right_answer(policy: Policy | None = None) -> list[int]:
     """What the engine itself makes of the list."""
     candidates = Candidates(ids=IDS, scores=SCORES, embeddings=VECTORS)
     return [int(position) for position in rerank(candidates, policy or built_in(), SLOTS).positions]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Until it holds; an error when it does not within so many seconds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 class Load:

@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
-from tests.e2e.load import LIST, Load, wait_for
+from tests.e2e.load import LIST, Load
 from tests.e2e.processes import Process
+from tests.waiting import wait_for
 
 # As `python server.py`, with its log in a file.
 LOGGING = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.e2e.load import Load, wait_for
+from tests.e2e.load import Load
 from tests.e2e.test_workers import IMPATIENT, started
+from tests.waiting import wait_for
 
 HASTY = (IMPATIENT[0], f"from reranker.runtime import supervisor; supervisor.MOST_SILENCE = 5; {IMPATIENT[1]}")
 

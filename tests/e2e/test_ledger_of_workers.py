@@ -15,8 +15,8 @@ from reranker.exposure.redis import RedisLedger
 from reranker.exposure.sqlite import FILE, SqliteLedger
 from reranker.store import StoreAddress
 from reranker.store.store import Store
-from tests.e2e.load import wait_for
 from tests.e2e.test_workers import IMPATIENT, Service
+from tests.waiting import wait_for
 
 POLICY = """
 name = "steered"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from loadtest.servers.valkey import Valkey, free_port, running_valkey
+from loadtest.servers.valkey import Valkey, free_port
 from reranker.cli import main
 from reranker.errors import StoreUnavailable
 from reranker.policy.register import Register
 from reranker.policy.register_store import StoredRegister
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with running_valkey() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from loadtest.servers.valkey import running_valkey
 from reranker.client import Client, from_columns, request_context
 from reranker.v1 import reranker_service_pb2 as messages
 from tests.e2e.processes import Process, run
+from tests.waiting import wait_for
 
 CANDIDATES = from_columns([f"i{i}" for i in range(20)], [float(20 - i) for i in range(20)])
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_from_a_file_to_every_answer_and_back(tmp_path: Path) -> None:
@@ -57,13 +49,13 @@ def test_from_a_file_to_every_answer_and_back(tmp_path: Path) -> None:
                 assert (answer("search").arm, answer("home").policy_name) == ("", "default")
                 assert "publication 1;" in policy("publish", str(tmp_path / "routes.toml"), "--by", "alice")
                 policy("approve", "1", "--by", "bob")
-                until(lambda: answer("search").arm == "default")
+                wait_for(lambda: answer("search").arm == "default")
                 assert answer("home").policy_name == "upstream"
                 assert line_of("reranker_policy_register_line") == "reranker_policy_register_line 2.0"
                 policy("rollback", "routes.toml", "--by", "bob")
-                until(lambda: answer("home").policy_name == "default")
+                wait_for(lambda: answer("home").policy_name == "default")
                 (folder / "default.toml").write_text("[objective]\ndiversity = 0.1\n")
-                until(lambda: line_of("reranker_policy_reloads_total").endswith(" 3.0"))
+                wait_for(lambda: line_of("reranker_policy_reloads_total").endswith(" 3.0"))
             assert password.read_text() not in policy("history")
             server.process.terminate()
             assert server.end()[0] == 0

@@ -20,8 +20,8 @@ from reranker.client import Client, ServerError, from_columns
 from reranker.runtime.server import Server
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
-from tests.e2e.load import wait_for
 from tests.e2e.processes import Process, run
+from tests.waiting import wait_for
 
 CANDIDATES = from_columns([f"p{i}" for i in range(20)], np.linspace(1, 0, 20), np.eye(20))
 

@@ -19,8 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
-from tests.e2e.load import LIST, SLOTS, Load, wait_for
+from tests.e2e.load import LIST, SLOTS, Load
 from tests.e2e.processes import Process, run
+from tests.waiting import wait_for
 
 # As `python server.py`, with short waits for a worker's next start: a test has no minute to spend.
 IMPATIENT = (

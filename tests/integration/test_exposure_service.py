@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.v1.policy_pb2 import Policy as PolicyMessage
 from reranker.v1.reranker_service_pb2 import RerankResponse
+from tests.waiting import wait_for
 
 IDS = [f"i{number}" for number in range(20)]
 SCORES = np.linspace(2.0, 1.0, 20)
@@ -78,13 +78,6 @@ def tally_in(folder: Path) -> Tally | None:
     return board.tally(KEY, 604_800.0)
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_slates_are_credited_reconciled_and_steer_the_next_ones(steered: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ledger"
 
@@ -100,11 +93,11 @@ def test_slates_are_credited_reconciled_and_steer_the_next_ones(steered: Path, t
         ask(client, "r9")  # once more
         ask(client, "private", refinement={"tone": ["a"]})
         ask(client, "own", Policy.from_toml(POLICY).to_proto())
-        eventually(lambda: requests() > 9.99)
+        wait_for(lambda: requests() > 9.99)
         counts = client.record_impressions({"r1": [1], "r2": [], "private": [1], "own": [1]})
         assert (counts.recorded, counts.repeated_ids, counts.unknown_ids) == (2, 0, 2)
         assert client.record_impressions({"r1": [1, 2]}).repeated_ids == 1
-        eventually(lambda: bool(ask(client, "").exposure))
+        wait_for(lambda: bool(ask(client, "").exposure))
         with urllib.request.urlopen(f"http://{server.admin_address}/metrics", timeout=20) as page:
             metrics = page.read().decode()
     assert 'reranker_exposure_share{arm="",attribute="tone",policy="steered",value="a"}' in metrics

@@ -22,16 +22,10 @@ from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.v1 import reranker_service_pb2 as messages
+from tests.waiting import wait_for
 
 CANDIDATES = from_columns([f"i{i}" for i in range(30)], np.linspace(1, 0, 30))
 PATIENCE = 60.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def write(folder: Path, version: int) -> None:
@@ -130,7 +124,7 @@ def test_every_request_meets_one_version_and_none_is_dropped(server: Server, fol
         caller.start()
     for version in range(1, 6):
         swap(folder, version)
-        until(lambda version=version: f"p{version}" in seen or bool(failures))  # type: ignore[misc]
+        wait_for(lambda version=version: f"p{version}" in seen or bool(failures))  # type: ignore[misc]
     stop.set()
     for caller in callers:
         caller.join(PATIENCE)
@@ -149,7 +143,7 @@ def test_the_last_good_ones_serve_while_anything_is_wrong(
 ) -> None:
     before = server._desk.book
     swap(folder, 1, spoilt="[objective]\ndiversity = 9\nx = 1\n")
-    until(lambda: bool(lines("policies refused")))
+    wait_for(lambda: bool(lines("policies refused")))
     assert server._desk.book is before
     (line,) = lines("policies refused")
     assert line["count"] == 2
@@ -161,9 +155,9 @@ def test_the_last_good_ones_serve_while_anything_is_wrong(
     time.sleep(0.1)
     assert len(lines("policies refused")) == 1  # once, however often it is looked at
     swap(folder, 2)
-    until(lambda: server._desk.book is not before)
+    wait_for(lambda: server._desk.book is not before)
     assert server._desk.book.names() == ("default", "p2")
-    until(lambda: metric(server, "reranker_policies_refused") == ["reranker_policies_refused 0.0"])
+    wait_for(lambda: metric(server, "reranker_policies_refused") == ["reranker_policies_refused 0.0"])
 
 
 def test_a_folder_that_goes_away_changes_nothing(
@@ -171,11 +165,11 @@ def test_a_folder_that_goes_away_changes_nothing(
 ) -> None:
     before = server._desk.book
     folder.rename(folder.parent / "elsewhere")
-    until(lambda: bool(lines("policies refused")))
+    wait_for(lambda: bool(lines("policies refused")))
     assert "is not a folder" in str(lines("policies refused")[0]["mistakes"])
     assert server._desk.book is before
     (folder.parent / "elsewhere").rename(folder)
-    until(lambda: metric(server, "reranker_policies_refused") == ["reranker_policies_refused 0.0"])
+    wait_for(lambda: metric(server, "reranker_policies_refused") == ["reranker_policies_refused 0.0"])
     assert server._desk.book is before  # nothing has changed
 
 
@@ -183,7 +177,7 @@ def test_a_new_policy_is_compiled_before_it_serves(server: Server, folder: Path)
     with Client(server.address, deadline=20, on_error="raise") as client:
         ask(client)  # slates of seven
     swap(folder, 1)
-    until(lambda: "p1" in server.policy_names)
+    wait_for(lambda: "p1" in server.policy_names)
     assert (server._desk.book.get("p1").revision, 7) in _CACHE._made
 
 
@@ -191,10 +185,10 @@ def test_a_review_that_is_due_is_said_and_stops_nothing(
     server: Server, folder: Path, lines: Callable[[str], list[dict[str, object]]]
 ) -> None:
     swap(folder, 1, spoilt='about = { owner = "us", review_by = 2020-01-31 }\n')
-    until(lambda: bool(lines("policy review overdue")))
+    wait_for(lambda: bool(lines("policy review overdue")))
     (line,) = lines("policy review overdue")
     assert (line["policy"], line["review_by"], line["owner"]) == ("p1", "2020-01-31", "us")
-    until(
+    wait_for(
         lambda: metric(server, "reranker_policy_review_overdue") == ['reranker_policy_review_overdue{policy="p1"} 1.0']
     )
     with Client(server.address, deadline=20, on_error="raise") as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,10 @@ from reranker.runtime.server import Server
 from reranker.runtime.settings import Settings
 from reranker.store import StoreAddress, command
 from reranker.store.store import Store
+from tests.waiting import wait_for
 
 KEY = "reranker:{policies}:register"
 PATIENT = 10.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with running_valkey() as server:
-        yield server
 
 
 def opened(url: str) -> Store:
@@ -183,7 +170,7 @@ def test_in_a_cluster() -> None:
         places = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
         password = nodes[0].password.replace(" ", "%20")
         store = opened(f"redis+cluster://:{password}@{places}")
-        until(lambda: store.well)
+        wait_for(lambda: store.well)
         stored = StoredRegister(store, PATIENT)
         publish(stored, 0.1)
         assert len(stored.read().lines) == 2
@@ -200,15 +187,15 @@ def test_servers_take_over_what_is_approved_and_rolled_back(
     assert serving(server) == 0.5
     register = stored.read().publish(policy(0.1), "alice", before=None, note="", report_digest="")
     stored.append(register)
-    until(lambda: metric(server, "policy_register_line") == 1)
+    wait_for(lambda: metric(server, "policy_register_line") == 1)
     assert serving(server) == 0.5  # nobody has approved it
     stored.append(register.approve(1, "bob"))
-    until(lambda: serving(server) == 0.1)
+    wait_for(lambda: serving(server) == 0.1)
     publish(stored, 0.2)
-    until(lambda: serving(server) == 0.2)
+    wait_for(lambda: serving(server) == 0.2)
     for expected in (0.1, 0.5):  # the earlier publication, then the file
         stored.append(stored.read().roll_back("mine", "bob"))
-        until(lambda expected=expected: serving(server) == expected)  # type: ignore[misc]
+        wait_for(lambda expected=expected: serving(server) == expected)  # type: ignore[misc]
     publish(stored, 0.3)
     late = serve(valkey.url)
     assert serving(late) == 0.3  # before its first request
@@ -220,10 +207,10 @@ def test_servers_in_production_want_two_persons(
 ) -> None:
     server = serve(valkey.url, profile="production")
     number = publish(stored, 0.1, by="alice", approve_by="alice")
-    until(lambda: metric(server, "policy_register_line") == 2)
+    wait_for(lambda: metric(server, "policy_register_line") == 2)
     assert serving(server) == 0.5
     stored.append(Register(stored.read().lines, two_persons=True).approve(number, "bob"))
-    until(lambda: serving(server) == 0.1)
+    wait_for(lambda: serving(server) == 0.1)
 
 
 def test_whatever_becomes_of_the_store_the_last_good_ones_serve(folder: Path, serve: Callable[..., Server]) -> None:
@@ -232,36 +219,36 @@ def test_whatever_becomes_of_the_store_the_last_good_ones_serve(folder: Path, se
         store = opened(valkey.url)
         stored = StoredRegister(store, PATIENT)
         publish(stored, 0.1)
-        until(lambda: serving(server) == 0.1)
+        wait_for(lambda: serving(server) == 0.1)
 
         store.call(command("RPUSH", KEY, b"nonsense"), PATIENT)
-        until(lambda: metric(server, "policies_refused") == 1)
+        wait_for(lambda: metric(server, "policies_refused") == 1)
         assert serving(server) == 0.1
         store.call(command("RPOP", KEY), PATIENT)
-        until(lambda: metric(server, "policies_refused") == 0)
+        wait_for(lambda: metric(server, "policies_refused") == 0)
 
         store.run([command("DEL", KEY), command("SET", KEY, b"text")], PATIENT)
-        until(lambda: metric(server, "policies_refused") == 1)
+        wait_for(lambda: metric(server, "policies_refused") == 1)
         assert serving(server) == 0.1
         store.call(command("DEL", KEY), PATIENT)
-        until(lambda: metric(server, "policies_refused") == 0)
+        wait_for(lambda: metric(server, "policies_refused") == 0)
         assert serving(server) == 0.1  # gone is not rolled back
 
         publish(stored, 0.2)
-        until(lambda: serving(server) == 0.2)  # a register that begins anew
+        wait_for(lambda: serving(server) == 0.2)  # a register that begins anew
 
         valkey.kill()
-        until(lambda: (metric(server, "policy_register_age_seconds") or 0.0) > 0.2)
+        wait_for(lambda: (metric(server, "policy_register_age_seconds") or 0.0) > 0.2)
         (folder / "other.toml").write_text("")
-        until(lambda: "other" in server.policy_names)  # the folder is followed all the while
+        wait_for(lambda: "other" in server.policy_names)  # the folder is followed all the while
         assert serving(server) == 0.2
         valkey.start()  # empty: it kept nothing
-        until(lambda: (metric(server, "policy_register_age_seconds") or 9.0) < 0.2)
+        wait_for(lambda: (metric(server, "policy_register_age_seconds") or 9.0) < 0.2)
         assert serving(server) == 0.2
         store.close()
         again = opened(valkey.url)
         publish(StoredRegister(again, PATIENT), 0.3)
-        until(lambda: serving(server) == 0.3)
+        wait_for(lambda: serving(server) == 0.3)
         again.close()
 
 
@@ -270,15 +257,15 @@ def test_what_does_not_go_together_is_refused_until_it_does(
 ) -> None:
     server = serve(valkey.url)
     publish(stored, 0.1)
-    until(lambda: serving(server) == 0.1)
+    wait_for(lambda: serving(server) == 0.1)
     (folder / "mine.toml").unlink()
     (folder / "routes.toml").write_text("[[routes]]\narms = { mine = 1 }\n")
-    until(lambda: server._desk.book.routes is not None)  # the file's arm is a published policy
+    wait_for(lambda: server._desk.book.routes is not None)  # the file's arm is a published policy
     stored.append(stored.read().roll_back("mine", "bob"))
-    until(lambda: metric(server, "policies_refused") == 1)
+    wait_for(lambda: metric(server, "policies_refused") == 1)
     assert serving(server) == 0.1
     (folder / "routes.toml").unlink()
-    until(lambda: server.policy_names == ("default",))
+    wait_for(lambda: server.policy_names == ("default",))
     assert metric(server, "policies_refused") == 0
 
 
@@ -292,7 +279,7 @@ def test_a_server_starts_without_its_store_and_finds_it_later(serve: Callable[..
         try:
             store = opened(late.url)
             publish(StoredRegister(store, PATIENT), 0.1)
-            until(lambda: serving(server) == 0.1)
+            wait_for(lambda: serving(server) == 0.1)
             store.close()
         finally:
             late.kill()

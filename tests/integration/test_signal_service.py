@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +29,7 @@ from reranker.v1.signal_service_pb2 import DeleteRequest, GetRequest, PutRequest
 from reranker.v1.signal_service_pb2_grpc import SignalServiceStub
 from tests.contract.refusals import details
 from tests.reference.catalogs import build_rows
+from tests.waiting import wait_for
 
 IDS = [f"item-{i}" for i in range(30)]
 SCORES = np.linspace(1, 0.4, 30)
@@ -70,13 +70,6 @@ class Called(NamedTuple):
     reranker: RerankerServiceStub
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @contextmanager
 def serving(**settings: Any) -> Iterator[Called]:
     server = Server(Settings(listen="127.0.0.1:0", admin="", grace=1.0, **settings))
@@ -84,12 +77,6 @@ def serving(**settings: Any) -> Iterator[Called]:
     with grpc.insecure_channel(server.address) as channel:
         yield Called(server, SignalServiceStub(channel), RerankerServiceStub(channel))
     server.drain()
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with running_valkey() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +175,7 @@ def test_what_is_deleted_is_gone_from_every_server(stored: Called, valkey: Valke
         assert unknown(other, IDS) == 0
         assert stored.signals.Delete(DeleteRequest(item_ids=IDS[:3] + IDS[:1]), timeout=20).deleted == 3
         assert unknown(stored, IDS) == 3
-        until(lambda: unknown(other, IDS) == 3)
+        wait_for(lambda: unknown(other, IDS) == 3)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +208,7 @@ def test_over_a_catalog_what_is_put_must_fit_and_what_is_deleted_stays_hidden(va
             called.signals.Delete(DeleteRequest(item_ids=["item-2"]), timeout=20)
             assert unknown(called, IDS) == 1
             valkey.ask("FLUSHALL")  # who loses the store keeps the promise
-            until(lambda: unknown(called, IDS) == 1)
+            wait_for(lambda: unknown(called, IDS) == 1)
             assert read_erased(folder) == ["item-2"]
         finally:
             (folder / FILE).unlink(missing_ok=True)
@@ -242,9 +229,9 @@ def test_what_another_server_erased_stays_hidden_when_the_store_has_lost_everyth
         with serving(catalog=folder, **settings) as called:
             called.signals.Delete(DeleteRequest(item_ids=["item-1"]), timeout=20)
             with serving(catalog=tmp_path, **settings) as other:
-                until(lambda: read_erased(tmp_path) == ["item-1"])
+                wait_for(lambda: read_erased(tmp_path) == ["item-1"])
                 called.signals.Delete(DeleteRequest(item_ids=["item-2", "item-1"]), timeout=20)
-                until(lambda: read_erased(tmp_path) == ["item-1", "item-2"])
+                wait_for(lambda: read_erased(tmp_path) == ["item-1", "item-2"])
                 valkey.ask("FLUSHALL")
                 assert unknown(other, IDS) == 2
         assert read_erased(folder) == ["item-1", "item-2"]
@@ -286,7 +273,7 @@ def test_a_store_that_goes_leaves_answers_and_refuses_promises(folder: Path) -> 
             assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert read_erased(folder) == []
         server.start()
-        until(lambda: not called.reranker.Rerank(by_id(["new"]), timeout=20).degraded)
+        wait_for(lambda: not called.reranker.Rerank(by_id(["new"]), timeout=20).degraded)
 
 
 def test_with_a_catalog_alone_deleted_items_are_hidden_here_there_and_in_the_next_build(
@@ -296,7 +283,7 @@ def test_with_a_catalog_alone_deleted_items_are_hidden_here_there_and_in_the_nex
         assert unknown(other, IDS) == 0
         assert catalog.signals.Delete(DeleteRequest(item_ids=["item-1", "item-5", "never"]), timeout=20).deleted == 3
         assert unknown(catalog, IDS) == 2
-        until(lambda: unknown(other, IDS) == 2)
+        wait_for(lambda: unknown(other, IDS) == 2)
         assert list(catalog.signals.Get(GetRequest(item_ids=["item-1", "item-2"]), timeout=20).unknown) == [0]
     built = build_rows(folder, ROWS, version="v2", keep=2)
     assert (built.items, built.left_out) == (28, 2)

@@ -6,8 +6,7 @@ import os
 import pickle
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,16 +17,10 @@ from reranker.errors import StoreError, StoreLied, StoreUnavailable
 from reranker.store import Script, StoreAddress, command, keyless
 from reranker.store.store import Store
 from tests.integration.tls import CERTIFICATE, terminator
+from tests.waiting import wait_for
 
 PATIENT = 5.0  # seconds: nothing here depends on how fast the machine is
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Ears:
@@ -46,12 +39,6 @@ class Ears:
 
     def store_changed(self, place: str, well: bool) -> None:
         self.states.append(well)
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with running_valkey() as server:
-        yield server
 
 
 @pytest.fixture
@@ -118,7 +105,7 @@ def test_it_starts_without_a_server_and_finds_it_later(ears: Ears) -> None:
         late = Valkey(elsewhere.folder, port, password="")
         try:
             late.start()
-            until(lambda: store.well)
+            wait_for(lambda: store.well)
             assert store.call(keyless("PING"), PATIENT) == b"PONG"
         finally:
             late.kill()
@@ -132,7 +119,7 @@ def test_a_restart_loses_no_call_that_comes_after_it() -> None:
         store.start(PATIENT)
         server.kill()
         server.start()
-        until(lambda: not isinstance(store.run([keyless("PING")], PATIENT)[0], StoreError))
+        wait_for(lambda: not isinstance(store.run([keyless("PING")], PATIENT)[0], StoreError))
         assert store.well
         store.close()
 
@@ -141,7 +128,7 @@ def test_a_paused_server_costs_three_time_outs_and_then_nothing(ears: Ears) -> N
     with running_valkey() as server:
         store = Store(StoreAddress.parse(server.url), connections=6, timeout=0.02, listener=ears)
         store.start(PATIENT)
-        until(lambda: len(store._lines()[0]._ready) == 6)
+        wait_for(lambda: len(store._lines()[0]._ready) == 6)
         server.pause()
         replies = [store.run([keyless("PING")], 0.02)[0] for _ in range(40)]
         server.resume()
@@ -150,7 +137,7 @@ def test_a_paused_server_costs_three_time_outs_and_then_nothing(ears: Ears) -> N
         assert reasons[:3] == ["timeout"] * 3
         assert set(reasons[3:]) <= {"resting", "timeout"}
         assert reasons.count("resting") >= 30
-        until(lambda: store.well)
+        wait_for(lambda: store.well)
         assert store.call(keyless("PING"), PATIENT) == b"PONG"
         assert ears.states == [True, False, True]
         store.close()
@@ -178,7 +165,7 @@ def test_a_wrong_password_is_said_and_a_new_one_needs_no_restart(valkey: Valkey,
     with pytest.raises(StoreUnavailable, match="not_allowed"):
         store.call(keyless("PING"), PATIENT)
     file.write_text(f"{valkey.password}\n")
-    until(lambda: store.well)
+    wait_for(lambda: store.well)
     assert store.call(keyless("PING"), PATIENT) == b"PONG"
     store.close()
 
@@ -245,7 +232,7 @@ def test_what_came_in_time_is_not_lost_and_nobody_is_left_alone_for_it(ears: Ear
         store = Store(StoreAddress.parse(f"redis://127.0.0.1:{port}"), connections=1, listener=ears)
         store.start(PATIENT)
         for _ in range(4):
-            until(lambda: bool(store._lines()[0]._ready))
+            wait_for(lambda: bool(store._lines()[0]._ready))
             values = store.fetch(keys, 0.3)
             assert values[:128] == [b"v"] * 128
             assert all(isinstance(value, StoreUnavailable) and value.reason == "timeout" for value in values[128:])
@@ -286,7 +273,7 @@ def test_a_cluster_in_one_round_trip_and_with_a_node_gone() -> None:
         address = StoreAddress.parse(nodes[0].url.replace("redis://", "redis+cluster://"))
         store = Store(address, connections=2)
         store.start(PATIENT)
-        until(lambda: len(store._lines()) == 3 and store.well)
+        wait_for(lambda: len(store._lines()) == 3 and store.well)
         keys = [b"key-%d" % n for n in range(200)]
         assert store.run([command("SET", key, key) for key in keys], PATIENT) == [b"OK"] * 200
         assert store.fetch(keys, PATIENT) == keys
@@ -300,7 +287,7 @@ def test_a_cluster_in_one_round_trip_and_with_a_node_gone() -> None:
         assert min(len(there), len(gone)) > 30
 
         nodes[1].start()
-        until(lambda: all(isinstance(value, bytes | None) for value in store.fetch(keys, PATIENT)))
+        wait_for(lambda: all(isinstance(value, bytes | None) for value in store.fetch(keys, PATIENT)))
         store.close()
 
 
@@ -308,7 +295,7 @@ def test_a_key_that_has_moved_is_followed() -> None:
     with running_cluster() as nodes:
         store = Store(StoreAddress.parse(nodes[0].url.replace("redis://", "redis+cluster://")), connections=2)
         store.start(PATIENT)
-        until(lambda: len(store._lines()) == 3 and store.well)
+        wait_for(lambda: len(store._lines()) == 3 and store.well)
         ids = [node.ask("CLUSTER", "MYID").split(b"\r\n")[1].decode() for node in nodes]
         slot = int(nodes[0].ask("CLUSTER", "KEYSLOT", "moving").strip()[1:])
         source = next(n for n in range(3) if 16_384 * n // 3 <= slot < 16_384 * (n + 1) // 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,21 +23,9 @@ from reranker.signals.stored import StoredItems, StoredSettings
 from reranker.store import Command, Reply, StoreAddress, command
 from reranker.store.store import Store
 from tests.reference.catalogs import catalog_of
+from tests.waiting import wait_for
 
 PATIENT = 5.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with running_valkey() as server:
-        yield server
 
 
 @pytest.fixture
@@ -301,9 +288,9 @@ def test_the_thread_follows_the_feed(items: StoredItems, store: Store) -> None:
     other = items_in(store)
     other.start()
     items.put(sample(["a"], 1), PATIENT)
-    until(lambda: bool(by_reference(other, ["a"])[0].unknown is not None))
+    wait_for(lambda: bool(by_reference(other, ["a"])[0].unknown is not None))
     items.erase(["a"], PATIENT)
-    until(lambda: bool(by_reference(other, ["a"])[0].unknown.all()))  # type: ignore[union-attr]
+    wait_for(lambda: bool(by_reference(other, ["a"])[0].unknown.all()))  # type: ignore[union-attr]
     other.close()
 
 
@@ -327,7 +314,7 @@ def test_without_the_store_what_is_remembered_serves(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             items.erase(["a"], PATIENT)
         server.start()
-        until(lambda: not by_reference(items, ["a"], catalog)[1].degraded)
+        wait_for(lambda: not by_reference(items, ["a"], catalog)[1].degraded)
         assert by_reference(items, ["a"], catalog)[0].unknown.tolist() == [True]  # type: ignore[union-attr]
         store.close()
 
@@ -382,7 +369,7 @@ def test_a_cluster_keeps_them_too() -> None:
     with running_cluster() as nodes:
         store = Store(StoreAddress.parse(nodes[0].url.replace("redis://", "redis+cluster://")), connections=2)
         store.start(PATIENT)
-        until(lambda: len(store._lines()) == 3 and store.well)
+        wait_for(lambda: len(store._lines()) == 3 and store.well)
         items, ids = items_in(store), [f"p{n}" for n in range(60)]
         items.put(sample(ids), PATIENT)
         items.erase(["p7"], PATIENT)

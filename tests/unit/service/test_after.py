@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from reranker.candidates import Candidates
 from reranker.observability.metrics import Metrics
 from reranker.service.after import AfterAnswer, Answered
 from reranker.v1 import reranker_service_pb2 as messages
+from tests.waiting import wait_for
 
 PATIENCE = 60.0  # seconds, on a machine that has other things to do
 
@@ -107,7 +107,7 @@ def test_a_slow_consumer_loses_its_own_answers_and_nobody_waits_for_it() -> None
     assert slow.begun.wait(PATIENCE)
     for number in range(20):
         after.offer(answered(str(number)))  # returns although nobody takes them
-        eventually(lambda: count(metrics.registry, "queue", consumer="quick") == 0)
+        wait_for(lambda: count(metrics.registry, "queue", consumer="quick") == 0)
     assert count(metrics.registry, "queue", consumer="slow") == 10
     assert count(metrics.registry, "dropped_total", consumer="slow", reason="full") == 11
     assert count(metrics.registry, "dropped_total", consumer="quick", reason="full") == 0
@@ -166,7 +166,7 @@ def test_what_cannot_be_worked_off_in_time_is_counted() -> None:
     after.offer(answered("too late"))
     assert count(metrics.registry, "dropped_total", consumer="slow", reason="shutdown") == 2
     slow.may_go_on.set()
-    eventually(lambda: slow.is_closed)
+    wait_for(lambda: slow.is_closed)
     assert slow.taken == ["held"]
 
 
@@ -176,10 +176,3 @@ def test_close_before_start_leaves_what_waits_behind() -> None:
     after.offer(answered("never"))
     assert not after.close(PATIENCE)
     assert count(metrics.registry, "dropped_total", consumer="log", reason="shutdown") == 1
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
