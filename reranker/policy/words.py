@@ -42,7 +42,7 @@ def parse_into(message: Message, text: str, whole: str) -> Mistakes:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if line := too_deep(text):  # before the parser, which would need a stack or a memory without end
         mistakes = Mistakes(whole=whole)
-        mistakes.add_at((), f"is not a policy: nests deeper than {DEEPEST} levels", line)
+        mistakes.add_at((), f"nests deeper than {DEEPEST} levels", line)
         return mistakes
     mistakes = Mistakes(lines_of(text), whole)
     try:

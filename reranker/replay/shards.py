@@ -138,8 +138,3 @@ def _write(path: Path, write: Any) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def labels_of(manifest: Mapping[str, Any]) -> Sequence[str]:
-    """The labels of a run's policies, in its order."""
-    return [entry["label"] for entry in manifest["policies"]]

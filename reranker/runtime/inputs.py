@@ -37,18 +37,38 @@ class Inputs:
     def renew(self) -> None:
         """Take what is on disk now, for a worker that starts long after its siblings.
 
-        Where that is bad, what was read before goes on: a mistake in a file must not keep a crashed worker down.
+        Where one of them is bad, what was read of it before goes on: a mistake in a file must keep neither a crashed
+        worker down nor a token alive that was taken away.
         """
-        try:
-            fresh = _policies(self._settings)
-            if self._settings.cursor_key_file is not None:
-                self.seals = read_seals(self._settings.cursor_key_file)
-            self.certificate, self.tokens = Certificate.read(self._settings), read_tokens(self._settings)
-            self.folder, self.book = fresh
-            if self.shelf is not None:
-                self.shelf.refresh()
-        except (InvalidInput, BadCatalog) as error:
-            log(logging.ERROR, "files refused", problem=str(error), serving="what was read before")
+        parts = (
+            self._renew_policies,
+            self._renew_seals,
+            self._renew_certificate,
+            self._renew_tokens,
+            self._renew_shelf,
+        )
+        for renew in parts:
+            try:
+                renew()
+            except (InvalidInput, BadCatalog) as error:
+                log(logging.ERROR, "files refused", problem=str(error), serving="what was read before")
+
+    def _renew_policies(self) -> None:
+        self.folder, self.book = _policies(self._settings)
+
+    def _renew_seals(self) -> None:
+        if self._settings.cursor_key_file is not None:
+            self.seals = read_seals(self._settings.cursor_key_file)
+
+    def _renew_certificate(self) -> None:
+        self.certificate = Certificate.read(self._settings)
+
+    def _renew_tokens(self) -> None:
+        self.tokens = read_tokens(self._settings)
+
+    def _renew_shelf(self) -> None:
+        if self.shelf is not None:
+            self.shelf.refresh()
 
 
 def _policies(settings: Settings) -> tuple[Folder | None, PolicyBook]:

@@ -269,7 +269,8 @@ class Server:
 def check(settings: Settings) -> tuple[str, ...]:
     """What a start would do without opening a port: read policies, keys and catalog, warm up. Returns the policies."""
     inputs = Inputs(settings)
-    open_ledger(settings).close()
+    if settings.ledger is not None or settings.store is None:  # else it is in the store
+        open_ledger(settings).close()
     if settings.traces:
         Tracer().close()
     engine.warm_up()

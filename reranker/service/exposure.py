@@ -11,8 +11,6 @@ from time import perf_counter
 from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2
 
 from reranker.codec.limits import Limits
 from reranker.engine import exposure_given
@@ -27,7 +25,7 @@ from reranker.observability.logs import log
 from reranker.observability.metrics import Metrics
 from reranker.policy.model import UPSTREAM
 from reranker.service.after import Answered
-from reranker.service.errors import Failure
+from reranker.service.errors import Failure, retry_in
 from reranker.service.wire import Call, Wire
 from reranker.v1 import exposure_service_pb2 as messages
 
@@ -174,7 +172,7 @@ class ExposureServicer:
                 "LEDGER_UNAVAILABLE",
                 "the exposure ledger cannot be written now; send the same impressions again",
                 metadata={"cause": error.reason},
-                details=(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_SECONDS)),),
+                details=(retry_in(_RETRY_SECONDS),),
             ) from None
 
     def _check(self, request: messages.RecordImpressionsRequest, found: list[Violation]) -> None:

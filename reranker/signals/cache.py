@@ -26,8 +26,8 @@ _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _IDLE = 1_000  # look-ups after which a shape that none of them met is one of the past
 _SECONDS_ON_THE_WAY = 60.0  # more than any fetch takes
-NOTHING = Shape((), (), ())
-"""The shape of what is known to be absent, and of tombstones."""
+NOTHING = Shape((("", 0, "<f4"),), (), ())
+"""The shape of what is known to be absent, and of tombstones: no item has it, as no vector is empty."""
 
 
 @dataclass(slots=True)

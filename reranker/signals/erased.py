@@ -47,9 +47,11 @@ def add_erased(folder: Path, ids: Sequence[Id]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         data = file.read()
-        file.truncate(data.rfind(b"\n") + 1)  # a line that was cut off was never promised to anybody
         there = set(_ids_in(path, data))
-        file.write(b"".join(json.dumps(item).encode() + b"\n" for item in ids if item not in there))
+        fresh = [item for item in ids if item not in there]
+        if fresh:  # else the file stays as it is, and nobody has to read it again
+            file.truncate(data.rfind(b"\n") + 1)  # a line that was cut off was never promised to anybody
+            file.write(b"".join(json.dumps(item).encode() + b"\n" for item in fresh))
         file.flush()
         os.fsync(file.fileno())
     if is_new:

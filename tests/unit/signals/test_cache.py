@@ -64,3 +64,14 @@ def test_who_gives_way_gives_the_memory_back() -> None:
     assert not any(held(cache, [f"old{number}" for number in range(300)]))
     assert cache._arenas[0].table is not before
     assert cache.size <= 100_000
+
+
+def test_an_item_without_columns_is_no_absent_one() -> None:
+    cache = ItemCache(1 << 20)
+    bare = cache.coded(Shape((), (), ()), np.arange(1), np.zeros(1, Shape((), (), ()).row), [])
+    cache.remember(["bare"], bare, 1.0)
+    cache.remember_absent(["gone"], erased=True, fetched=1.0)
+    known = cache.recall(["bare", "gone"], 0.0, 0.0)
+    assert known.held.all()
+    assert known.erased.tolist() == [False, True]
+    assert [piece.at.tolist() for piece in known.pieces] == [[0]]
