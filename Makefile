@@ -7,6 +7,7 @@ READY := $(VENV)/.stamp
 PROTO_READY := .venv-proto/.stamp
 PEERS_READY := $(VENV)/.stamp-peers
 DRAWING_READY := $(VENV)/.stamp-figures
+BROWSER_READY := $(VENV)/.stamp-browser
 LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
 MODE ?= rate
@@ -28,7 +29,7 @@ demo: $(READY) ## start the real server, send it real requests, show what change
 test: $(READY) ## the whole suite that needs no root
 	@$(BIN)/python -m pytest
 
-test-all: $(READY) ## the suite, and what was left out for want of root or of a tool (promtool: on the PATH, or PROMTOOL=)
+test-all: $(READY) $(BROWSER_READY) ## the suite, and what was left out for want of root or of a tool (PROMTOOL=, CHROMIUM= or on the PATH)
 	@$(BIN)/python -m pytest -rs
 
 coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
@@ -124,6 +125,10 @@ $(READY): requirements/dev.txt pyproject.toml tools/environment.py
 # A peer that cannot be installed does not stop the others: the run says who is missing.
 $(PEERS_READY): requirements/bench.txt $(READY)
 	-@$(BIN)/python -m pip install --quiet -r requirements/bench.txt && touch $@
+
+# Tests that need what cannot be installed are left out, and say so.
+$(BROWSER_READY): requirements/browser.txt $(READY)
+	-@$(BIN)/python -m pip install --quiet -r requirements/browser.txt && touch $@
 
 $(DRAWING_READY): requirements/figures.txt $(READY)
 	@$(BIN)/python -m pip install --quiet -r requirements/figures.txt && touch $@

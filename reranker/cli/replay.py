@@ -153,12 +153,12 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
     from reranker.replay.verdict import sentences
 
     report = _report(options, folder, baseline, candidate)
-    terminal.show([f"note: {warning}" for warning in report.warnings])
-    terminal.show(sentences(report.found))
+    terminal.tell([f"note: {warning}" for warning in report.warnings])
+    terminal.tell(sentences(report.found))
     if report.outcomes is not None:
         from reranker.replay.outcomes import sentences as said_of_outcomes
 
-        terminal.show(["", *said_of_outcomes(report.outcomes)])
+        terminal.tell(["", *said_of_outcomes(report.outcomes)])
     page = Path(options.report or folder.path / "report.html")
     data = Path(options.json_file or folder.path / "comparison.json")
     for path, text in ((data, as_json(report)), (page, as_html(report))):

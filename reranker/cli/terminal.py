@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
@@ -21,6 +23,19 @@ def show(lines: Iterable[str]) -> None:
     """Print each line as one line, whatever names and values in it hold."""
     for line in lines:
         print(escaped(line))
+
+
+def tell(sentences: Iterable[str]) -> None:
+    """`show` sentences, on a terminal broken between words where it ends; elsewhere each stays one line."""
+    if not sys.stdout.isatty():
+        show(sentences)
+        return
+    # Names, options and paths stay whole: they are there to be copied.
+    wrapping = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    for sentence in map(escaped, sentences):
+        show(wrapping.wrap(sentence) or [""])
 
 
 def note(lines: Iterable[str]) -> None:

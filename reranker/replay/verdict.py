@@ -9,7 +9,7 @@ from reranker.replay.comparison import Comparison
 from reranker.replay.contrasts import Contrast
 from reranker.replay.gates import Check, Outcome
 from reranker.replay.measured import TIMES
-from reranker.replay.words import MEANINGS
+from reranker.replay.words import MEANINGS, Measure
 
 _COSTS = frozenset({"relevance_retained", "ndcg", "latency_us", "answered"})
 _SHOWN = 4  # groups that gain or lose, in one sentence
@@ -39,7 +39,7 @@ def _character(found: Comparison) -> str:
     if _is_no_effect(found):
         return f"{found.candidate} has no effect; every slate is the same as under {found.baseline}"
     failed = [check for check in found.checks if check.outcome is Outcome.FAIL]
-    unfair = list(dict.fromkeys(_who(check) for check in failed if check.measure.attribute))
+    unfair = list(dict.fromkeys(_who(check.measure) for check in failed if check.measure.attribute))
     costly = [check for check in failed if check.measure.name in _COSTS]
     parts = []
     if unfair:
@@ -55,10 +55,10 @@ def _character(found: Comparison) -> str:
     return f"{found.candidate} clears every gate against {found.baseline}"
 
 
-def _who(check: Check) -> str:
-    measure = check.measure
+def _who(measure: Measure) -> str:
+    """Who a check of a group is about, and by what, without the measure's abbreviation."""
     who = f"{measure.attribute} = {measure.value}" if measure.value else measure.attribute
-    return f"{who} ({measure.name})"
+    return f"{who} ({MEANINGS[measure.name].title.partition(' (')[0]})"
 
 
 def _reach(found: Comparison) -> str:
@@ -66,10 +66,11 @@ def _reach(found: Comparison) -> str:
     if changed.requests == 0:
         return f"No request of {found.requests:,} has a slate under both policies."
     same = found.together["overlap"]
-    text = f"Of {changed.requests:,} requests {_percent(changed.mean)} get another slate"
     if changed.mean == 0.0:
         return f"Of {changed.requests:,} requests none gets another slate."
-    return f"{text}; the two slates of a request share {_percent(same.mean)} of their items in the mean."
+    some = f"Of {changed.requests:,} requests {_percent(changed.mean)} get another slate"
+    text = f"All {changed.requests:,} requests get another slate" if changed.mean == 1.0 else some
+    return f"{text}; on average the two slates of a request share {_percent(same.mean)} of their items."
 
 
 def _price(found: Comparison) -> str:
@@ -78,7 +79,8 @@ def _price(found: Comparison) -> str:
         return "What it costs in relevance cannot be said: scores have no zero (objective.score_zero)."
     before, after = _percent(kept.baseline.mean), _percent(kept.candidate.mean)
     text = f"It keeps {after} of the upstream relevance, where {found.baseline} keeps {before}"
-    return f"{text}: a change of {_points(kept.change)}{_within_noise(kept)}."
+    change = f"{100 * kept.change.mean:+.1f} points ({100 * kept.change.low:+.1f} to {100 * kept.change.high:+.1f})"
+    return f"{text}: a change of {change}{_within_noise(kept)}."
 
 
 def _causes(found: Comparison) -> str:
@@ -101,12 +103,13 @@ def _representation(found: Comparison) -> Iterable[str]:
         if present is None or present.change.requests == 0:
             continue
         text = f"{attribute}: every group is on {_percent(present.candidate.mean)} of the slates"
-        text += f", after {_percent(present.baseline.mean)}"
-        if ceiling is not None and ceiling.candidate.requests:
-            text += f" (the lists allow {_percent(ceiling.candidate.mean)})"
+        text += f" ({_percent(present.baseline.mean)} under {found.baseline}"
+        text += (
+            f"; the lists allow {_percent(ceiling.candidate.mean)})" if ceiling and ceiling.candidate.requests else ")"
+        )
         if gap is not None and gap.change.requests:
-            text += f"; attention is {_percent(gap.candidate.mean)} away from the reference, after "
-            text += _percent(gap.baseline.mean)
+            text += f"; to match the reference, {_percent(gap.candidate.mean)} of the attention would have to move "
+            text += f"({_percent(gap.baseline.mean)})"
         yield f"{text}."
         moved = [
             contrast
@@ -138,8 +141,9 @@ def _gates(checks: Sequence[Check]) -> list[str]:
     if not checks:
         return ["No gate was set."]
     count = {outcome: sum(check.outcome is outcome for check in checks) for outcome in Outcome}
+    fail = "fails" if count[Outcome.FAIL] == 1 else "fail"
     said = [
-        f"Of {len(checks)} checks {count[Outcome.PASS]} pass, {count[Outcome.FAIL]} fail and "
+        f"Of {len(checks)} checks {count[Outcome.PASS]} pass, {count[Outcome.FAIL]} {fail} and "
         f"{count[Outcome.INSUFFICIENT]} cannot be told from these requests."
     ]
     for outcome in (Outcome.FAIL, Outcome.INSUFFICIENT):

@@ -12,7 +12,7 @@ from reranker.replay.bootstrap import Interval
 from reranker.replay.comparison import Comparison
 from reranker.replay.frontier import Point
 from reranker.replay.measured import TIMES, UNKNOWN
-from reranker.replay.words import MEANINGS
+from reranker.replay.words import MEANINGS, Measure
 
 _VERSION = "6.1"  # of Vega-Lite: the same charts whatever the converter brings along
 _PALETTE = 10  # colours --c0 to --c9 of the style; then they come again
@@ -29,6 +29,7 @@ _CONFIG = {
         "titleFontWeight": "normal",
         "labelFontSize": 12,
         "titleFontSize": 12,
+        "labelFlush": False,
     },
     "legend": {"labelColor": "var(--ink)", "titleColor": "var(--ink)", "labelFontSize": 12, "titleFontSize": 12},
     "header": {"labelColor": "var(--ink)", "titleColor": "var(--ink)", "labelFontSize": 12},
@@ -59,22 +60,23 @@ def by_slot(shares: SlotShares) -> dict[str, Any]:
     ]
     values = [_named(value) for value in shares.values]
     slots = max((len(each) for each in shares.shares.values()), default=0)
+    header = {"title": None, "labelOrient": "top", "labelAnchor": "start", "labelFontWeight": "bold", "labelPadding": 4}
     return {
         "data": {"values": rows},
         "mark": {"type": "bar", "stroke": "var(--page)", "strokeWidth": 1},
-        "width": {"step": max(12, min(40, 560 // max(slots, 1)))},
+        "width": {"step": max(10, min(36, 400 // max(slots, 1)))},
         "height": 110,
         "encoding": {
-            "row": {"field": "policy", "type": "nominal", "title": None, "sort": list(shares.shares)},
+            "row": {"field": "policy", "type": "nominal", "sort": list(shares.shares), "header": header},
             "x": {"field": "slot", "type": "ordinal", "title": "slot", "axis": {"labelAngle": 0}},
-            "y": {"field": "share", "type": "quantitative", "title": "share of items", "axis": {"format": "%"}},
+            "y": {"field": "share", "type": "quantitative", "title": None, "axis": {"format": "%", "tickCount": 4}},
             "color": {
                 "field": "value",
                 "type": "nominal",
                 "title": shares.attribute,
                 "scale": {"domain": values, "range": [_colour(v, place) for place, v in enumerate(shares.values)]},
             },
-            "order": {"field": "order"},
+            "order": {"field": "order", "sort": "descending"},  # stacked as the legend lists them
         },
     }
 
@@ -124,12 +126,12 @@ def latency(found: Comparison) -> dict[str, Any] | None:
     return {
         "data": {"values": rows},
         "mark": "bar",
-        "width": 480,
+        "width": 400,
         "height": {"step": 16},
         "encoding": {
             "y": {"field": "quantile", "type": "nominal", "title": None},
             "yOffset": {"field": "policy", "sort": [found.baseline, found.candidate]},
-            "x": {"field": "microseconds", "type": "quantitative", "title": "microseconds a request"},
+            "x": {"field": "microseconds", "type": "quantitative", "title": "microseconds per request"},
             "color": _of_policies([found.baseline, found.candidate]),
         },
     }
@@ -137,68 +139,91 @@ def latency(found: Comparison) -> dict[str, Any] | None:
 
 def trade_off(points: Sequence[Point], name: str, attribute: str = "") -> dict[str, Any] | None:
     """Relevance kept against one measure, a point a setting; None where no point has it."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for order, point in enumerate(points):
-        for measure, interval in point.gains.items():
-            if (measure.name, measure.attribute) == (name, attribute) and interval.requests and point.cost.requests:
-                setting = ", ".join(f"{value:g}" for _, value in point.setting)
-                rows.append(
-                    {
-                        "kept": point.cost.mean,
-                        "gain": interval.mean,
-                        "low": interval.low,
-                        "high": interval.high,
-                        "label": setting or point.label,
-                        "swept": bool(point.setting),
-                        "order": order,
-                    }
-                )
+        interval = point.gains.get(Measure(name, attribute))
+        if interval is not None and interval.requests and point.cost.requests:
+            rows.append(
+                {
+                    "kept": point.cost.mean,
+                    "gain": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "policy": swept(points) if point.setting else point.label,
+                    "label": ", ".join(f"{value:g}" for _, value in point.setting),
+                    "order": order,
+                }
+            )
     if not rows:
         return None
     meaning = MEANINGS[name]
+    spread = max(row["kept"] for row in rows) - min(row["kept"] for row in rows)
     x = {
         "field": "kept",
         "type": "quantitative",
         "title": "relevance kept",
-        "scale": {"zero": False},
-        "axis": {"format": ".1%"},
+        "scale": {"zero": False, "nice": True, "padding": 12},
+        "axis": {"format": ".0%" if spread > 0.05 else ".1%", "tickCount": 7},
     }
     y = {
         "field": "gain",
         "type": "quantitative",
         "title": wrap(meaning.title, 36),
         "scale": {"zero": False},
-        "axis": {"format": ".0%"} if meaning.percent else {},
+        "axis": {"format": "~%" if meaning.percent else "~g", "tickCount": 6},
     }
-    ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    names = list(dict.fromkeys(row["policy"] for row in sorted(rows, key=lambda row: row["label"] == "")))
+    policies = {
+        "field": "policy",
+        "type": "nominal",
+        "title": None,
+        "legend": {"orient": "top", "columns": 1, "labelLimit": 0},
+    }
+    colours = {"domain": names, "range": [f"var(--c{(1, 0, 3, 2)[place % 4]})" for place in range(len(names))]}
+    shapes = {"domain": names, "range": [("circle", "square", "diamond", "cross")[p % 4] for p in range(len(names))]}
     return {
         "data": {"values": rows},
-        "width": 520,
-        "height": 280,
+        "width": 400,
+        "height": 240,
         "encoding": {"x": x},
         "layer": [
             {
-                "transform": [{"filter": "datum.swept"}],
-                "mark": {"type": "line", "color": "var(--c1)"},
+                "transform": [{"filter": "datum.label !== ''"}],
+                "mark": {"type": "line", "color": "var(--c1)", "strokeWidth": 1.5},
                 "encoding": {"y": y, "order": {"field": "order"}},
             },
-            {"mark": {"type": "rule", "color": "var(--soft)"}, "encoding": ends},
             {
-                "mark": {"type": "point", "filled": True, "size": 60},
+                "mark": {"type": "rule", "color": "var(--soft)"},
+                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
                 "encoding": {
                     "y": y,
-                    "color": {
-                        "condition": {"test": "datum.swept", "value": "var(--c1)"},
-                        "value": "var(--c0)",
-                    },
+                    "color": {**policies, "scale": colours},
+                    "shape": {**policies, "scale": shapes},
                 },
             },
             {
-                "mark": {"type": "text", "align": "left", "dx": 7, "dy": -7, "color": "var(--ink)"},
+                # In turn to the left and to the right, as neighbours on a sweep are near each other.
+                "mark": {
+                    "type": "text",
+                    "baseline": "middle",
+                    "align": {"expr": "datum.order % 2 ? 'left' : 'right'"},
+                    "dx": {"expr": "datum.order % 2 ? 8 : -8"},
+                    "dy": -9,
+                    "color": "var(--ink)",
+                    "fontSize": 12,
+                },
                 "encoding": {"y": y, "text": {"field": "label"}},
             },
         ],
     }
+
+
+def swept(points: Sequence[Point]) -> str:
+    """What a sweep is called: the policy's settings that it varies."""
+    return ", ".join(dict.fromkeys(path for point in points for path, _ in point.setting)) + " at the values shown"
 
 
 def attributes_of(found: Comparison) -> list[str]:
@@ -214,7 +239,7 @@ def _with_intervals(
     x = {"field": "mean", "type": "quantitative", "title": title, "axis": axis}
     return {
         "data": {"values": rows},
-        "width": 480,
+        "width": 400,
         "height": {"step": 18},
         "encoding": {**encoding, "color": _of_policies(policies)},
         "layer": [
@@ -229,7 +254,7 @@ def _with_intervals(
 
 def _of_policies(policies: list[str]) -> dict[str, Any]:
     colours = [f"var(--c{place})" for place in range(len(policies))]
-    legend = {} if len(policies) > 1 else {"legend": None}
+    legend = {"legend": {"orient": "top", "columns": 1, "labelLimit": 0} if len(policies) > 1 else None}
     return {
         "field": "policy",
         "type": "nominal",

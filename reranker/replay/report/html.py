@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from re import compile as pattern
 
 from reranker.replay.bootstrap import Interval
 from reranker.replay.words import MEANINGS, Measure
 from reranker.texts import escaped, has_controls
+
+_MINUS = pattern(r"(?<![\w\-–])-(?=[\d.])")
 
 
 class Html(str):
@@ -62,15 +65,26 @@ def table(
     return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
+def typeset(said: str) -> str:
+    """A sentence with the minus signs that numbers have in print."""
+    return _MINUS.sub("\N{MINUS SIGN}", said)
+
+
 def number(measure: Measure, value: float, *, signed: bool = False) -> str:
-    """A measure's number as people write it: shares in per cent."""
+    """A measure's number as people write it: shares in per cent, their changes in points; nothing has no sign."""
     if not math.isfinite(value):
         return "–"
-    sign = "+" if signed else ""
-    if MEANINGS[measure.name].percent:
-        return f"{100.0 * value:{sign}.1f} %" if not signed else f"{100.0 * value:+.1f}"
-    digits = 0 if abs(value) >= 100.0 else 3
-    return f"{value:{sign},.{digits}f}"
+    percent = MEANINGS[measure.name].percent
+    scaled = 100.0 * value if percent else value
+    digits = 1 if percent else _digits(scaled)
+    rounded = round(scaled, digits) or 0.0
+    sign = "+" if signed and rounded else ""
+    return typeset(f"{rounded:{sign},.{digits}f}") + (" %" if percent and not signed else "")
+
+
+def _digits(value: float) -> int:
+    """Decimals: about three figures that count."""
+    return next((digits for least, digits in ((100.0, 0), (10.0, 1), (2.0, 2)) if abs(value) >= least), 3)
 
 
 def between(measure: Measure, interval: Interval, *, signed: bool = False) -> str:

@@ -10,14 +10,18 @@ from importlib.resources import files
 from reranker.replay.browser import Changed
 from reranker.replay.comparison import Comparison, plain
 from reranker.replay.frontier import Point
+from reranker.replay.measured import UNKNOWN
 from reranker.replay.outcomes import Outcomes
 from reranker.replay.outcomes import sentences as said_of_outcomes
 from reranker.replay.report import charts, tables
-from reranker.replay.report.html import Html, join, tag, text
+from reranker.replay.report.facts import facts
+from reranker.replay.report.html import Html, join, tag, text, typeset
+from reranker.replay.report.requests import browser
 from reranker.replay.verdict import headline, sentences
 from reranker.replay.words import MEANINGS
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # it asks nobody for anything
+_SHORT = {"verdict": "Verdict", "requests": "Requests", "about": "About"}  # what links call sections of long names
 _TRADES = (("div", True), ("attention_gap", True), ("intra_list_average_distance", False))
 
 
@@ -52,10 +56,10 @@ def as_html(report: Report) -> str:
     """The page. Raises `MissingExtra` where charts cannot be drawn."""
     found = report.found
     sections = [section for section in _sections(report) if section is not None]
-    links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in sections]
+    links = [tag("li", tag("a", _SHORT.get(name, title), href=f"#{name}")) for name, title, _ in sections]
     body = [
         tag("a", "To the verdict", href="#verdict", class_="skip"),
-        tag("header", tag("p", "Replay report of diversity-reranker", class_="muted"), _heading(report)),
+        tag("header", tag("p", "Replay report of diversity-reranker", class_="muted"), _heading(report), facts(found)),
         tag("nav", tag("ul", *links), aria_label="Sections"),
         tag(
             "main",
@@ -77,7 +81,7 @@ def as_html(report: Report) -> str:
 def _heading(report: Report) -> Html:
     outcome = report.found.outcome
     said = headline(report.found).removeprefix(f"{outcome.value}: ")
-    return tag("h1", tables.badge(outcome), text(said))
+    return tag("h1", tables.badge(outcome), " ", text(said))
 
 
 def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
@@ -102,20 +106,22 @@ def _sections(report: Report) -> list[tuple[str, str, Html] | None]:
 def _verdict(report: Report) -> Html:
     said = sentences(report.found)[1:]  # the first is the heading
     warnings = [tag("p", tag("strong", "Note: "), warning) for warning in report.warnings]
-    return join([*warnings, tag("ul", *(tag("li", sentence) for sentence in said))])
+    return join([*warnings, tag("ul", *(tag("li", typeset(sentence)) for sentence in said))])
 
 
 def _outcomes(found: Outcomes) -> Html:
-    return tag("ul", *(tag("li", sentence) for sentence in said_of_outcomes(found)))
+    return tag("ul", *(tag("li", typeset(sentence)) for sentence in said_of_outcomes(found)))
 
 
 def _slots(found: Comparison) -> Html:
     parts = []
-    for shares in found.slots:
+    for place, shares in enumerate(found.slots, start=1):
         label = f"Share of each {shares.attribute} in every slot, by policy"
-        about = f"{shares.attribute}: of the items that stand in a slot, the share of each value. Grey is unknown."
-        parts.append(_figure(charts.draw(charts.by_slot(shares), label), about))
-    return join(parts)
+        unknown = " Grey is unknown." if UNKNOWN in shares.values else ""
+        about = f"{shares.attribute}: of all items that stand in a slot, the share of each value.{unknown}"
+        drawn = charts.draw(charts.by_slot(shares), label)
+        parts.append(_figure(drawn, about, _numbers(f"slots-{place}", tables.slots(shares))))
+    return tag("div", *parts, class_="figures")
 
 
 def _exposure(found: Comparison) -> Html:
@@ -124,26 +130,34 @@ def _exposure(found: Comparison) -> Html:
         spec = charts.exposure(found, attribute)
         if spec is None:
             continue
-        about = f"{attribute}: share of the attention to labelled items, mean over requests, with intervals."
-        parts.append(_figure(charts.draw(spec, f"Attention by {attribute}, both policies"), about))
-        parts.append(_numbers(f"exposure-{place}", tables.exposures(found, attribute)))
-    return join(parts) if parts else tag("p", "No attribute is compared by group.")
+        about = f"{attribute}: share of the attention to items of known value, mean over requests; "
+        about += f"lines are {100 * found.level:g} % intervals."
+        drawn = charts.draw(spec, f"Attention by {attribute}, both policies")
+        parts.append(_figure(drawn, about, _numbers(f"exposure-{place}", tables.exposures(found, attribute))))
+    return tag("div", *parts, class_="figures") if parts else tag("p", "No attribute is compared by group.")
 
 
 def _price(found: Comparison) -> Html:
     parts = []
     spec = charts.price(found)
-    if spec is not None:
-        about = "Share of the relevance of the upstream top that is given away, and what each cause alone would cost."
-        parts.append(_figure(charts.draw(spec, "Relevance given away, by cause"), about))
+    if spec is not None and found.price is not None:
+        about = (
+            f"Share of the upstream top's relevance that {found.candidate} gives away, and what each cause alone "
+            f"would cost; lines are {100 * found.level:g} % intervals."
+        )
+        drawn = charts.draw(spec, "Relevance given away, by cause")
+        parts.append(_figure(drawn, about, _numbers("price", tables.price(found.price))))
     timing = charts.latency(found)
     if timing is not None:
         about = (
-            "What the engine took for a request while the run kept all cores busy: compare the two, do not quote them."
+            "Time that the engine took for a request while the run kept all cores busy: good for comparing the two, "
+            "not for promising either."
         )
-        parts.append(_figure(charts.draw(timing, "Quantiles of the time a request took"), about))
-        parts.append(_numbers("latency", tables.latencies(found)))
-    return join(parts) if parts else tag("p", "The run neither split the price nor took times.")
+        drawn = charts.draw(timing, "Quantiles of the time a request took")
+        parts.append(_figure(drawn, about, _numbers("latency", tables.latencies(found))))
+    if not parts:
+        return tag("p", "The run neither split the price nor took times.")
+    return tag("div", *parts, class_="figures")
 
 
 def _trade_off(report: Report) -> Html:
@@ -153,10 +167,12 @@ def _trade_off(report: Report) -> Html:
         for attribute in attributes if by_attribute else [""]:
             spec = charts.trade_off(report.frontier, name, attribute)
             if spec is not None:
-                of = f" of {attribute}" if attribute else ""
-                about = f"{MEANINGS[name].title}{of}, against the relevance that is kept."
+                of = f"{attribute}: " if attribute else ""
+                better = "higher is better" if MEANINGS[name].better > 0 else "lower is better"
+                about = f"{of}{MEANINGS[name].title}, against the relevance that is kept; {better}."
                 parts.append(_figure(charts.draw(spec, about), about))
-    return join([*parts, _numbers("trade-off", tables.points(list(report.frontier)))])
+    numbers = _numbers("trade-off", tables.points(list(report.frontier)))
+    return join([tag("div", *parts, class_="figures"), numbers])
 
 
 def _slices(found: Comparison) -> Html:
@@ -172,10 +188,12 @@ def _payers(found: Comparison) -> Html:
 
 def _requests(report: Report) -> Html:
     about = (
-        f"The {len(report.changed)} requests whose two slates share least. Shaded items stand on one of the two alone; "
-        "the rank is upstream's."
+        f"The {len(report.changed)} requests whose two slates share least. Open one to see both slates, and why each "
+        "item stands where it does. Shaded items are on one of the two alone."
     )
-    return join([tag("p", about), _filtered("list", tables.browser(list(report.changed), report.found))])
+    shown = browser(list(report.changed), report.found.baseline, report.found.candidate)
+    label = "Search requests by words, item titles, ids or values"
+    return join([tag("p", about), _filtered("list", shown, label)])
 
 
 def _about(report: Report) -> Html:
@@ -187,13 +205,15 @@ def _about(report: Report) -> Html:
         **report.about,
         "Intervals": f"{100 * found.level:g} %, paired over requests, Bayesian bootstrap with one unseen request "
         f"(seed {found.seed}); those of gates are widened for the number of checks (Bonferroni)",
-        "Attention": "1 / log2(slot + 1)",
+        "Noise": "by how much the baseline differs from itself between random halves of the same requests",
+        "Attention": "an item's is 1 / log2(slot + 1): 1 in the first slot, 0.5 in the third",
     }
-    return tag("dl", *(join([tag("dt", tag("strong", key)), tag("dd", value)]) for key, value in rows.items()))
+    return tag("dl", *(join([tag("dt", key), tag("dd", value)]) for key, value in rows.items()))
 
 
-def _figure(svg: str, about: str) -> Html:
-    return tag("figure", tag("div", Html(svg), class_="scroll"), tag("figcaption", about))
+def _figure(svg: str, about: str, numbers: Html | str = "") -> Html:
+    scrolled = tag("div", Html(svg), class_="scroll", tabindex="0", role="group", aria_label=about)
+    return tag("figure", scrolled, tag("figcaption", about), numbers)
 
 
 def _numbers(name: str, content: Html, title: str = "The numbers") -> Html:
@@ -201,11 +221,11 @@ def _numbers(name: str, content: Html, title: str = "The numbers") -> Html:
     return tag("details", tag("summary", title), content, id=f"{name}-numbers")
 
 
-def _filtered(name: str, content: Html) -> Html:
+def _filtered(name: str, content: Html, label: str = "Show only rows with") -> Html:
     """Content whose rows can be narrowed by words; how many are left is said aloud."""
     field = Html(f'<input type="search" id="{name}-filter" data-filter="{name}-rows" autocomplete="off">')
     count = tag("output", "", id=f"{name}-rows-count", for_=f"{name}-filter", aria_live="polite", class_="muted")
-    tools = tag("div", tag("label", "Show only rows with", field, for_=f"{name}-filter"), count, class_="tools")
+    tools = tag("div", tag("label", label, field, for_=f"{name}-filter"), count, class_="tools")
     return join([tools, tag("div", content, id=f"{name}-rows")])
 
 

@@ -15,12 +15,13 @@
   const apply = (input) => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     const area = document.getElementById(input.dataset.filter);
+    const all = area.querySelectorAll("[data-find]");
     let shown = 0;
-    for (const each of area.querySelectorAll("[data-find]")) {
+    for (const each of all) {
       each.hidden = !words.every((word) => each.dataset.find.includes(word));
       shown += each.hidden ? 0 : 1;
     }
-    document.getElementById(input.dataset.filter + "-count").textContent = shown + " shown";
+    document.getElementById(input.dataset.filter + "-count").textContent = shown ? `${shown} of ${all.length} shown` : "nothing is found";
   };
 
   const restore = () => {
@@ -32,7 +33,17 @@
     const open = (params.get("open") || "").split(",");
     for (const each of document.querySelectorAll("details[id]")) each.open = open.includes(each.id);
     const at = params.get("at") || [...params.keys()].find((key) => params.get(key) === "" && document.getElementById(key));
-    if (at) document.getElementById(at)?.scrollIntoView();
+    const target = at && document.getElementById(at);
+    target?.closest("details")?.setAttribute("open", "");
+    target?.scrollIntoView();
+  };
+
+  // A stop for the Tab key where there is something to scroll, and nowhere else.
+  const stops = () => {
+    for (const each of document.querySelectorAll(".scroll")) {
+      if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+      else each.removeAttribute("tabindex");
+    }
   };
 
   for (const input of filters) {
@@ -42,13 +53,14 @@
     });
   }
   for (const each of document.querySelectorAll("details[id]")) {
-    each.addEventListener("toggle", () =>
+    each.addEventListener("toggle", () => {
       keep((params) => {
         const open = [...document.querySelectorAll("details[id][open]")].map((one) => one.id);
         if (open.length) params.set("open", open.join(","));
         else params.delete("open");
-      }),
-    );
+      });
+      stops();
+    });
   }
   for (const link of document.querySelectorAll("nav a, a.skip")) {
     link.addEventListener("click", (event) => {
@@ -60,5 +72,7 @@
     });
   }
   addEventListener("hashchange", restore);
+  addEventListener("resize", stops);
   restore();
+  stops();
 })();

@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from reranker.replay.accounts import Payer
-from reranker.replay.browser import Changed, Item, Side
+from reranker.replay.accounts import Payer, Price, SlotShares
 from reranker.replay.comparison import Comparison
 from reranker.replay.contrasts import Contrast
 from reranker.replay.frontier import Point
 from reranker.replay.gates import Outcome
 from reranker.replay.measured import UNKNOWN
-from reranker.replay.report.html import Html, Part, between, join, number, table, tag
+from reranker.replay.report.html import Html, Part, between, join, number, table, tag, typeset
 from reranker.replay.words import MEANINGS
+from reranker.slate import BoundKind
 
 Row = tuple[Sequence[Part], dict[str, str]]
 
+_UNITS = "changes of shares are in points"
+_BOUNDS = {
+    BoundKind.LOWER: "at least",
+    BoundKind.UPPER: "at most",
+    BoundKind.WINDOW: "in any window",
+    BoundKind.SIMILARITY: "near-duplicates",
+}
 _MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INSUFFICIENT: "?"}
 
 
@@ -31,16 +38,16 @@ def gates(found: Comparison) -> Html:
     rows: list[Row] = []
     for check in sorted(found.checks, key=lambda check: order[check.outcome]):
         ends = between(check.measure, check.interval, signed=check.gate.is_of_change)
-        cells = (check.text, badge(check.outcome), ends, f"{check.interval.requests:,}")
+        cells = (typeset(check.text), badge(check.outcome), ends, f"{check.interval.requests:,}")
         rows.append((cells, {"data-find": f"{check.text} {check.outcome.value}".lower()}))
-    return table(("gate", "outcome", "interval", "requests"), rows, caption="Gates", words=2)
+    return table(("gate", "outcome", "interval", "requests"), rows, caption="Every gate, failures first", words=2)
 
 
 def measures(found: Comparison) -> Html:
     """Every measure over all requests."""
     rows = [_measure_row(contrast, contrast.measure.attribute or "the slate") for contrast in found.overall]
     head = ("of", "measure", found.baseline, found.candidate, "change", "interval", "noise", "requests")
-    return table(head, rows, caption="Measures over all requests", words=2)
+    return table(head, rows, caption=f"Measures over all requests; {_UNITS}", words=2)
 
 
 def slices(found: Comparison) -> Html:
@@ -51,14 +58,15 @@ def slices(found: Comparison) -> Html:
         where = " = ".join(contrast.slice)
         rows.append(_measure_row(contrast, f"{where} (few requests)" if contrast.slice in small else where))
     head = ("slice", "measure", found.baseline, found.candidate, "change", "interval", "noise", "requests")
-    return table(head, rows, caption="Measures by slice", words=2)
+    return table(head, rows, caption=f"Measures by slice; {_UNITS}", words=2)
 
 
 def _measure_row(contrast: Contrast, first: str) -> tuple[tuple[str, ...], dict[str, str]]:
     measure, meaning = contrast.measure, MEANINGS[contrast.measure.name]
-    title = meaning.title + (f", {measure.attribute} = {measure.value}" if measure.value else "")
-    if contrast.slice[0] and measure.attribute and not measure.value:
-        title += f", {measure.attribute}"
+    of = f"{measure.attribute} = {measure.value}" if measure.value else measure.attribute
+    if not contrast.slice[0]:
+        of = measure.value  # the attribute stands in the first column
+    title = f"{meaning.title}: {of}" if of else meaning.title
     cells = (
         first,
         title,
@@ -66,7 +74,7 @@ def _measure_row(contrast: Contrast, first: str) -> tuple[tuple[str, ...], dict[
         number(measure, contrast.candidate.mean),
         number(measure, contrast.change.mean, signed=True),
         between(measure, contrast.change, signed=True),
-        number(measure, contrast.noise, signed=True).removeprefix("+"),
+        number(measure, contrast.noise).removesuffix(" %"),
         f"{contrast.change.requests:,}",
     )
     return cells, {"data-find": f"{first} {title} {measure}".lower()}
@@ -84,7 +92,7 @@ def exposures(found: Comparison, attribute: str) -> Html:
             ]
             moved = contrast.change
             change = f"{number(measure, moved.mean, signed=True)} ({between(measure, moved, signed=True)})"
-            rows.append(((measure.value, *sides, change, f"{contrast.change.requests:,}"), {}))
+            rows.append(((measure.value, *sides, change, f"{moved.requests:,}"), {}))
     head = (attribute, found.baseline, found.candidate, "change, points", "requests")
     return table(head, rows, caption=f"Share of the attention by {attribute}")
 
@@ -106,27 +114,30 @@ def groups(found: Comparison) -> Html:
         )
         rows.append((cells, {"data-find": f"{each.attribute} {value}".lower()}))
     head = ("group", "candidates", f"slots, {found.baseline}", f"slots, {found.candidate}")
-    more = ("lifted", "their relevance", "dropped", "their relevance")
-    return table((*head, *more), rows, caption="Slots by group; lifted and dropped against upstream")
+    more = ("lifted", "relevance of those", "dropped", "relevance of those")
+    about = f"Slots by group; whom {found.candidate} lifts into the upstream top and drops from it"
+    return table((*head, *more), rows, caption=f"{about}, and their relevance as a share of the best candidate's")
 
 
 def payers(found: Comparison) -> Html:
     """Providers who lose and gain most."""
     parts = []
     for each in found.payers:
-        said = f"{each.lose:,} values of {each.attribute} lose attention and {each.gain:,} gain it; "
-        said += f"{_share(each.moved)} of it moves."
-        parts.append(tag("p", said))
-        for title, some in (("lose most", each.losers), ("gain most", each.gainers)):
+        said = f"By {each.attribute}: {each.lose:,} lose attention and {each.gain:,} gain; "
+        parts.append(tag("p", said, f"{_share(each.moved)} of all attention goes to others."))
+        both = []
+        for title, some in (("lose", each.losers), ("gain", each.gainers)):
             rows = [(_payer(payer), {"data-find": payer.value.lower()}) for payer in some]
             head = (each.attribute, found.baseline, found.candidate, "change", "requests")
-            parts.append(table(head, rows, caption=f"{each.attribute}: who {title}, in attention over all requests"))
+            both.append(table(head, rows, caption=f"{each.attribute}: who {title} most, attention over all requests"))
+        parts.append(tag("div", *both, class_="pair"))
     return join(parts)
 
 
 def _payer(payer: Payer) -> tuple[str, ...]:
     change = payer.candidate - payer.baseline
-    return (payer.value, f"{payer.baseline:.2f}", f"{payer.candidate:.2f}", f"{change:+.2f}", f"{payer.requests:,}")
+    both = (f"{payer.baseline:,.1f}", f"{payer.candidate:,.1f}", typeset(f"{change:+,.1f}"))
+    return (payer.value, *both, f"{payer.requests:,}")
 
 
 def bounds(found: Comparison) -> Html:
@@ -134,15 +145,16 @@ def bounds(found: Comparison) -> Html:
     rows: list[Row] = []
     for label, deficits in found.deficits.items():
         for each in deficits:
-            what = f"{each.attribute} {each.value} {each.bound.lower()}{' (soft)' if each.soft else ''}"
+            of = f"{each.attribute} = {each.value}" if each.value else each.attribute
+            what = f"{of}, {_BOUNDS[BoundKind(each.bound)]}{' (soft)' if each.soft else ''}"
             broken = ", ".join(
-                f"{reason} {n:,} (by {each.units[reason]:g})" for reason, n in sorted(each.broken.items())
+                f"{reason}: {n:,} (short by {each.units[reason]:g} in all)" for reason, n in sorted(each.broken.items())
             )
-            suspended = ", ".join(f"{reason} {count:,}" for reason, count in sorted(each.suspended.items()))
-            cells = (label, " ".join(what.split()), f"{each.met:,}", broken or "–", suspended or "–")
+            suspended = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(each.suspended.items()))
+            cells = (label, what, broken or "–", suspended or "–", f"{each.met:,}")
             rows.append((cells, {"data-find": f"{label} {what} {broken}".lower()}))
-    head = ("policy", "bound", "requests in which it holds", "broken, by reason", "suspended")
-    return table(head, rows, caption="Bounds", words=2)
+    head = ("policy", "bound", "requests in which it is broken, by reason", "suspended", "requests in which it holds")
+    return table(head, rows, caption="What became of every bound", words=4)
 
 
 def latencies(found: Comparison) -> Html:
@@ -153,7 +165,7 @@ def latencies(found: Comparison) -> Html:
         if quantiles
     ]
     names = next((tuple(quantiles) for quantiles in found.latency.values() if quantiles), ())
-    return table(("policy", *names), rows, caption="Microseconds that the engine took for a request")
+    return table(("policy", *names), rows, caption="Microseconds that the engine took for a request, quantiles")
 
 
 def points(some: list[Point]) -> Html:
@@ -162,50 +174,36 @@ def points(some: list[Point]) -> Html:
     rows: list[Row] = []
     for point in some:
         gains = [number(m, point.gains[m].mean) if m in point.gains else "–" for m in measures]
-        rows.append(((point.label, f"{100 * point.cost.mean:.1f} %", *gains), {}))
-    return table(("policy", "relevance kept", *map(str, measures)), rows, caption="The sweep")
+        rows.append(((point.label, _share(point.cost.mean), *gains), {}))
+    names = (f"{MEANINGS[m.name].title}{': ' if m.attribute else ''}{m.attribute}" for m in measures)
+    return table(("policy", "relevance kept", *names), rows, caption="The sweep, and the policies themselves")
 
 
-def browser(changed: list[Changed], found: Comparison) -> Html:
-    """The requests that change most, each to be opened, with both slates side by side."""
-    parts = []
-    for place, each in enumerate(changed, start=1):
-        asked = each.query or each.name or f"request {place}"
-        kind = each.kind or each.surface or "request"
-        title = f"{asked} · {kind} · {each.candidates:,} candidates, {_share(each.overlap)} of the slates in common"
-        sides = [
-            tag("section", tag("h4", label), _side(side, each.baseline), class_="side", aria_label=label)
-            for label, side in ((found.baseline, each.baseline), (found.candidate, each.candidate))
-        ]
-        words = [asked, each.name, each.kind, each.surface]
-        for item in (*each.baseline.items, *each.candidate.items):
-            words += [item.title, item.id, *item.values.values()]
-        parts.append(
-            tag(
-                "details",
-                tag("summary", title),
-                tag("div", *sides, class_="sides"),
-                id=f"request-{place}",
-                data_find=" ".join(words).lower(),
-            )
-        )
-    return join(parts)
+def slots(shares: SlotShares) -> Html:
+    """The numbers behind the chart of who stands where."""
+    rows: list[Row] = [
+        ((label, str(slot), *map(_share, of_slot)), {})
+        for label, slots in shares.shares.items()
+        for slot, of_slot in enumerate(slots, start=1)
+    ]
+    names = (value if value != UNKNOWN else "(unknown)" for value in shares.values)
+    return table(("policy", "slot", *names), rows, caption=f"Share of each {shares.attribute} in every slot")
 
 
-def _side(side: Side, baseline: Side) -> Html:
-    names = list(dict.fromkeys(name for item in (*side.items, *baseline.items) for name in item.values))
-    rows = [(_item(item, names), {"class": "stays" if item.stays else "alone"}) for item in side.items]
-    parts = [table(("slot", "item", *names, "rank"), rows, caption="Slots in order", words=2 + len(names))]
-    parts += [tag("p", side.status, class_="status"), *(tag("p", reason, class_="status") for reason in side.broken)]
-    return join(parts)
-
-
-def _item(item: Item, names: list[str]) -> tuple[Html | str, ...]:
-    mark = "" if item.stays else tag("span", "only here", class_="only")
-    why = tag("small", item.why) if item.why else ""
-    shown = join([tag("span", item.title or item.id, class_="title"), mark, why], " ")
-    return (str(item.slot), shown, *(item.values.get(name, "") or "–" for name in names), str(item.rank))
+def price(of: Price) -> Html:
+    """The numbers behind the chart of the price."""
+    causes = (
+        ("quotas only", of.quotas_only),
+        ("diversity only", of.diversity_only),
+        ("both", of.both),
+        ("both beyond the sum of each", of.interaction),
+    )
+    rows: list[Row] = [
+        ((name, _share(each.mean), f"{_share(each.low)} to {_share(each.high)}", f"{each.requests:,}"), {})
+        for name, each in causes
+    ]
+    return table(("cause", "relevance given away", "interval", "requests"), rows, caption="The price by its causes")
 
 
 def _share(value: float) -> str:
-    return f"{100.0 * value:.1f} %" if math.isfinite(value) else "–"
+    return typeset(f"{round(100.0 * value, 1) or 0.0:.1f} %") if math.isfinite(value) else "–"

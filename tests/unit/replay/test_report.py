@@ -15,10 +15,12 @@ from reranker.replay.frontier import frontier
 from reranker.replay.measured import Yardstick
 from reranker.replay.plan import Plan, entries_of, upstream
 from reranker.replay.report import Report, as_html, as_json
+from reranker.replay.report.html import number, typeset
 from reranker.replay.results import Results
 from reranker.replay.survey import Traffic
 from reranker.replay.titles import read_queries, read_titles
 from reranker.replay.verdict import sentences
+from reranker.replay.words import Measure
 from reranker.requestlog import write
 from reranker.v1.request_log_pb2 import RequestLog
 from tests.unit.replay.runs import TONES, made_up, policy, run
@@ -111,10 +113,21 @@ def test_the_verdict_comes_first_and_in_words(report: Report, page: Page) -> Non
     said = "".join(page.said)
     first, *others = sentences(report.found)
     assert first.split(": ", 1)[1].rstrip(".") in said
-    positions = [said.index(sentence) for sentence in others]
+    positions = [said.index(typeset(sentence)) for sentence in others]
     assert positions == sorted(positions)
     assert positions[-1] < said.index("Measures over all requests")
     assert "the catalog has gone on" in said
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    share, distance = Measure("relevance_retained"), Measure("mean_displacement")
+    assert number(share, 0.9321) == "93.2 %"
+    assert number(share, -0.046, signed=True) == "\N{MINUS SIGN}4.6"
+    assert number(share, -0.0004, signed=True) == number(share, 0.0, signed=True) == "0.0"
+    assert [number(distance, value) for value in (1234.5, 12.345, 2.345, 0.9876)] == ["1,234", "12.3", "2.35", "0.988"]
+    assert number(distance, 0.5, signed=True) == "+0.500"
+    assert number(distance, float("nan")) == "–"
+    assert typeset("a-b -3 to 4-5, -.5 (-2)") == "a-b \N{MINUS SIGN}3 to 4-5, \N{MINUS SIGN}.5 (\N{MINUS SIGN}2)"
 
 
 def test_what_comes_from_data_is_only_text(page: Page) -> None:
