@@ -13,7 +13,7 @@ from typing import Any
 from reranker.observability.logs import log
 from reranker.runtime.admin_process import serve_pages
 from reranker.runtime.backoff import Backoff
-from reranker.runtime.children import Child, fork
+from reranker.runtime.children import CannotFork, Child, fork
 from reranker.runtime.settings import Settings
 
 
@@ -47,8 +47,8 @@ class AdminKeeper:
             return
         try:
             self._child = fork(lambda control: serve_pages(settings, sources, listener, control), others)
-        except OSError as error:
-            self._wait_after(0.0, "no room for the admin process", error)
+        except CannotFork as error:
+            self._wait_after(0.0, "no admin process started", problem=str(error))
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say how things are."""
@@ -61,13 +61,16 @@ class AdminKeeper:
             self._child.flush()
 
     def link(self, worker: Child) -> None:
-        """Give it and a worker a pair of sockets to talk over."""
+        """Give it and a worker a pair of sockets to talk over; without room for them that worker is not scraped."""
         if self._child is None:
             return
-        for_admin, for_worker = socket.socketpair()
-        with for_admin, for_worker:
-            worker.send({}, for_worker.fileno())
-            self._child.send({"link": worker.pid}, for_admin.fileno())
+        try:
+            for_admin, for_worker = socket.socketpair()
+            with for_admin, for_worker:
+                worker.send({}, for_worker.fileno())
+                self._child.send({"link": worker.pid}, for_admin.fileno())
+        except OSError as error:
+            log(logging.ERROR, "the admin process cannot ask a worker", error, process=worker.pid)
 
     def reap(self) -> None:
         """See whether it has ended; if so, it is due anew in a while."""
@@ -78,10 +81,10 @@ class AdminKeeper:
         self._child = None
         self._wait_after(time.monotonic() - child.began, "admin process ended")
 
-    def _wait_after(self, lived: float, event: str, error: OSError | None = None) -> None:
+    def _wait_after(self, lived: float, event: str, **fields: str) -> None:
         wait = self._backoff.after(lived)
         self.due = time.monotonic() + wait
-        log(logging.ERROR, event, error, next_start_seconds=round(wait, 2))
+        log(logging.ERROR, event, None, next_start_seconds=round(wait, 2), **fields)
 
     def end(self) -> None:
         """End it, at once: it has nothing to lose."""

@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class CannotFork(RerankerError):
-    """This process has threads: a lock that one of them holds would never be released in a child."""
+    """There is no room for another process, or this one has threads, whose locks would never be released in a child."""
 
 
 class Child:
@@ -85,21 +85,30 @@ class Child:
 def fork(body: Callable[[socket.socket], int], not_for_it: Iterable[Any]) -> Child:
     """Start a child that runs `body` with its end of the channel and ends with the code that it returns.
 
-    `not_for_it` are what it must not keep open. The child has default signal handlers. Raises `CannotFork`, and
-    `OSError` where the system has no room for another process.
+    `not_for_it` are what it must not keep open. The child has default signal handlers. Raises `CannotFork`.
     """
-    assert_alone()
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        assert_alone()
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        raise _no_room(error) from None
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child's handlers are its own
     try:
         pid = os.fork()
         if pid == 0:
             _run(body, its, ours, not_for_it)
+    except OSError as error:
+        ours.close()
+        raise _no_room(error) from None
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    its.close()
+        its.close()
     ours.setblocking(False)
     return Child(pid, ours)
+
+
+def _no_room(error: OSError) -> CannotFork:
+    return CannotFork(f"there is no room for another process: {error.strerror}")
 
 
 def assert_alone() -> None:

@@ -47,11 +47,6 @@ class SharedPort:
             raise CannotListen("gRPC", address, _reason(failure))
         self.address = f"{host}:{number}"
 
-    def close(self) -> None:
-        """Let the port go."""
-        for holder in self.sockets:
-            holder.close()
-
 
 def admin_socket(address: str, backlog: int) -> socket.socket:
     """A socket that listens for HTTP. Raises `CannotListen`."""

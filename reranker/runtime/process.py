@@ -37,6 +37,9 @@ def serve(configuration: Configuration, read_again: Callable[[], Configuration])
         return supervisor.run()
     except RerankerError as error:
         return refuse(error)
+    except Exception as error:  # an OSError too: to the command line that would be a mistake of its caller
+        log(logging.ERROR, "the supervisor failed", error)
+        return 1
 
 
 def _serve_alone(configuration: Configuration) -> int:

@@ -21,7 +21,7 @@ from reranker import engine
 from reranker.observability.logs import log
 from reranker.runtime.admin import BACKLOG
 from reranker.runtime.admin_keeper import AdminKeeper
-from reranker.runtime.children import SIGNALS, assert_alone, fork
+from reranker.runtime.children import SIGNALS, CannotFork, assert_alone, fork
 from reranker.runtime.configuration import Configuration
 from reranker.runtime.ledger import TemporaryFolder
 from reranker.runtime.life import leave, say, say_what_serves
@@ -45,7 +45,7 @@ class Supervisor:
     """The service of several workers; construction reads what the settings name, and opens the ports.
 
     `read_again` gives the configuration anew, for SIGHUP. Raises `InvalidInput`, `BadCatalog`, `BadLedger` and
-    `CannotListen`; `run` raises `CannotFork` where this process has threads.
+    `CannotListen`; `run` raises `CannotFork` where nothing can be started. Once it serves, that is tried again.
     """
 
     def __init__(self, configuration: Configuration, read_again: Callable[[], Configuration]) -> None:
@@ -95,7 +95,8 @@ class Supervisor:
 
     def _step(self) -> None:
         """Wait for whatever comes next, and see to it."""
-        for key, _ in self._selector.select(self._seconds_to_wait()):
+        ready = [key for key, _ in self._selector.select(self._seconds_to_wait())]
+        for key in sorted(ready, key=lambda key: key.data is None):  # SIGCHLD last: who is reaped cannot be heard
             if key.data is None:
                 for number in set(self._signals.recv(4_096)):
                     self._on_signal(signal.Signals(number))
@@ -130,14 +131,14 @@ class Supervisor:
                 log(logging.ERROR, "worker killed", worker=worker.slot.number, why="it gave no sign of life")
                 worker.child.signal(signal.SIGKILL)
 
-    def _seconds_to_wait(self) -> float | None:
-        times = [self._next_beat, *(worker.deadline for worker in self._workers.values())]
+    def _seconds_to_wait(self) -> float:
+        times = [worker.deadline for worker in self._workers.values()]
         if not self._stopping:
             last_hope = not self._serves
             times += [slot.next_start(is_last_hope=last_hope) for slot in self._slots]
             times.append(self._admin.due)
-        known = [moment for moment in times if moment is not None]
-        return max(0.0, min(known) - time.monotonic()) if known else None
+        soonest = min((moment for moment in times if moment is not None), default=self._next_beat)
+        return max(0.0, min(soonest, self._next_beat) - time.monotonic())
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number == signal.SIGCHLD:
@@ -234,16 +235,16 @@ class Supervisor:
         slot.due = None
         try:
             slot.worker = self._fork_worker(slot)
-        except OSError as error:
-            wait = slot.crashed(time.monotonic(), 0.0)
-            log(logging.ERROR, "no room for a worker", error, worker=slot.number, next_start_seconds=round(wait, 2))
+        except CannotFork as error:
+            wait = round(slot.crashed(time.monotonic(), 0.0), 2)
+            log(logging.ERROR, "no worker started", problem=str(error), worker=slot.number, next_start_seconds=wait)
         self._publish()
 
     def _begin_successor(self, slot: Slot) -> None:
         try:
             slot.successor = self._fork_worker(slot)
-        except OSError as error:
-            self._rolling.fail(f"there is no room for another process: {error.strerror}")
+        except CannotFork as error:
+            self._rolling.fail(str(error))
 
     def _start_admin(self) -> None:
         self._admin.start(one for one in self._not_for_children() if one not in self._admin.sockets)

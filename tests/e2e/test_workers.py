@@ -29,15 +29,6 @@ IMPATIENT = (
     "import sys; from reranker.runtime import backoff; backoff.FIRST = backoff.MOST = 0.02; "
     "from reranker import cli; sys.exit(cli.main(['serve', *sys.argv[1:]]))",
 )
-# The system has no room for the fourth and the sixth process: a crashed worker's next one, and a first successor.
-CRAMPED = (
-    "-c",
-    "import errno, itertools, os, sys; real, count = os.fork, itertools.count(1)\n"
-    "def fork():\n"
-    "    if next(count) in (4, 6): raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
-    "    return real()\n"
-    "os.fork = fork; from reranker import cli; sys.exit(cli.main(['serve', *sys.argv[1:]]))",
-)
 POISONED = (
     "-c",
     "import signal, sys; from reranker import cli, engine; real = engine.rerank_traced\n"
@@ -267,26 +258,6 @@ def test_poison_costs_a_worker_and_not_the_service() -> None:
         running.send(signal.SIGTERM)
         code, errors = running.end()
         assert (code, errors.count('"ending": "SIGSEGV"')) == (0, 3)
-    finally:
-        running.kill()
-
-
-def test_a_system_without_room_for_a_process_is_tried_again() -> None:
-    running = started(start=CRAMPED)
-    try:
-        os.kill(running.workers()[0], signal.SIGKILL)
-        wait_for(lambda: running.metric("reranker_worker_restarts_total") == {"0": 2.0, "1": 0.0})
-        wait_for(running.all_serve)
-        workers = running.workers()
-        running.send(signal.SIGHUP)
-        wait_for(lambda: "failed after 0 of 2 workers" in running.page("/statusz")[1])
-        assert running.workers() == workers
-        running.replace_workers()
-        running.send(signal.SIGTERM)
-        code, errors = running.end()
-        assert code == 0
-        assert "no room for a worker" in errors
-        assert "there is no room for another process" in errors
     finally:
         running.kill()
 

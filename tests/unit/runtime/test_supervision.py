@@ -129,7 +129,8 @@ def test_siblings_share_a_port_and_nobody_else_gets_it() -> None:
         with pytest.raises(CannotListen, match="Address already in use"):
             SharedPort(port.address)
     finally:
-        port.close()
+        for holder in port.sockets:
+            holder.close()
     assert not why_not(port.address)
 
 
