@@ -2,7 +2,8 @@
 
     python -m examples.replay [--policy FILE --policy FILE] [any other flag of `reranker replay`]
 
-Writes build/replay/report.html. Change a number in policies/ and run it again: that is the question it answers.
+Writes build/replay/report.html, and its numbers as Parquet into build/replay/tables. Change a number in policies/ and
+run it again: that is the question it answers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     policies = [] if "--policy" in arguments else [f"--policy={ROOT / 'policies' / name}.toml" for name in POLICIES]
     words = ["--titles", str(SHADES / "catalog.npz"), "--queries", str(SHADES / "words.json")]
     what = [str(SHADES / "requests.rlog.gz"), "--catalog", str(catalog), "--run", str(RUN), "--fresh"]
-    return command_line(["replay", *what, *policies, *FLAGS, *words, *arguments])
+    tables = ["--tables", str(RUN / "tables")]
+    return command_line(["replay", *what, *policies, *FLAGS, *words, *tables, *arguments])
 
 
 if __name__ == "__main__":

@@ -104,6 +104,9 @@ def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", dest="json_file", metavar="FILE", help="where its JSON goes (default RUN/comparison.json)"
     )
+    parser.add_argument(
+        "--tables", metavar="FOLDER", help="write its numbers, those of each request too, as Parquet files in here"
+    )
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -152,7 +155,8 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
     from reranker.replay.report import as_html, as_json
     from reranker.replay.verdict import sentences
 
-    report = _report(options, folder, baseline, candidate)
+    results = folder.results({baseline, candidate})
+    report = _report(options, folder, results, baseline, candidate)
     terminal.tell([f"note: {warning}" for warning in report.warnings])
     terminal.tell(sentences(report.found))
     if report.outcomes is not None:
@@ -165,10 +169,15 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     terminal.show(["", f"the report: {page}", f"for programs: {data}"])
+    if options.tables is not None:
+        from reranker.replay.report.parquet import write_tables
+
+        count = len(write_tables(Path(options.tables), report, results))
+        terminal.show([f"{count} tables: {options.tables}"])
     return report.found
 
 
-def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: str) -> Report:
+def _report(options: argparse.Namespace, folder: Any, results: Results, baseline: str, candidate: str) -> Report:
     from reranker.replay.browser import Words, browse
     from reranker.replay.comparison import compare
     from reranker.replay.frontier import frontier
@@ -177,7 +186,7 @@ def _report(options: argparse.Namespace, folder: Any, baseline: str, candidate: 
     from reranker.replay.runner import plan_of, traffic_of
     from reranker.replay.titles import read_queries, read_titles
 
-    manifest, results = folder.manifest, folder.results({baseline, candidate})
+    manifest = folder.manifest
     gates = DEFAULT if options.gates is None else read_gates(Path(options.gates))
     words = Words(
         {} if options.titles is None else read_titles(Path(options.titles)),

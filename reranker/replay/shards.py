@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class RunFolder:
         for name in (_RESULTS, _TIMINGS):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
-        _write(self.path / _MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
+        write_whole(self.path / _MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
 
     def done(self, count: int) -> list[bool]:
         """Which of the first `count` shards are there."""
@@ -75,8 +76,8 @@ class RunFolder:
     def put(self, number: int, results: pa.RecordBatch, timings: pa.RecordBatch) -> None:
         """Keep one shard; results last, because they are what says that it is done."""
         for name, batch in ((_TIMINGS, timings), (_RESULTS, results)):
-            table = pa.Table.from_batches([batch])
-            _write(self._shard(name, number), lambda path, table=table: pq.write_table(table, path, compression="zstd"))
+            write = partial(pq.write_table, pa.Table.from_batches([batch]), compression="zstd")
+            write_whole(self._shard(name, number), write)
 
     def read(self) -> tuple[pa.Table, pa.Table]:
         """The results and timings of all shards, in order, in memory. Raises `InvalidInput` where some are missing."""
@@ -128,13 +129,13 @@ def number_of_shards(records: int, size: int) -> int:
     return -(-records // size)
 
 
-def _write(path: Path, write: Any) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """A file that is there whole or not at all, even when the machine stops in the middle."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        write(partial)
-        with partial.open("rb+") as stream:
+        write(unfinished)
+        with unfinished.open("rb+") as stream:
             os.fsync(stream.fileno())
-        partial.replace(path)
+        unfinished.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)

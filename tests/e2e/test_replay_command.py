@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from reranker.cli import main
@@ -76,10 +77,13 @@ def test_a_verdict_a_report_and_its_numbers(
 ) -> None:
     run = tmp_path / "run"
     titles = ("--titles", str(DATA / "catalog.npz"), "--queries", str(DATA / "words.json"))
-    assert main(command(run, catalog, "--sweep", "quotas[0].min_share.woman=0.2,0.5", "--limit", "60", *titles)) == 0
+    sweep = ("--sweep", "quotas[0].min_share.woman=0.2,0.5", "--limit", "60", "--tables", str(run / "tables"))
+    assert main(command(run, catalog, *sweep, *titles)) == 0
     said = capsys.readouterr().out
     assert "occupation-balance" in said.splitlines()[0]
     assert f"the report: {run}/report.html" in said
+    assert f"12 tables: {run}/tables" in said
+    assert pq.read_metadata(run / "tables" / "requests.parquet").num_rows == 60
     page = (run / "report.html").read_text()
     assert "The trade-off" in page
     assert "quotas[0].min_share.woman = 0.2" in page
