@@ -15,7 +15,10 @@ class HurryMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._waits = Histogram(
-            "reranker_queue_wait_seconds", "How long calls wait for a thread.", buckets=_WAITS, registry=registry
+            "reranker_queue_wait_seconds",
+            "How long calls wait until they are worked on.",
+            buckets=_WAITS,
+            registry=registry,
         )
         self._rungs = Counter(
             "reranker_degraded_rungs",
@@ -34,7 +37,7 @@ class HurryMetrics:
         )
 
     def waited(self, seconds: float) -> None:
-        """A call has got its thread after so many seconds."""
+        """A call is being worked on after so many seconds."""
         self._waits.observe(seconds)
 
     def made(self, rung: Rung, error_ratio: float | None) -> None:

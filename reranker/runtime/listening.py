@@ -22,6 +22,10 @@ def grpc_server(settings: Settings, pool: ThreadPoolExecutor, *, shares_port: bo
         ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        # What a connection asks for beyond that is turned away before Python hears of it, or waits at the caller.
+        ("grpc.max_concurrent_streams", settings.max_concurrent_calls),
+        ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -104,7 +104,7 @@ class Server:
         self._health = Health()
         published = make_published(self._store, settings, self._metrics)
         self._policy_watch = PolicyWatch(self._desk, self._inputs.folder, self._metrics, published)
-        self._workers = WorkerPool(settings.worker_threads, self._metrics.hurry.waited)
+        self._workers = WorkerPool(settings.worker_threads)
         self._storing = WorkerPool(_STORING, name="storing")
         self._stream_pool = ThreadPoolExecutor(settings.streams + 2, "stream")  # two to turn the surplus away
         self._reflection_pool = ThreadPoolExecutor(2, "reflection")
@@ -225,7 +225,6 @@ class Server:
 
     def _close_pools(self) -> None:
         """Returns when every thread of every pool has ended."""
-        self._admission.close()
         self._health.close()
         for pool in (self._workers, self._storing, self._stream_pool, self._reflection_pool):
             pool.shutdown(cancel_futures=True)
@@ -255,7 +254,16 @@ class Server:
         settings = self.settings
         observer = Observer(self._metrics, settings.log_every)
         spans = None if self._tracer is None else Spans(self._tracer)
-        wire = Wire(self._gate, observer, self._stream_pool, settings.streams, self._doors, self._storing, spans)
+        wire = Wire(
+            self._gate,
+            observer,
+            self._stream_pool,
+            settings.streams,
+            self._doors,
+            self._storing,
+            spans,
+            at_once=settings.computes_at_once,
+        )
         seals, shelf, items = self._inputs.seals, self._inputs.shelf, self._items
         limits, board = _limits(settings), self._ledger.board
         timekeeper = Timekeeper(settings.degrade)

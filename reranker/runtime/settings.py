@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from reranker.store import DEFAULT_PREFIX, StoreAddress
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _boolean(text: str) -> bool:
@@ -226,7 +232,15 @@ class Settings:
         metadata=_read(_boolean, "whether each process has a port of its own, the next ones after that of `listen`"),
     )
     worker_threads: int = field(
-        default=8, metadata=_read(_count(1, 256), "how many requests a process works on at once")
+        default=8, metadata=_read(_count(1, 256), "how many requests a process receives or works on at once")
+    )
+    at_once: int | None = field(
+        default=None,
+        metadata=_read(
+            _count(1, 256),
+            "how many of these it works on at a time; more than cores are there for it only get in each other's way",
+            "one a core, shared out among `workers`",
+        ),
     )
     queue: int | None = field(
         default=None,
@@ -245,6 +259,15 @@ class Settings:
     streams: int = field(
         default=16,
         metadata=_read(_count(1, 1_024), "how many streams a process has open at most; each holds a thread"),
+    )
+    max_connections: int = field(
+        default=1_000, metadata=_read(_count(1, 1_000_000), "how many connections a process has open at most")
+    )
+    max_concurrent_calls: int = field(
+        default=100,
+        metadata=_read(
+            _count(1, 1_000_000), "how many calls one connection may have open; those beyond wait at the caller"
+        ),
     )
     max_connection_age: float | None = field(
         default=None,
@@ -321,6 +344,11 @@ class Settings:
     def production(self) -> bool:
         """True in the profile that leaves out what only developers need."""
         return self.profile == "production"
+
+    @property
+    def computes_at_once(self) -> int:
+        """How many requests a process works on at a time."""
+        return max(1, cores() // self.workers) if self.at_once is None else self.at_once
 
     @property
     def queue_length(self) -> int:

@@ -10,11 +10,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from grpc_status import rpc_status
 
 from reranker.observability import Observer
 from reranker.service.doors import Doors
-from reranker.service.errors import Failure, retry_in, status_of
+from reranker.service.errors import Failure, grpc_status, retry_in
 from reranker.service.health import OnPool
 from reranker.service.patience import TURN, Patience
 from reranker.service.tokens import ANYBODY, Caller
@@ -26,21 +25,16 @@ Result = TypeVar("Result")
 _NEWEST = 0.05  # what the newest call counts for in the mean
 
 
-def _ignored(_: float) -> None:
-    """For pools whose waits nobody wants to know."""
-
-
 class WorkerPool(ThreadPoolExecutor):
-    """Threads that know how many calls are theirs, waiting or being worked on; `on_wait` hears how long each waited.
+    """Threads that know how many calls are theirs, waiting or being worked on.
 
     `mean` is the seconds for which a call keeps its thread, of late.
     """
 
-    def __init__(self, threads: int, on_wait: Callable[[float], None] = _ignored, name: str = "worker") -> None:
+    def __init__(self, threads: int, name: str = "worker") -> None:
         super().__init__(threads, name)
         self.threads = threads
         self.calls = 0
-        self._on_wait = on_wait
         self._counting = threading.Lock()
         self.mean = 0.0
 
@@ -63,7 +57,6 @@ class WorkerPool(ThreadPoolExecutor):
         self, came: float, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         began = perf_counter()
-        self._on_wait(began - came)
         TURN.came = came
         try:
             return fn(*args, **kwargs)
@@ -75,11 +68,26 @@ class WorkerPool(ThreadPoolExecutor):
             self.calls -= 1
 
 
+class _OnTheSpot(ThreadPoolExecutor):
+    """No threads at all: what is submitted is done by whoever submits it, before anything else is."""
+
+    def submit(
+        self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """Done when this returns."""
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
 class Admission(grpc.GenericRpcHandler):
     """The services' handlers behind `doors` and a bounded queue: at most `queue` calls wait for a worker of each pool.
 
     Nor does a call wait for longer than the `patience` of callers. Whoever may not call, or not wait, is answered at
-    once, by threads that do nothing else and before the message is read. Streams have a pool and a limit of their own
+    once, by the thread that takes calls and before the message is read. Streams have a pool and a limit of their own
     and pass the queue. gRPC's `maximum_concurrent_rpcs` would turn health checks away as well.
     """
 
@@ -98,7 +106,7 @@ class Admission(grpc.GenericRpcHandler):
         self._observer = observer
         self._doors = doors or Doors()
         self._patience = patience or Patience()
-        self._refusers = ThreadPoolExecutor(2, "refusal")
+        self._refuser = _OnTheSpot(1)
         self.arrivals = 0
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
@@ -121,10 +129,6 @@ class Admission(grpc.GenericRpcHandler):
         crowded = self._crowded(own if isinstance(own, WorkerPool) else self._pool)
         return handler if crowded is None else self._refusal(method, crowded, caller)
 
-    def close(self) -> None:
-        """Let the threads go."""
-        self._refusers.shutdown(wait=False, cancel_futures=True)
-
     def _crowded(self, pool: WorkerPool) -> Failure | None:
         """Why one more call cannot wait; None where it can. Nobody is refused while a thread is free."""
         waiting = pool.calls - pool.threads
@@ -140,10 +144,12 @@ class Admission(grpc.GenericRpcHandler):
         return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, text, details=(retry_in(wait),))
 
     def _refusal(self, method: str, failure: Failure, caller: Caller) -> grpc.RpcMethodHandler[Any, Any]:
-        def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
-            self._observer.call_refused(method.rpartition("/")[2], CODE_NAMES[failure.code], failure.reason)
-            self._observer.metrics.tenants.answered(caller.tenant, CODE_NAMES[failure.code])
-            return context.abort_with_status(rpc_status.to_status(status_of(failure)))
+        code = CODE_NAMES[failure.code]
 
-        # As a handler of streams it does not wait for the message.
-        return grpc.stream_stream_rpc_method_handler(OnPool(refuse, self._refusers))
+        def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Message:
+            self._observer.call_refused(method.rpartition("/")[2], code, failure.reason)
+            self._observer.metrics.tenants.answered(caller.tenant, code)
+            return context.abort_with_status(grpc_status(failure))
+
+        # As a handler of a stream it does not wait for the message, and another thread would cost more than it does.
+        return grpc.stream_unary_rpc_method_handler(OnPool(refuse, self._refuser))

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from reranker.errors import (
     CallerGone,
@@ -24,6 +25,10 @@ from reranker.errors import (
 from reranker.v1 import reranker_service_pb2
 
 DOMAIN = "reranker.v1"
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Trailing metadata: after how many milliseconds gRPC's own retries may try again."""
+
+_LONGEST_PUSHBACK = 2**31 - 1  # they read a signed number of 32 bits
 
 # gRPC peers accept 8 KiB of trailers by default; base64 makes 4 of every 3 bytes, and the text travels beside them.
 _DETAIL_BYTES = 3_600
@@ -43,6 +48,15 @@ class Failure(Exception):
     violations: tuple[Violation, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     details: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ending(grpc.Status):
+    """How a call ends, as gRPC wants to be told."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
 
 
 def failure_of(error: Exception) -> Failure:
@@ -92,6 +106,20 @@ def status_of(failure: Failure, request_id: str = "") -> status_pb2.Status:
     if failure.violations:
         status.details.append(_packed(_bad_request(failure.violations, _DETAIL_BYTES - status.ByteSize())))
     return status
+
+
+def grpc_status(failure: Failure, request_id: str = "") -> grpc.Status:
+    """The failure as a call ends with it; one that says when to try again says it to gRPC's own retries too.
+
+    They heed `grpc-retry-pushback-ms` and do not look into details. See gRPC proposal A6.
+    """
+    rich = rpc_status.to_status(status_of(failure, request_id))
+    trailers = tuple(rich.trailing_metadata)
+    delays = [detail.retry_delay for detail in failure.details if isinstance(detail, error_details_pb2.RetryInfo)]
+    if delays:
+        milliseconds = min(_LONGEST_PUSHBACK, math.ceil(delays[0].ToNanoseconds() / 1e6))
+        trailers = (*trailers, (PUSHBACK, str(milliseconds)))
+    return Ending(rich.code, rich.details, trailers)
 
 
 def message_of(failure: Failure) -> reranker_service_pb2.RequestError:

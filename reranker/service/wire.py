@@ -13,13 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from grpc_status import rpc_status
 
 from reranker.engine import Presence
 from reranker.observability import Observer
 from reranker.observability.metrics import SERVICE, service_of
 from reranker.service.doors import Doors
-from reranker.service.errors import Failure, failure_of, status_of, unparsable
+from reranker.service.errors import Failure, failure_of, grpc_status, unparsable
 from reranker.service.health import OnPool
 from reranker.service.patience import TURN, Patience
 from reranker.service.spans import Spans
@@ -107,14 +106,19 @@ class Wire:
         doors: Doors | None = None,
         storing: ThreadPoolExecutor | None = None,
         spans: Spans | None = None,
+        at_once: int = 1_024,
     ) -> None:
-        """`storing` are threads for calls that may wait for a disk or a store; without them requests' own do it."""
+        """`storing` are threads for calls that may wait for a disk or a store; without them requests' own do it.
+
+        At most `at_once` requests are worked on at a time, however many threads have one.
+        """
         self._gate = gate
         self.patience = Patience()
         self._doors = doors or Doors()
         self._observer, self._spans = observer, spans
         self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
+        self._turns = threading.BoundedSemaphore(at_once)
         self._free_streams = threading.BoundedSemaphore(streams)
 
     def unary(
@@ -129,6 +133,12 @@ class Wire:
         """A handler for one request and one response; one that `stores` holds no thread that requests need."""
 
         def handle(data: bytes, context: grpc.ServicerContext) -> Response:
+            with self._turns:
+                if TURN.came is not None:
+                    self._observer.metrics.hurry.waited(perf_counter() - TURN.came)
+                return work(data, context)
+
+        def work(data: bytes, context: grpc.ServicerContext) -> Response:
             started = perf_counter()
             self._observer.call_started(method)
             request: Request | None = None
@@ -151,9 +161,9 @@ class Wire:
                 return response
             self._ended(method, caller, CODE_NAMES[failure.code], started)
             self._span(method, context, started, CODE_NAMES[failure.code], request)
-            return context.abort_with_status(rpc_status.to_status(status_of(failure, request_id(request))))
+            return context.abort_with_status(grpc_status(failure, request_id(request)))
 
-        behaviour = OnPool(handle, self._storing) if stores and self._storing is not None else handle
+        behaviour = OnPool(work, self._storing) if stores and self._storing is not None else handle
         return grpc.unary_unary_rpc_method_handler(behaviour, None, _serialise)
 
     def stream(
@@ -183,8 +193,9 @@ class Wire:
                     self._doors.take(call.caller)
                     if admit is not None:
                         call = admit(call._replace(size=len(data)))
-                    request = parse(request_type, data)
-                    response, code = answer(request, call), "OK"
+                    with self._turns:
+                        request = parse(request_type, data)
+                        response, code = answer(request, call), "OK"
                 except Exception as error:
                     failure = self.report(method, error, request)
                     response, code = apologise(failure), CODE_NAMES[failure.code]
@@ -205,7 +216,7 @@ class Wire:
             except Failure as failure:
                 code = CODE_NAMES[failure.code]
                 self.report(method, failure, None)
-                context.abort_with_status(rpc_status.to_status(status_of(failure)))
+                context.abort_with_status(grpc_status(failure))
             finally:
                 self._observer.call_ended(method, code, perf_counter() - started)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import grpc
 import pytest
@@ -26,11 +31,13 @@ from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 
 REQUEST = messages.RerankRequest(candidates=from_columns(["a", "b", "c"], [3, 2, 1]), slate_size=2)
+SETTINGS = Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", grace=2.0)
 
 
 @pytest.fixture
 def one_worker() -> Iterator[Server]:
-    server = Server(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", worker_threads=1, queue=8, grace=2.0))
+    settings = replace(SETTINGS, worker_threads=1, queue=8, max_concurrent_calls=1_000)
+    server = Server(settings)
     server.warm_up()
     yield server
     server.drain()
@@ -147,3 +154,70 @@ def test_those_who_hang_up_while_they_wait_make_room(one_worker: Server) -> None
         first.result()
         for _ in range(20):
             assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=5).positions
+
+
+def test_retries_of_grpc_itself_wait_as_long_as_they_are_told(tmp_path: Path) -> None:
+    (tmp_path / "tokens.toml").write_text(
+        f'[[tokens]]\nsha256 = "{sha256(b"word").hexdigest()}"\ntenant = "search"\npermissions = ["rerank"]\n'
+        "[tenants.search]\nrequests_per_second = 1\nburst = 1\n"
+    )
+    retries = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.001s",
+        "maxBackoff": "0.001s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+    }
+    config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": retries}]})
+    metadata = [("authorization", "Bearer word")]
+    server = Server(replace(SETTINGS, token_file=tmp_path / "tokens.toml"))
+    server.warm_up()
+    try:
+        with grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
+            RerankerServiceStub(channel).Rerank(REQUEST, timeout=5, metadata=metadata)
+            with pytest.raises(grpc.RpcError) as raised:
+                RerankerServiceStub(channel).Rerank(REQUEST, timeout=5, metadata=metadata)
+            assert isinstance(raised.value, grpc.Call)
+            trailers = raised.value.trailing_metadata() or ()
+            pushback = next(int(value) for key, value in trailers if key == "grpc-retry-pushback-ms")
+            assert 0 < pushback <= 1_000
+            assert abs(pushback - 1e3 * retry_seconds(raised.value)) <= 1
+        with grpc.insecure_channel(server.address, [("grpc.service_config", config)]) as channel:
+            began = time.monotonic()  # the millisecond of its policy would use its three attempts up at once
+            assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=10, metadata=metadata).positions
+            assert 0.3 < time.monotonic() - began < 5
+    finally:
+        server.drain()
+
+
+def test_connections_beyond_the_limit_get_no_answer_and_those_that_are_there_stay() -> None:
+    server = Server(replace(SETTINGS, max_connections=2))
+    server.warm_up()
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    try:
+        with ExitStack() as stack:
+            channels = [stack.enter_context(grpc.insecure_channel(server.address, own)) for _ in range(3)]
+            for channel in channels[:2]:
+                assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=5).positions
+            with pytest.raises(grpc.RpcError) as raised:
+                RerankerServiceStub(channels[2]).Rerank(REQUEST, timeout=5)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert RerankerServiceStub(channels[0]).Rerank(REQUEST, timeout=5).positions
+            channels[0].close()
+            assert RerankerServiceStub(channels[2]).Rerank(REQUEST, timeout=20, wait_for_ready=True).positions
+    finally:
+        server.drain()
+
+
+def test_calls_that_a_connection_has_open_beyond_its_limit_never_reach_the_queue() -> None:
+    server = Server(replace(SETTINGS, max_concurrent_calls=4, queue=0))
+    server.warm_up()
+    try:
+        with grpc.insecure_channel(server.address) as channel:
+            assert RerankerServiceStub(channel).Rerank(REQUEST, timeout=5).positions
+            calls = [RerankerServiceStub(channel).Rerank.future(REQUEST, timeout=30) for _ in range(200)]
+            codes = Counter(call.code() for call in calls)
+    finally:
+        server.drain()
+    assert codes[grpc.StatusCode.OK] >= 20  # at the caller each waits for its turn
+    assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}  # the latter from gRPC, where it was early

@@ -9,7 +9,7 @@ import pytest
 
 from reranker.errors import InvalidInput
 from reranker.runtime.configuration import Configuration, add_flags, resolve
-from reranker.runtime.settings import Settings
+from reranker.runtime.settings import Settings, cores
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -98,6 +98,14 @@ def test_the_queue_grows_with_the_workers_unless_it_is_set() -> None:
     assert parse().queue_length == 512
     assert parse("--worker-threads", "2").queue_length == 128
     assert parse("--queue", "0", RERANKER_QUEUE="7").queue_length == 0
+
+
+def test_cores_are_shared_out_among_workers_unless_it_is_said_how_many_requests_are_worked_on() -> None:
+    alone = parse().computes_at_once
+    assert alone == cores()
+    assert parse("--workers", "2").computes_at_once == max(1, alone // 2)
+    assert parse("--workers", "200").computes_at_once == 1
+    assert parse("--workers", "2", "--at-once", "3").computes_at_once == 3
 
 
 def test_the_admin_port_can_be_off() -> None:

@@ -94,11 +94,3 @@ def test_so_many_wait_and_no_more(pool: WorkerPool) -> None:
         assert refusal(found) == ""
     with busy(pool, 6):
         assert refusal(found) == "QUEUE_FULL"
-
-
-def test_waits_are_told() -> None:
-    waits: list[float] = []
-    with WorkerPool(1, waits.append) as pool, busy(pool, 3):
-        pass
-    assert len(waits) == 3
-    assert min(waits) >= 0.0

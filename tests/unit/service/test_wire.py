@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -122,6 +123,37 @@ def test_a_bug_is_internal_and_its_text_stays_inside(caplog: pytest.LogCaptureFi
     assert "r-1" not in json.dumps(fields)
     labels = {"grpc_service": "reranker.v1.RerankerService", "grpc_method": "Rerank", "grpc_code": "Internal"}
     assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
+
+
+def test_no_more_requests_are_worked_on_than_should_be_at_once() -> None:
+    gate = Gate()
+    gate.open()
+    pool = ThreadPoolExecutor(8)
+    at_work: list[int] = []
+    most: list[int] = []
+
+    def slow(_: messages.RerankRequest, __: Call) -> messages.RerankResponse:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.pop()
+        return messages.RerankResponse()
+
+    wire = Wire(gate, Observer(Metrics()), pool, streams=1, at_once=2)
+    server = grpc.server(pool)
+    handler: Any = wire.unary("Rerank", messages.RerankRequest, slow)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", {"Rerank": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Service/Rerank")
+            for future in [call.future(b"", timeout=20) for _ in range(40)]:
+                future.result()
+    finally:
+        server.stop(0).wait()
+        pool.shutdown()
+    assert max(most) == 2
 
 
 def test_work_hears_that_its_caller_has_left() -> None:
