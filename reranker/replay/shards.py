@@ -8,16 +8,15 @@ timings/00000000.parquet    what the engine took; another measurement on every r
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reranker.errors import InvalidInput, MissingExtra, Violation
 from reranker.replay.arrow import RESULTS, TIMINGS
 from reranker.replay.results import Results
+from reranker.requestlog.whole import whole
 
 try:
     import pyarrow as pa
@@ -67,7 +66,8 @@ class RunFolder:
         for name in (_RESULTS, _TIMINGS):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
-        write_whole(self.path / _MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
+        with whole(self.path / _MANIFEST) as path:
+            path.write_text(text, encoding="utf-8")
 
     def done(self, count: int) -> list[bool]:
         """Which of the first `count` shards are there."""
@@ -76,8 +76,8 @@ class RunFolder:
     def put(self, number: int, results: pa.RecordBatch, timings: pa.RecordBatch) -> None:
         """Keep one shard; results last, because they are what says that it is done."""
         for name, batch in ((_TIMINGS, timings), (_RESULTS, results)):
-            write = partial(pq.write_table, pa.Table.from_batches([batch]), compression="zstd")
-            write_whole(self._shard(name, number), write)
+            with whole(self._shard(name, number)) as path:
+                pq.write_table(pa.Table.from_batches([batch]), path, compression="zstd")
 
     def read(self) -> tuple[pa.Table, pa.Table]:
         """The results and timings of all shards, in order, in memory. Raises `InvalidInput` where some are missing."""
@@ -127,15 +127,3 @@ class RunFolder:
 def number_of_shards(records: int, size: int) -> int:
     """How many shards of `size` so many records make."""
     return -(-records // size)
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """A file that is there whole or not at all, even when the machine stops in the middle."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(unfinished)
-        with unfinished.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import IO, cast
 from google.protobuf.message import DecodeError
 
 from reranker.errors import InvalidInput, Violation
+from reranker.requestlog.whole import ANYBODY, whole
 from reranker.v1.request_log_pb2 import RequestLog
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -20,24 +21,21 @@ _LARGEST_RECORD = 1 << 28  # bytes; a size beyond it is taken for garbage instea
 _LONGEST_VARINT = 5  # bytes: enough for any size up to the largest record
 
 
-def write(path: str | os.PathLike[str], records: Iterable[RequestLog]) -> int:
+def write(path: str | os.PathLike[str], records: Iterable[RequestLog], mode: int = ANYBODY) -> int:
     """Write `records` to `path`, compressed if it ends in `.gz`, and return how many there were.
 
-    The file appears whole or not at all: it is written beside its place and renamed. Equal records give equal bytes.
+    The file appears whole or not at all. Equal records give equal bytes. `mode` as in `whole`.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    count = 0
-    try:
-        with _create(partial, compressed=target.suffix == ".gz") as stream:
-            for record in records:
-                body = record.SerializeToString(deterministic=True)
-                stream.write(_varint(len(body)))
-                stream.write(body)
-                count += 1
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    target, count = Path(path), 0
+    with (
+        whole(target, mode) as unfinished,
+        _create(unfinished, compressed=target.suffix == ".gz") as stream,
+    ):
+        for record in records:
+            body = record.SerializeToString(deterministic=True)
+            stream.write(_varint(len(body)))
+            stream.write(body)
+            count += 1
     return count
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reranker.errors import InvalidInput, MissingExtra, Violation
+from reranker.requestlog.whole import ANYBODY, whole
 from reranker.v1.request_log_pb2 import RequestLog
 
 try:
@@ -29,27 +30,30 @@ SCHEMA = pa.schema(
     ]
 )
 _ROWS = 1_000
+_BYTES = 16 << 20  # of messages, that one row group holds at most, and a record: what a reader has in memory at once
 
 
-def write(path: str | os.PathLike[str], records: Iterable[RequestLog]) -> int:
-    """Write records to a file that appears whole or not at all; returns how many there were."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+def write(path: str | os.PathLike[str], records: Iterable[RequestLog], mode: int = ANYBODY) -> int:
+    """Write records to a file that appears whole or not at all; returns how many there were. `mode` as in `whole`."""
     count = 0
-    try:
-        with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-            rows: list[RequestLog] = []
-            for record in records:
-                rows.append(record)
-                count += 1
-                if len(rows) == _ROWS:
-                    writer.write_batch(_batch(rows))
-                    rows = []
+    with whole(Path(path), mode) as unfinished, pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+        for rows in _groups(records):
             writer.write_batch(_batch(rows))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+            count += len(rows)
     return count
+
+
+def _groups(records: Iterable[RequestLog]) -> Iterator[list[RequestLog]]:
+    rows: list[RequestLog] = []
+    size = 0
+    for record in records:
+        rows.append(record)
+        size += record.ByteSize()
+        if len(rows) == _ROWS or size >= _BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
 
 
 def read_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
@@ -61,8 +65,9 @@ def read_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
     with file:
         if RECORD not in file.schema_arrow.names:
             raise InvalidInput([Violation("file", f"has no column {RECORD!r}")], os.fspath(path))
-        for batch in file.iter_batches(_ROWS, columns=[RECORD]):
-            yield from batch.column(0).to_pylist()
+        for group in range(file.num_row_groups):  # one after the other: a batch would reach across several of ours
+            for batch in file.iter_batches(_ROWS, row_groups=[group], columns=[RECORD]):
+                yield from batch.column(0).to_pylist()
 
 
 def _batch(logs: list[RequestLog]) -> pa.RecordBatch:

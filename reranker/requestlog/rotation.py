@@ -2,8 +2,11 @@
 
 requests-20261129T100000Z-3f2a91.rlog.part   being written: compressed piece by piece, locked by its writer
 requests-20261129T100000Z-3f2a91.rlog.gz     done; deleted when it is older than `keep_days`
+requests-20261129T100000Z-3f2a91.parquet     the same as Parquet, where that is asked for
 
-What a writer left behind that was killed is finished by the next one that starts: every whole record of it.
+What a writer left behind that was killed is finished by the next one that starts: every whole record of it. A Parquet
+file cannot be read before its last byte is there, so it is made of the file that was written piece by piece: whatever
+kills the writer, no record that was written is lost.
 """
 
 from __future__ import annotations
@@ -13,16 +16,20 @@ import gzip
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from reranker.errors import InvalidInput
 from reranker.requestlog.files import framed, read, write
+from reranker.requestlog.whole import PRIVATE
 from reranker.v1.request_log_pb2 import RequestLog
 
-_DONE, _OPEN = ".rlog.gz", ".rlog.part"
+_OPEN = ".rlog.part"
+FORMATS = {"rlog": ".rlog.gz", "parquet": ".parquet"}
+"""What a finished file is called at its end, by the name of its format."""
 _PREFIX = "requests-"
 _TIME = "%Y%m%dT%H%M%SZ"
 _DAY = 86_400.0
@@ -32,13 +39,21 @@ class RotatingLog:
     """Appends records to a folder; for one thread. A file ends at `file_bytes` of compressed data or `seconds` of age.
 
     Several processes may write to one folder: names are unique, and nobody touches a file that another has locked.
+    Raises `MissingExtra` where `form` is "parquet" and the extra of that name is not installed.
     """
 
     def __init__(
-        self, folder: Path, file_bytes: int, seconds: float, keep_days: float, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        file_bytes: int,
+        seconds: float,
+        keep_days: float,
+        form: str = "rlog",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._file_bytes, self._seconds, self._keep_days = folder, file_bytes, seconds, keep_days
-        self._clock = clock
+        self._clock, self._done = clock, FORMATS[form]
+        self._write = _writer_of(form)
         self._path: Path | None = None
         self._descriptor = -1
         self._size = 0
@@ -48,11 +63,11 @@ class RotatingLog:
         """Finish what dead writers left, and delete what is too old. Raises `OSError`."""
         for path in sorted(self._folder.glob(f"{_PREFIX}*{_OPEN}")):
             if path != self._path:
-                _finish_if_abandoned(path)
+                self._finish_if_abandoned(path)
         oldest = self._clock() - self._keep_days * _DAY
-        for path in self._folder.glob(f"{_PREFIX}*{_DONE}"):
+        for path in self._folder.glob(f"{_PREFIX}*"):
             with suppress(FileNotFoundError):  # another writer to this folder was quicker
-                if path.stat().st_mtime < oldest:
+                if path.name.endswith(tuple(FORMATS.values())) and path.stat().st_mtime < oldest:
                     path.unlink()
 
     def append(self, records: Iterable[RequestLog]) -> int:
@@ -77,10 +92,10 @@ class RotatingLog:
         path, size, self._path, self._size = self._path, self._size, None, 0
         try:
             os.fsync(self._descriptor)
-            if size:
-                path.rename(_done(path))
+            if size and self._done == FORMATS["rlog"]:
+                path.rename(self._place_of(path))  # it is compressed already
             else:
-                path.unlink()
+                self._finish(path)
         finally:
             os.close(self._descriptor)  # and with it the lock
         self.tidy()
@@ -92,6 +107,37 @@ class RotatingLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._path, self._size, self._began = path, 0, now
+
+    def _place_of(self, path: Path) -> Path:
+        return path.with_name(path.name.removesuffix(_OPEN) + self._done)
+
+    def _finish(self, path: Path) -> None:
+        """Write what a file that is locked holds to its place, as old as it is, and delete it."""
+        for left in path.parent.glob(f".{path.name.removesuffix(_OPEN)}.*.partial"):  # by whoever was killed at this
+            left.unlink(missing_ok=True)
+        records = _whole_records(path)
+        first = next(records, None)
+        if first is not None:
+            age = path.stat().st_mtime
+            self._write(self._place_of(path), chain([first], records), PRIVATE)
+            os.utime(self._place_of(path), (age, age))
+        path.unlink(missing_ok=True)
+
+    def _finish_if_abandoned(self, path: Path) -> None:
+        """Keep every whole record of a file that nobody writes any more."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # its writer, or another tidier, was quicker
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            if path.exists():
+                self._finish(path)
+        finally:
+            os.close(descriptor)
 
     def _undo(self) -> None:
         """Take back half of a write; where even that fails, leave the file to whoever tidies up."""
@@ -108,32 +154,15 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _done(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(_OPEN) + _DONE)
+def _writer_of(form: str) -> Callable[[Path, Iterable[RequestLog], int], int]:
+    if form == "parquet":
+        from reranker.requestlog import parquet
+
+        return parquet.write
+    return write
 
 
-def _finish_if_abandoned(path: Path) -> None:
-    """Keep every whole record of a file that nobody writes any more."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return  # its writer, or another tidier, was quicker
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
-        records = list(_whole_records(path)) if path.exists() else []
-        if records:
-            age = os.fstat(descriptor).st_mtime
-            write(_done(path), records)
-            os.utime(_done(path), (age, age))
-        path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _whole_records(path: Path) -> Iterable[RequestLog]:
+def _whole_records(path: Path) -> Iterator[RequestLog]:
     try:
         yield from read(path)
     except InvalidInput:

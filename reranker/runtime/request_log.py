@@ -14,7 +14,7 @@ from reranker.service.request_log import RequestLogger
 
 
 def request_loggers(settings: Settings, metrics: Metrics) -> list[RequestLogger]:
-    """The consumer of answers that records them; none where nothing is to be recorded."""
+    """The consumer of answers that records them; none where nothing is to be recorded. Raises `MissingExtra`."""
     if settings.request_log is None or settings.request_log_sample == 0.0:
         return []
     folder = RotatingLog(
@@ -22,6 +22,7 @@ def request_loggers(settings: Settings, metrics: Metrics) -> list[RequestLogger]
         settings.request_log_file_bytes,
         settings.request_log_file_seconds,
         settings.request_log_keep_days,
+        settings.request_log_format,
     )
     veil = Veil(
         f"{socket.gethostname()}-{os.getpid()}", settings.request_log_sample, plain_ids=settings.request_log_plain_ids

@@ -281,6 +281,7 @@ def check(settings: Settings) -> tuple[str, ...]:
         open_ledger(settings).close()
     if settings.traces:
         Tracer().close()
+    request_loggers(settings, Metrics())
     engine.warm_up()
     inputs.check()
     return inputs.book.names()

@@ -299,6 +299,12 @@ class Settings:
     request_log_sample: float = field(
         default=0.01, metadata=_read(_share, "the share of answers that is recorded, chosen by chance")
     )
+    request_log_format: str = field(
+        default="rlog",
+        metadata=_read(
+            _one_of("rlog", "parquet"), "length-delimited messages, compressed, or Parquet (extra `parquet`)"
+        ),
+    )
     request_log_file_bytes: int = field(
         default=64 << 20, metadata=_read(_count(1_024, 1 << 40), "compressed bytes at which the next file is begun")
     )

@@ -16,8 +16,8 @@ from reranker.replay.contrasts import Floats, measures_of, paired, together
 from reranker.replay.frontier import Point
 from reranker.replay.report.page import Report
 from reranker.replay.results import Answers, Results
-from reranker.replay.shards import write_whole
 from reranker.replay.words import Measure
+from reranker.requestlog.whole import whole
 
 try:
     import pyarrow as pa
@@ -147,13 +147,9 @@ def write_tables(folder: Path, report: Report, results: Results) -> list[Path]:
 
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], about: Mapping[str, str]) -> Path:
     told = schema.with_metadata({f"reranker.{key}": value for key, value in about.items()})
-
-    def write(partial: Path) -> None:
-        with pq.ParquetWriter(partial, told, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch.replace_schema_metadata(told.metadata))
-
-    write_whole(path, write)
+    with whole(path) as unfinished, pq.ParquetWriter(unfinished, told, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch.replace_schema_metadata(told.metadata))
     return path
 
 

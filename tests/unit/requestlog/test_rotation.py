@@ -9,7 +9,8 @@ import pytest
 
 from reranker.requestlog import read
 from reranker.requestlog.files import framed
-from reranker.requestlog.rotation import RotatingLog
+from reranker.requestlog.rotation import FORMATS, RotatingLog
+from reranker.requestlog.traffic import SUFFIXES, parsed, records_of
 from reranker.v1.request_log_pb2 import RequestLog
 
 
@@ -30,37 +31,47 @@ def records(*names: str) -> list[RequestLog]:
 
 
 def kinds(folder: Path) -> list[str]:
-    return [record.metadata.kind for path in sorted(folder.glob("*.rlog.gz")) for record in read(path)]
+    """Of every record in the files that are done; each of them is whole, or reading it fails."""
+    done = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    return [record.metadata.kind for record in parsed(records_of(done))]
 
 
-def log(folder: Path, clock: Clock | None = None, *, size: int = 1 << 20, seconds: float = 60.0) -> RotatingLog:
-    return RotatingLog(folder, size, seconds, keep_days=2.0, clock=clock or Clock())
+def log(
+    folder: Path, clock: Clock | None = None, *, size: int = 1 << 20, seconds: float = 60.0, form: str = "rlog"
+) -> RotatingLog:
+    return RotatingLog(folder, size, seconds, 2.0, form, clock or Clock())
 
 
-def test_batches_of_one_file_are_read_as_one(tmp_path: Path) -> None:
-    writer = log(tmp_path)
+both_forms = pytest.mark.parametrize("form", FORMATS)
+
+
+@both_forms
+def test_batches_of_one_file_are_read_as_one(tmp_path: Path, form: str) -> None:
+    writer = log(tmp_path, form=form)
     writer.append(records("a", "b"))
     writer.append(records("c"))
-    assert list(tmp_path.glob("*.rlog.gz")) == []
+    assert kinds(tmp_path) == []
     (part,) = tmp_path.iterdir()
     assert [record.metadata.kind for record in read(part)] == ["a", "b", "c"]
     writer.rotate()
     assert kinds(tmp_path) == ["a", "b", "c"]
     (done,) = tmp_path.iterdir()
+    assert done.name.endswith(FORMATS[form])
     assert done.stat().st_mode & 0o007 == 0
     writer.rotate()
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_file_ends_by_size_and_by_age(tmp_path: Path) -> None:
+@both_forms
+def test_a_file_ends_by_size_and_by_age(tmp_path: Path, form: str) -> None:
     clock = Clock()
-    writer = log(tmp_path, clock, size=150)
+    writer = log(tmp_path, clock, size=150, form=form)
     for name in "abc":
         writer.append(records(name, name))
         clock.now += 1.0
-    assert len(list(tmp_path.glob("*.rlog.gz"))) == 2
+    assert len(list(tmp_path.glob(f"*{FORMATS[form]}"))) == 2
     writer.rotate()
-    writer = log(tmp_path, clock, seconds=10.0)
+    writer = log(tmp_path, clock, seconds=10.0, form=form)
     writer.append(records("d"))
     clock.now += 9.0
     writer.append(records("e"))
@@ -81,35 +92,47 @@ def test_what_is_too_old_is_deleted_and_nothing_else(tmp_path: Path) -> None:
         path = max(tmp_path.glob("*.gz"), key=lambda each: each.stat().st_ctime)
         path.rename(tmp_path / f"requests-{name}.rlog.gz")
         os.utime(tmp_path / f"requests-{name}.rlog.gz", (clock.now - days * 86_400.0,) * 2)
-    for name in ("mine.rlog.gz", "requests.txt"):
+    (tmp_path / "requests-old.parquet").touch()
+    os.utime(tmp_path / "requests-old.parquet", (clock.now - 3.0 * 86_400.0,) * 2)
+    for name in ("mine.rlog.gz", "requests.txt", "requests-mine.txt"):
         (tmp_path / name).write_text("not of this log")
         os.utime(tmp_path / name, (0.0, 0.0))
     log(tmp_path, clock).tidy()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "mine.rlog.gz",
+        "requests-mine.txt",
         "requests-young.rlog.gz",
         "requests.txt",
     ]
 
 
-def test_what_a_dead_writer_left_is_finished_up_to_its_last_whole_record(tmp_path: Path) -> None:
-    dead = log(tmp_path)
+@both_forms
+def test_what_a_dead_writer_left_is_finished_up_to_its_last_whole_record(tmp_path: Path, form: str) -> None:
+    clock = Clock()
+    dead = log(tmp_path, form=form)
     dead.append(records("a", "b"))
     dead.append(records("c"))
     (part,) = tmp_path.iterdir()
     whole = part.read_bytes()
     os.close(dead._descriptor)  # as the end of a process does: the lock goes, the file stays
     part.write_bytes(whole + gzip.compress(framed(records("d")))[:60])
-    log(tmp_path).tidy()
+    os.utime(part, (clock.now - 3_600.0,) * 2)
+    half = tmp_path / f".{part.name.removesuffix('.rlog.part')}{FORMATS[form]}.77.partial"
+    half.write_bytes(b"PAR1")  # it was killed while it finished the file
+    log(tmp_path, form=form).tidy()
     assert kinds(tmp_path) == ["a", "b", "c"]
-    assert list(tmp_path.glob("*.part")) == []
+    (done,) = tmp_path.iterdir()
+    assert done.stat().st_mtime == clock.now - 3_600.0
+    assert done.stat().st_mode & 0o007 == 0
     part.write_bytes(b"")
-    log(tmp_path).tidy()
+    log(tmp_path, form=form).tidy()
     assert kinds(tmp_path) == ["a", "b", "c"]
+    assert not part.exists()
 
 
-def test_what_a_living_writer_writes_is_left_alone(tmp_path: Path) -> None:
-    living = log(tmp_path)
+@both_forms
+def test_what_a_living_writer_writes_is_left_alone(tmp_path: Path, form: str) -> None:
+    living = log(tmp_path, form=form)
     living.append(records("a"))
     log(tmp_path).tidy()
     assert len(list(tmp_path.glob("*.part"))) == 1
@@ -185,3 +208,23 @@ def test_a_file_that_cannot_be_ended_costs_the_next_batch_and_is_finished_later(
     writer.append(records("c"))
     writer.rotate()
     assert sorted(kinds(tmp_path)) == ["a", "c"]
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_file_keeps_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = log(tmp_path, form="parquet")
+    writer.append(records("a", "b"))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "_write", full)
+        with pytest.raises(OSError, match="No space"):
+            writer.rotate()
+    assert kinds(tmp_path) == []
+    writer.append(records("c"))
+    writer.rotate()
+    assert sorted(kinds(tmp_path)) == ["a", "b", "c"]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".parquet"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from reranker.errors import InvalidInput
@@ -34,6 +35,26 @@ def test_records_are_the_same_in_every_form(tmp_path: Path) -> None:
     assert list(parsed(records_of([tmp_path / "c.parquet"]))) == made
     parquet.write(tmp_path / "d.parquet", iter(made))
     assert (tmp_path / "c.parquet").read_bytes() == (tmp_path / "d.parquet").read_bytes()
+
+
+def test_row_groups_are_bounded_by_rows_and_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = records(2_500)
+    parquet.write(tmp_path / "rows.parquet", made[:1] * 2_500)
+    parquet.write(tmp_path / "bytes.parquet", made)  # 13 MB in all: under the limit
+    monkeypatch.setattr(parquet, "_BYTES", 100_000)
+    parquet.write(tmp_path / "small.parquet", made)
+    rows = {}
+    for name in ("rows", "bytes", "small"):
+        about = pq.read_metadata(tmp_path / f"{name}.parquet")
+        rows[name] = [about.row_group(at).num_rows for at in range(about.num_row_groups)]
+    assert rows["rows"] == rows["bytes"] == [1_000, 1_000, 500]
+    assert sum(rows["small"]) == 2_500
+    first = 0
+    for count in rows["small"]:
+        sizes = [record.ByteSize() for record in made[first : first + count]]
+        assert sum(sizes[:-1]) < 100_000
+        first += count
+    assert list(parsed(records_of([tmp_path / "small.parquet"]))) == made
 
 
 def test_a_folder_stands_for_its_logs_in_order(tmp_path: Path) -> None:
