@@ -7,21 +7,22 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from reranker.observability.logs import log
 from reranker.runtime.admin_process import serve_pages
 from reranker.runtime.backoff import Backoff
 from reranker.runtime.children import CannotFork, Child, fork
-from reranker.runtime.settings import Settings
+from reranker.runtime.configuration import Configuration
+from reranker.runtime.pages import Shown
 
 
 class AdminKeeper:
     """Keeps an admin process on `listener`; without one it does nothing. `due` is when it is to start anew."""
 
-    def __init__(self, listener: socket.socket | None, settings: Settings, sources: Mapping[str, str]) -> None:
-        self._listener, self._settings, self._sources = listener, settings, sources
+    def __init__(self, listener: socket.socket | None, configuration: Configuration) -> None:
+        self._listener, self._configuration = listener, configuration
         self._backoff = Backoff()
         self._child: Child | None = None
         self.due: float | None = None
@@ -36,19 +37,29 @@ class AdminKeeper:
         """Where it is, for the line that begins a start."""
         if self._listener is None:
             return ""
-        host = self._settings.admin.rpartition(":")[0]
+        host = self._configuration.settings.admin.rpartition(":")[0]
         return f", admin on http://{host}:{self._listener.getsockname()[1]}"
 
     def start(self, others: Iterable[Any]) -> None:
         """Start it; `others` is what it must not keep open."""
         self.due = None
-        listener, settings, sources = self._listener, self._settings, self._sources
+        listener, shown = self._listener, self._shown
         if listener is None:
             return
         try:
-            self._child = fork(lambda control: serve_pages(settings, sources, listener, control), others)
+            self._child = fork(lambda control: serve_pages(shown, listener, control), others)
         except CannotFork as error:
             self._wait_after(0.0, "no admin process started", problem=str(error))
+
+    def show(self, configuration: Configuration) -> None:
+        """These are the settings that serve, from now on or still."""
+        if configuration is not self._configuration:
+            self._configuration = configuration
+            self.tell({"settings": self._shown.text, "profile": self._shown.profile})
+
+    @property
+    def _shown(self) -> Shown:
+        return Shown.of(self._configuration.settings, self._configuration.sources)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say how things are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -23,19 +23,18 @@ from reranker.runtime.admin import AdminServer
 from reranker.runtime.children import listen_to_supervisor
 from reranker.runtime.labelled import LABEL, merged
 from reranker.runtime.link import Answer, Asker, Unanswered
-from reranker.runtime.pages import Overview, WorkerView, pages
-from reranker.runtime.settings import Settings
+from reranker.runtime.pages import Overview, Shown, WorkerView, pages
 from reranker.runtime.state import ServerState
 
 _PATIENCE = 2.0  # seconds that a page waits for a worker
 
 
-def serve_pages(settings: Settings, sources: Mapping[str, str], listener: socket.socket, control: socket.socket) -> int:
+def serve_pages(shown: Shown, listener: socket.socket, control: socket.socket) -> int:
     """Answer on `listener` until the supervisor is gone; a signal ends it at once."""
-    service = ManyProcesses()
+    service = ManyProcesses(shown)
     gone = threading.Event()
     listen_to_supervisor(control, service.hear, gone.set)
-    AdminServer(listener, pages(service, settings, sources))
+    AdminServer(listener, pages(service, shown))
     gone.wait()
     return 0
 
@@ -43,17 +42,20 @@ def serve_pages(settings: Settings, sources: Mapping[str, str], listener: socket
 class ManyProcesses:
     """What the admin process knows, or can ask, of the service; what the pages show."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
         self._overview = Overview(ServerState.STARTING, 0.0, ())
         self._links: dict[int, Asker] = {}  # by the worker's process number
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(16, "ask")
 
     def hear(self, message: dict[str, Any], files: list[int]) -> None:
-        """A message of the supervisor: a link to a worker, or how things are."""
+        """A message of the supervisor: a link to a worker, how things are, or other settings."""
         with self._lock:
             for file in files:
                 self._links[message["link"]] = Asker(socket.socket(fileno=file))
+            if "settings" in message:
+                self._shown.text, self._shown.profile = message["settings"], message["profile"]
             if "workers" in message:
                 self._take_over(message)
 

@@ -62,8 +62,21 @@ class Service(Protocol):
         """All there is to say."""
 
 
-def pages(service: Service, settings: Settings, sources: Mapping[str, str]) -> dict[str, Page]:
-    """The pages by path; `sources` say where each setting came from."""
+@dataclass(slots=True)
+class Shown:
+    """What pages show of the settings, which a reload may change: all of them as text, and the profile."""
+
+    text: str
+    profile: str
+
+    @classmethod
+    def of(cls, settings: Settings, sources: Mapping[str, str]) -> Shown:
+        """Of these settings; `sources` say where each came from."""
+        return cls(settings_as_text(settings, sources), settings.profile)
+
+
+def pages(service: Service, shown: Shown) -> dict[str, Page]:
+    """The pages by path; they show what is in `shown` when they are asked for."""
 
     def alive(_: str) -> Reply:
         return Reply(HTTPStatus.OK, TEXT, b"ok\n")
@@ -77,10 +90,10 @@ def pages(service: Service, settings: Settings, sources: Mapping[str, str]) -> d
         return Reply(HTTPStatus.OK, *service.metrics(accept))
 
     def configuration(_: str) -> Reply:
-        return Reply(HTTPStatus.OK, TEXT, settings_as_text(settings, sources).encode())
+        return Reply(HTTPStatus.OK, TEXT, shown.text.encode())
 
     def status(_: str) -> Reply:
-        page = as_html(service.overview(), settings)
+        page = as_html(service.overview(), shown.profile)
         return Reply(HTTPStatus.OK, "text/html; charset=utf-8", page.encode(errors="replace"))
 
     return {
@@ -104,13 +117,13 @@ def settings_as_text(settings: Settings, sources: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_html(overview: Overview, settings: Settings) -> str:
+def as_html(overview: Overview, profile: str) -> str:
     """The status page."""
     rows = [
         ("state", overview.state.value),
         ("up for", duration(time.time() - overview.started)),
         ("version", __version__),
-        ("profile", settings.profile),
+        ("profile", profile),
         ("last reload", overview.reload or "none"),
     ]
     head = ("worker", "pid", "state", "up for", "restarts", "listens on", "")

@@ -56,6 +56,11 @@ class Rolling:
         self._is_asked = False
         self._is_open = False
 
+    @property
+    def serving(self) -> Generation:
+        """What the service is made of: while a reload is under way, what it was made of before."""
+        return self.generation if self._left is None else self._before
+
     def open(self) -> None:
         """The service is up: reloads may begin, also one that was asked for before."""
         self._is_open = True

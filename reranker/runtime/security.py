@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 
-from reranker.errors import InvalidInput, Violation
+from reranker.errors import FileViolation, InvalidInput, Violation
 from reranker.observability.logs import log
 from reranker.observability.security import SecurityMetrics
 from reranker.runtime.settings import Settings
@@ -23,7 +23,11 @@ def read_tokens(settings: Settings) -> Tokens | None:
     """The tokens of the settings; None when they name none. Raises `InvalidInput`."""
     if settings.token_file is None:
         return None
-    return Tokens.read(_content(settings.token_file), str(settings.token_file))
+    tokens = Tokens.read(_content(settings.token_file), str(settings.token_file))
+    if tokens.certificates and settings.tls_client_ca is None:
+        reason = "no client shows its certificate without tls_client_ca, the authorities that vouch for them"
+        raise InvalidInput([FileViolation("certificates", reason, 0, str(settings.token_file))])
+    return tokens
 
 
 class SecurityWatch:

@@ -23,7 +23,7 @@ from reranker.runtime.inputs import Inputs
 from reranker.runtime.labelled import Labelled
 from reranker.runtime.ledger import LedgerWatch, open_ledger
 from reranker.runtime.listening import add_reflection, grpc_server, listen
-from reranker.runtime.pages import Overview, Sections, WorkerView, pages
+from reranker.runtime.pages import Overview, Sections, Shown, WorkerView, pages
 from reranker.runtime.policies import PolicyWatch
 from reranker.runtime.ports import CannotListen, admin_socket, port_of
 from reranker.runtime.published import make_published
@@ -246,7 +246,7 @@ class Server:
             self.port = self._listen()
         if self.settings.admin:
             listener = admin_socket(self.settings.admin, BACKLOG)
-            self._admin = AdminServer(listener, pages(self, self.settings, sources))
+            self._admin = AdminServer(listener, pages(self, Shown.of(self.settings, sources)))
         if self._worker is None:
             self._server.start()
 

@@ -53,7 +53,7 @@ class Supervisor:
         generation = Generation.read(configuration)
         self._ports = [SharedPort(address) for address in _addresses(settings)]
         listener = admin_socket(settings.admin, BACKLOG) if settings.admin else None
-        self._admin = AdminKeeper(listener, settings, configuration.sources)
+        self._admin = AdminKeeper(listener, configuration)
         # The workers share a ledger also when nobody asked to keep it.
         self._ledger = TemporaryFolder() if settings.ledger is None and settings.store is None else None
         self._slots = [
@@ -268,6 +268,7 @@ class Supervisor:
 
     def _publish(self) -> None:
         """Tell the admin process how things are."""
+        self._admin.show(self._rolling.serving.configuration)
         state = ServerState.SERVING if self._serves else ServerState.WARMING
         self._admin.tell(
             {

@@ -118,9 +118,11 @@ class Admission(grpc.GenericRpcHandler):
             return None
         method, caller = handler_call_details.method, ANYBODY
         try:
-            caller = self._doors.enter(method, handler_call_details.invocation_metadata)
-            if not handler.request_streaming:  # the requests of a stream are counted one by one
-                self._doors.take(caller)
+            known = self._doors.at_arrival(method, handler_call_details.invocation_metadata)
+            if known is not None:
+                caller = known
+                if not handler.request_streaming:  # the requests of a stream are counted one by one
+                    self._doors.take(caller)
         except Failure as failure:
             return self._refusal(method, failure, caller)
         if handler.request_streaming:

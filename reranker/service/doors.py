@@ -1,15 +1,16 @@
-"""Who may call what: the tokens of a server, asked before a call's message is read."""
+"""Who may call what: the tokens and certificates of callers, asked before a call's message is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import grpc
 from google.rpc import error_details_pb2
 
 from reranker.service.buckets import Buckets, Rate
 from reranker.service.errors import Failure, retry_in
-from reranker.service.tokens import ANYBODY, Caller, Permission, Tokens
+from reranker.service.tokens import ANYBODY, Caller, Identities, Permission, Tokens
 
 PERMISSIONS: Mapping[str, Permission] = {
     "/reranker.v1.RerankerService/Rerank": Permission.RERANK,
@@ -24,6 +25,9 @@ PERMISSIONS: Mapping[str, Permission] = {
 }
 """What each method asks for. One that is not here is nobody's, where there are tokens."""
 
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]] | None
+
+_AUTHORIZATION = "authorization"
 _SCHEME = "bearer "
 _TENANT = "x-tenant-id"
 
@@ -63,38 +67,62 @@ class Doors:
             details = (retry_in(wait), error_details_pb2.QuotaFailure(violations=[broken]))
             raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TENANT_LIMIT", text, details=details)
 
-    def enter(self, method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
+    def at_arrival(self, method: str, metadata: Metadata) -> Caller | None:
+        """Who calls a method, as `enter`; None where the certificate will say it, which gRPC does not tell yet."""
+        return None if self.goes_by_certificate(metadata) else self.enter(method, metadata)
+
+    def goes_by_certificate(self, metadata: Metadata) -> bool:
+        """Whether a call is its certificate's: it brings no token, and certificates are known here."""
+        if self._tokens is None or not self._tokens.certificates:
+            return False
+        return all(key != _AUTHORIZATION for key, _ in metadata or ())
+
+    def enter(self, method: str, metadata: Metadata, identities: Identities | None = None) -> Caller:
         """Who calls a method, by its full name; raises `Failure` for whoever may not."""
         if self._tokens is None:
             return ANYBODY
-        caller = self.caller(metadata)
+        caller = self._caller(self._tokens, metadata, identities)
         permission = PERMISSIONS.get(method)
         if permission is None or not caller.may(permission):
             needed = f"needs the permission {permission}" if permission else "is open to nobody"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, "NOT_PERMITTED", f"{method.rpartition('/')[2]} {needed}")
         return caller
 
-    def caller(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
-        """Whose token a call carries; raises `Failure` for one without, and for one in another tenant's name."""
-        tokens = self._tokens
-        if tokens is None:
-            return ANYBODY
-        authorization, tenant = "", ""
+    def _caller(self, tokens: Tokens, metadata: Metadata, identities: Identities | None) -> Caller:
+        """Whose token a call carries, or whose certificate it comes under; raises `Failure` for one with neither.
+
+        Also for one in another tenant's name: that of `x-tenant-id`, or that of the certificate beside a token.
+        """
+        authorization, tenant = None, ""
         for key, value in metadata or ():
-            if key == "authorization":
+            if key == _AUTHORIZATION:
                 authorization = _text(value)
             elif key == _TENANT:
                 tenant = _text(value)
-        if authorization[: len(_SCHEME)].lower() != _SCHEME:
-            text = "the metadata has no authorization: Bearer token"
-            raise Failure(grpc.StatusCode.UNAUTHENTICATED, "NO_TOKEN", text)
-        caller = tokens.caller_of(authorization[len(_SCHEME) :].strip())
-        if caller is None:
-            raise Failure(grpc.StatusCode.UNAUTHENTICATED, "UNKNOWN_TOKEN", "the token is not one of this server's")
+        certified = None if identities is None else tokens.caller_certified(identities)
+        if authorization is None and certified is not None:
+            caller = certified
+        else:
+            caller = _bearer(tokens, authorization or "")
+            if certified is not None and certified.tenant != caller.tenant:
+                text = "the token is not that of the tenant whose certificate the connection has"
+                raise Failure(grpc.StatusCode.PERMISSION_DENIED, "WRONG_TENANT", text)
         if tenant and tenant != caller.tenant:
-            text = f"the token is not that of the tenant in {_TENANT}"
+            text = f"the caller is not the tenant in {_TENANT}"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, "WRONG_TENANT", text)
         return caller
+
+
+def _bearer(tokens: Tokens, authorization: str) -> Caller:
+    if authorization[: len(_SCHEME)].lower() != _SCHEME:
+        text = "the metadata has no authorization: Bearer token"
+        if tokens.certificates:
+            text += ", and the connection no certificate of a tenant"
+        raise Failure(grpc.StatusCode.UNAUTHENTICATED, "NO_TOKEN", text)
+    caller = tokens.caller_of(authorization[len(_SCHEME) :].strip())
+    if caller is None:
+        raise Failure(grpc.StatusCode.UNAUTHENTICATED, "UNKNOWN_TOKEN", "the token is not one of this server's")
+    return caller
 
 
 def _text(value: str | bytes) -> str:

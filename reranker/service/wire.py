@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from reranker.engine import Presence
 from reranker.observability import Observer
-from reranker.observability.metrics import SERVICE, service_of
+from reranker.observability.metrics import service_of
 from reranker.service.doors import Doors
 from reranker.service.errors import Failure, failure_of, grpc_status, unparsable
 from reranker.service.health import OnPool
@@ -144,7 +144,7 @@ class Wire:
             request: Request | None = None
             caller = ANYBODY
             try:
-                call = self._admit(context, len(data))
+                call = self._admit(method, context, len(data))
                 caller = call.caller
                 if not stores:
                     came = call.started if TURN.came is None else TURN.came
@@ -185,7 +185,7 @@ class Wire:
             for data in requests:
                 if tokens is not self._doors.tokens:
                     tokens = self._doors.tokens
-                    caller = self._doors.enter(f"/{SERVICE}/{method}", context.invocation_metadata())
+                    caller = self._enter(method, context)
                     whole = whole._replace(caller=caller)
                 call = whole._replace(started=perf_counter())
                 request: Request | None = None
@@ -209,7 +209,7 @@ class Wire:
             self._observer.call_started(method)
             code = "Canceled"
             try:
-                call = self._admit(context)
+                call = self._admit(method, context)
                 with self._stream_slot():
                     yield from answers(requests, call, context)
                     code = "OK"
@@ -259,11 +259,21 @@ class Wire:
         name, metadata = f"{service_of(method)}/{method}", context.invocation_metadata()
         self._spans.ended(name, metadata, started, code, request, response, refined=is_refined(request))
 
-    def _admit(self, context: grpc.ServicerContext, size: int = 0) -> Call:
-        call = self._gate.admit(context, size)
+    def _admit(self, method: str, context: grpc.ServicerContext, size: int | None = None) -> Call:
+        """The call with whose it is; without a `size` it is a stream, whose requests are counted one by one."""
+        call = self._gate.admit(context, size or 0)
         if self._doors.tokens is None:
             return call
-        return call._replace(caller=self._doors.caller(context.invocation_metadata()))
+        call = call._replace(caller=self._enter(method, context))
+        if size is not None and self._doors.goes_by_certificate(context.invocation_metadata()):
+            self._doors.take(call.caller)  # those who are known by their tokens were counted when they arrived
+        return call
+
+    def _enter(self, method: str, context: grpc.ServicerContext) -> Caller:
+        tokens = self._doors.tokens
+        certified = tokens is not None and bool(tokens.certificates)
+        identities: Any = context.auth_context() if certified else None  # its types know one name a kind
+        return self._doors.enter(f"/{service_of(method)}/{method}", context.invocation_metadata(), identities)
 
     def _stream_slot(self) -> _Slot:
         if not self._free_streams.acquire(blocking=False):

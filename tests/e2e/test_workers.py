@@ -194,10 +194,13 @@ def test_a_bad_reload_leaves_the_workers_alone_and_a_good_one_brings_what_is_new
             running.send(signal.SIGHUP)
             wait_for(lambda: "refused; the log says why" in running.page("/statusz")[1])
             assert running.workers() == workers
-        file.write_text('workers = 2\nworker_threads = 3\npolicies = "policies"\n')
+        assert "worker_threads = 8" in running.page("/configz")[1]
+        file.write_text('workers = 2\nworker_threads = 3\npolicies = "policies"\nprofile = "production"\n')
         (folder / "new.toml").write_text('name = "fresh"\n')
         running.replace_workers()
         assert policy_used() == "fresh"
+        wait_for(lambda: f"worker_threads = 3  # {file}, line 2\n" in running.page("/configz")[1])
+        assert "<td>production</td>" in running.page("/statusz")[1]
         # A worker that crashes while the folder is in disorder comes back with what was sound.
         (folder / "new.toml").write_text("nonsense\n")
         running.kill_worker(0)

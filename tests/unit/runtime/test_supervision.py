@@ -146,7 +146,7 @@ def test_settings_are_shown_as_a_file_with_sources_and_without_passwords() -> No
 def test_the_status_page_says_once_what_all_workers_agree_on_and_escapes_it() -> None:
     one = WorkerView(0, 11, "SERVING", 0.0, "127.0.0.1:1", sections={"policies": {"<b>": "1"}, "calls": {"now": 1}})
     two = replace(one, number=1, sections={"policies": {"<b>": "1"}, "calls": {"now": 2}})
-    html = as_html(Overview(ServerState.SERVING, 0.0, (one, two), "refused"), Settings())
+    html = as_html(Overview(ServerState.SERVING, 0.0, (one, two), "refused"), "development")
     assert html.count("&lt;b&gt;") == 1
     assert "<b>" not in html
     assert "<tr><td>now</td><td>1</td><td>2</td></tr>" in html
