@@ -5,6 +5,8 @@
     python -m loadtest soak mixed --seconds 3600        one rate for long: growth and drift
     python -m loadtest compare typical --with HEAD~1    another server or commit first, then this tree, in turn
     python -m loadtest ceiling                          the generator alone: what one process can drive
+    python -m loadtest overload heavy                   several times the peak: goodput, refusals, health
+    python -m loadtest scaling small                    two workers beside one: CPU a request, share of each
     python -m loadtest picture                          knee, latency, cost and stages for several sizes
 
 Ends with 0 when every promise is met, 1 when one is missed, 2 when a scenario or a flag is wrong, 3 when the generator
@@ -30,7 +32,7 @@ from examples.display import Screen
 from examples.server_process import ServerFailed
 from loadtest.arrivals import KINDS, Arrivals
 from loadtest.errors import GeneratorFailed, LoadtestError
-from loadtest.modes import ceiling, compare, picture, rate, sweep
+from loadtest.modes import capacity, ceiling, compare, overload, picture, rate, scaling, sweep
 from loadtest.modes.session import opened
 from loadtest.modes.verdict import IN_WORDS, Verdict
 from loadtest.output import document as documents
@@ -38,6 +40,7 @@ from loadtest.output import markdown, page, report
 from loadtest.output.folder import check_folder, keep_earlier
 from loadtest.output.live import Live
 from loadtest.results.latencies import check_installed
+from loadtest.servers.affinity import staying_on, two_cores
 from loadtest.workload.limits import LONGEST_SECONDS
 from loadtest.workload.scenario import Scenario, check, load, names
 
@@ -138,6 +141,9 @@ def _rate(options: argparse.Namespace, live: Live, soak: bool = False) -> Answer
     scenario = _scenario(options)
     server, flags = [options.server], options.flag
     with opened(scenario, server, flags=flags, pid=options.pid, echo=options.echo, say=live.note) as session:
+        if soak and options.of_peak is not None:
+            found = capacity.measure(session, live)
+            session = replace(session, trial=session.trial.at(rate=options.of_peak * found.peak))
         return rate.run(session, live, soak=soak)
 
 
@@ -168,6 +174,23 @@ def _ceiling(options: argparse.Namespace, live: Live) -> Answer:
     return ceiling.run(_scenario(options), live)
 
 
+def _overload(options: argparse.Namespace, live: Live) -> Answer:
+    cores = two_cores()
+    if cores is None:
+        live.note("there is one core alone: server and clients share it")
+    with (
+        opened(
+            _scenario(options), [options.server], flags=options.flag, echo=False, cores=cores, say=live.note
+        ) as session,
+        staying_on(cores[1] if cores else None),
+    ):
+        return overload.run(session, live, cores[1] if cores else None)
+
+
+def _scaling(options: argparse.Namespace, live: Live) -> Answer:
+    return scaling.run(_scenario(options), live, options.server, options.flag)
+
+
 def _picture(options: argparse.Namespace, live: Live) -> Answer:
     scenarios = [_changed(load(name), options) for name in options.scenario or picture.SCENARIOS]
     return picture.run(scenarios, live, options.server, options.flag)
@@ -179,6 +202,8 @@ _MODES: dict[str, Callable[[argparse.Namespace, Live], Answer]] = {
     "soak": _soak,
     "compare": _compare,
     "ceiling": _ceiling,
+    "overload": _overload,
+    "scaling": _scaling,
     "picture": _picture,
 }
 
@@ -200,6 +225,13 @@ def _changed(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     return changed
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -211,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         if mode == "picture":
             command.add_argument("scenario", nargs="*", help=f"{known}; by default {', '.join(picture.SCENARIOS)}")
         else:
-            default = "small" if mode == "ceiling" else "typical"
+            default = "small" if mode in ("ceiling", "overload", "scaling") else "typical"
             command.add_argument("scenario", nargs="?", default=default, help=f"{known}; by default {default}")
         command.add_argument("--arrivals", choices=KINDS, help="how requests arrive, instead of the scenario's way")
         for name, kind in _RUN.items():
@@ -227,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--pid", type=int, help="the process of a server that was not started here")
         if mode in ("rate", "soak"):
             command.add_argument("--no-echo", dest="echo", action="store_false", help="leave the echo out")
+        if mode == "soak":
+            text = "measure the most answers in time first, and ask for this share of it instead of the scenario's rate"
+            command.add_argument("--of-peak", type=_share, metavar="0.7", help=text)
         if mode == "sweep":
             command.add_argument("--longest", type=float, default=sweep.LONGEST, help="seconds for the search")
         if mode == "compare":

@@ -7,11 +7,12 @@ from typing import Any
 
 from loadtest.modes.session import Session
 from loadtest.modes.verdict import Verdict, of_gates
-from loadtest.output.document import beginning, of_outcome
+from loadtest.output.document import beginning, number, of_outcome
 from loadtest.output.document import of_gates as gates_in_words
 from loadtest.output.live import Live
 from loadtest.results.gates import Gate, judge
 from loadtest.results.outcome import Outcome
+from loadtest.results.slopes import SMALL, slope_of
 
 MEMORY_GROWTH = 0.10
 """Of the server's memory, from the first tenth of a soak to its end."""
@@ -45,8 +46,35 @@ def run(session: Session, live: Live, *, soak: bool = False) -> tuple[dict[str, 
         gates += lasting(outcome, even=session.trial.arrivals.kind in ("constant", "poisson"))
         if outcome.machine.server_memory is None:
             document["findings"] = ["The server's memory was not watched: its process is not known; --pid tells it."]
+        document["slopes"], rising = slopes(outcome)
+        gates += rising
     document["gates"] = gates_in_words(gates)
     return document, of_gates(gates, [*outcomes, outcome])
+
+
+def slopes(outcome: Outcome) -> tuple[list[dict[str, Any]], list[Gate]]:
+    """How p99 and memory went over the run, and the promise that neither rises."""
+    series = [second for second in outcome.series if not second.warm_up]
+    unknown = "" if outcome.seconds >= SHORTEST_SOAK else f"it wants {SHORTEST_SOAK:.0f} s or more"
+    figures = (
+        ("p99", "ms", [second.p99 for second in series]),
+        ("memory", "MB", [(second.server_memory or math.nan) / 1e6 for second in series]),
+    )
+    rows, gates = [], []
+    for name, unit, values in figures:
+        found = slope_of(values)
+        rows.append(
+            {
+                "name": name,
+                "unit": unit,
+                **{key: number(getattr(found, key)) for key in ("mean", "change", "low", "high")},
+                "verdict": found.verdict,
+            }
+        )
+        if found.is_flat is not None:
+            # What is surely there: the lower end of the interval.
+            gates.append(Gate(f"{name}_rise", SMALL, 0.0 if found.is_flat else found.low, unknown))
+    return rows, gates
 
 
 def lasting(outcome: Outcome, even: bool = True) -> list[Gate]:

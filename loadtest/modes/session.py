@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loadtest.generator.fleet import hired
 from loadtest.modes.trial import Trial
+from loadtest.servers.affinity import staying_on
 from loadtest.servers.echo import running_echo
 from loadtest.servers.service import answers_of, check_process, is_address, running
 from loadtest.servers.target import Target
@@ -36,12 +37,14 @@ def opened(
     flags: Sequence[str] = (),
     pid: int | None = None,
     echo: bool = True,
+    cores: tuple[int, int] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Session]:
     """Start all of it. `servers` are what `service.running` takes; `flags` go to those that are started here.
 
     Every request is asked once before anything is measured, so a policy that a server does not know stops the test
     with a `LoadtestError`. `pid` is the process of a server that was found, so that its CPU can be reported too.
+    With `cores` the servers stay on the first and the clients on the second.
     `say` is told how long each server took to start, which is no part of any figure.
     """
     if pid is not None:
@@ -52,21 +55,25 @@ def opened(
         policies, needed = stack.enter_context(gathered(scenario))
         targets = []
         for what in servers:
-            target = stack.enter_context(_awaited(what, policies, (*needed, *flags), say))
+            target = stack.enter_context(_awaited(what, policies, (*needed, *flags), say, cores[0] if cores else None))
             targets.append(Target(target.name, target.address, target.pid or pid))
         answers = [answers_of(target, workload.bodies) for target in targets]
         floor = stack.enter_context(running_echo(workload.bodies, answers[0])) if echo else None
-        fleet = stack.enter_context(hired(scenario.run.processes, workload.bodies))
+        fleet = stack.enter_context(hired(scenario.run.processes, workload.bodies, cores[1:] if cores else ()))
         yield Session(scenario, Trial(fleet, workload, scenario.arrivals, scenario.run), tuple(targets), floor)
 
 
 @contextmanager
-def _awaited(what: str, policies: Path, flags: Sequence[str], say: Callable[[str], None]) -> Iterator[Target]:
+def _awaited(
+    what: str, policies: Path, flags: Sequence[str], say: Callable[[str], None], core: int | None
+) -> Iterator[Target]:
     """A server, and how long it took to start, which nobody should take for a part of the test."""
     began = time.monotonic()
     if not is_address(what):
         say("starting a server; the first start of a tree compiles its kernels, which takes a minute or more")
-    with running(what, policies, flags) as target:
+    with ExitStack() as stack:
+        with staying_on(core):
+            target = stack.enter_context(running(what, policies, flags))
         if target.pid is not None:
             say(f"{target.name}: ready after {time.monotonic() - began:.0f} s")
         yield target

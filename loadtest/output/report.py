@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from examples.display import WIDTH, Screen
 from loadtest.output import tables
+
+_PARTS: tuple[tuple[str, str, Callable[[Screen, Any], None]], ...] = (
+    ("comparison", "Compared", tables.comparison),
+    ("picture", "The picture", tables.picture),
+    ("overload", "Overload", tables.overload),
+    ("scaling", "Workers", tables.scaling),
+    ("slopes", "What lasts", tables.slopes),
+    ("gates", "Promises", tables.gates),
+)
 
 
 def show(screen: Screen, document: dict[str, Any]) -> None:
@@ -28,15 +37,10 @@ def show(screen: Screen, document: dict[str, Any]) -> None:
         if run["stages_us"] is not None:
             screen.heading("Where the server's time goes" + (f": {run['role']}" if len(whole) > 2 else ""))
             tables.stages(screen, run, echo)
-    if document.get("comparison"):
-        screen.heading("Compared")
-        tables.comparison(screen, document["comparison"])
-    if document.get("picture"):
-        screen.heading("The picture")
-        tables.picture(screen, document["picture"])
-    if document.get("gates"):
-        screen.heading("Promises")
-        tables.gates(screen, document["gates"])
+    for part, heading, table in _PARTS:
+        if document.get(part):
+            screen.heading(heading)
+            table(screen, document[part])
     doubts = doubts_of(runs)
     if doubts or document.get("findings"):
         screen.line()

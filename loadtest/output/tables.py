@@ -109,7 +109,7 @@ def steps(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
                 *(milliseconds(step["latency_ms"].get(name)) for name in ("p50", "p99", "p99.9")),
                 count(step["errors"]),
                 count(cpu),
-                "–" if cpu is None else f"{cpu * step['offered'] / 1e6:.2f}",
+                "–" if cpu is None else f"{cpu * (step['requests'] - step['errors']) / step['seconds'] / 1e6:.2f}",
                 share(max(step["client_cpu_shares"], default=None)),
                 step["verdict"],
             ]
@@ -150,3 +150,60 @@ def picture(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
     for row in found:
         for doubt in row["doubts"]:
             screen.line(f"{row['scenario']}: {doubt}")
+
+
+def overload(screen: Screen, found: dict[str, Any]) -> None:
+    """One row a multiple of the peak."""
+    header = ["offered", "in time/s", "of peak", "of model", "refused", "late", "degraded", "µs a refusal"]
+    header += ["server cores", "client core", "others", "health p50", "p99", "max ms"]
+    rows = [
+        [
+            f"{row['offered_times']:.1f}×",
+            rate(row["goodput"]),
+            share(row["of_peak"]),
+            share(row["of_peak"] / row["allowed"]),
+            count(row["refused"]),
+            count(row["late"]),
+            count(row["degraded"]),
+            count(row["shed_us"]),
+            "–" if row["server_cores"] is None else f"{row['server_cores']:.2f}",
+            share(row["client_cores"]),
+            share(row["others_share"]),
+            *(milliseconds(row[f"health_{key}"]) for key in ("p50", "p99", "longest")),
+        ]
+        for row in found["rows"]
+    ]
+    screen.table(header, rows)
+    failed = sum(row["health_failed"] for row in found["rows"])
+    screen.line(f"health: {sum(row['health_count'] for row in found['rows']):,} probes, {failed} without SERVING")
+
+
+def scaling(screen: Screen, found: dict[str, Any]) -> None:
+    """A row a number of workers."""
+    rows = [
+        [
+            str(row["workers"]),
+            count(row["requests"]),
+            count(row["errors"]),
+            count(row["cpu_us"]),
+            milliseconds(row["p50"]),
+            milliseconds(row["p99"]),
+            ", ".join(share(part) for part in row["shares"]),
+        ]
+        for row in found["rows"]
+    ]
+    screen.table(["workers", "requests", "errors", "µs a request", "p50 ms", "p99 ms", "share of each worker"], rows)
+
+
+def slopes(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
+    """How p99 and memory went: their change over the run, with its 95 % interval."""
+    rows = [
+        [
+            row["name"],
+            "–" if row["mean"] is None else f"{row['mean']:.4g} {row['unit']}",
+            *("–" if row[key] is None else f"{row[key]:+.2%}" for key in ("change", "low", "high")),
+            row["verdict"],
+        ]
+        for row in found
+    ]
+    screen.table(["over the whole run", "mean", "change", "low", "high", ""], rows)

@@ -56,6 +56,14 @@ GATES = {
     "degraded": "degraded answers",
     "deadline_misses": "deadline misses",
     "memory_growth": "growth of the server's memory",
+    "goodput_lost_1.5x": "goodput lost at 1.5 times the peak",
+    "goodput_lost_10x": "goodput lost at 10 times, of what refusals leave",
+    "admitted_late": "let in, and not answered in time",
+    "health_max_ms": "health, the slowest answer, ms",
+    "cpu_ratio": "CPU a request with two workers, of one's",
+    "least_share": "requests missing to a worker's 40 %",
+    "p99_rise": "rise of p99 over the run, for sure",
+    "memory_rise": "rise of the server's memory over the run, for sure",
     "p99_drift": "p99 at the end beside the beginning",
 }
 
@@ -66,4 +74,4 @@ def gate_value(name: str, value: Any) -> str:
         return milliseconds(value)
     if value is None:
         return "–"
-    return f"{value:.2f}×" if name == "p99_drift" else share(value)
+    return f"{value:.2f}×" if name in ("p99_drift", "cpu_ratio") else share(value)

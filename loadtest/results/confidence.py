@@ -31,6 +31,11 @@ class Ratio:
         return "more" if self.low > 1 else "no difference shown"
 
 
+def quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t for so many degrees of freedom, one at least."""
+    return _T[freedom - 1] if freedom <= len(_T) else _NORMAL
+
+
 def ratio_of(first: Sequence[float], second: Sequence[float]) -> Ratio:
     """From measurements in pairs. Pairs in which either is not a finite number above 0 are left out."""
     logs = [
@@ -43,7 +48,7 @@ def ratio_of(first: Sequence[float], second: Sequence[float]) -> Ratio:
         return Ratio(math.nan, math.nan, math.nan, pairs)
     mean = math.fsum(logs) / pairs
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / (pairs - 1) / pairs)
-    reach = (_T[pairs - 2] if pairs - 2 < len(_T) else _NORMAL) * spread
+    reach = quantile(pairs - 1) * spread
     return Ratio(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), pairs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +66,7 @@ def requests_of(group: Requests, corpus: Corpus, prefix: str = "") -> Sequence[R
     if missing:
         raise LoadtestError(f"{group.corpus} has no attribute {', '.join(missing)}")
     made = []
-    for record in corpus.records(*group.kinds):
-        if len(record.request.candidates.item_ids) < group.candidates:
-            continue
-        request = RerankRequest()
-        request.CopyFrom(record.request)
-        if group.candidates:
-            del request.candidates.item_ids[group.candidates :]
-            del request.candidates.scores[group.candidates :]
+    for request in _of_length(group, corpus):
         full = _joined(request, corpus, group)
         full.request_id = f"{prefix}{full.request_id}"
         full.policy_name = group.policy
@@ -85,6 +78,33 @@ def requests_of(group: Requests, corpus: Corpus, prefix: str = "") -> Sequence[R
     if not made:
         raise LoadtestError(f"{group.corpus} has no request of {group.kinds} with {group.candidates} candidates")
     return made
+
+
+def _of_length(group: Requests, corpus: Corpus) -> Iterator[RerankRequest]:
+    """Copies of the recorded requests, with as many candidates as the group asks for; others are left out."""
+    recorded = [record.request for record in corpus.records(*group.kinds)]
+    for number, first in enumerate(recorded):
+        request = RerankRequest()
+        request.CopyFrom(first)
+        if group.gathered:
+            _fill_up(request, recorded[number + 1 :] + recorded[:number], group.candidates)
+        if len(request.candidates.item_ids) < group.candidates:
+            continue
+        if group.candidates:
+            del request.candidates.item_ids[group.candidates :]
+            del request.candidates.scores[group.candidates :]
+        yield request
+
+
+def _fill_up(request: RerankRequest, others: Iterable[RerankRequest], count: int) -> None:
+    """Append the candidates of others, each item once, until there are so many."""
+    found = dict(zip(request.candidates.item_ids, request.candidates.scores, strict=True))
+    for other in others:
+        if len(found) >= count:
+            break
+        found = {**dict(zip(other.candidates.item_ids, other.candidates.scores, strict=True)), **found}
+    request.candidates.item_ids[:] = found.keys()
+    request.candidates.scores[:] = found.values()
 
 
 def _joined(request: RerankRequest, corpus: Corpus, group: Requests) -> RerankRequest:

@@ -24,7 +24,8 @@ class Requests:
     """One group of requests out of a recorded log.
 
     `candidates` takes lists of at least so many and cuts them to it; 0 leaves each as it was recorded. `dimension`
-    repeats the recorded vectors to that length, which leaves every cosine as it is. With `embeddings = "catalog"` ids
+    repeats the recorded vectors to that length, which leaves every cosine as it is. With `gathered`, lists that are too
+    short are filled up with those recorded after them, each item once. With `embeddings = "catalog"` ids
     and scores travel, and the server looks everything else up. `distinct` is how many different requests are sent at
     most, again and again in a random order.
     """
@@ -35,6 +36,7 @@ class Requests:
     policy: str
     share: float = 1.0
     candidates: int = 0
+    gathered: bool = False
     attributes: list[str] = field(default_factory=list)
     embeddings: str = "float16"
     dimension: int = 64
