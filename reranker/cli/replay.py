@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from reranker.cli import terminal
 from reranker.cli.progress import Progress
+from reranker.cli.replay_live import SERVED, add_live_flags, ask_servers, check_live_flags, timing_of, what_was_sent
 from reranker.errors import FileViolation, InvalidInput, Violation
 
 if TYPE_CHECKING:
     from reranker.policy import Policy
     from reranker.replay.comparison import Comparison
-    from reranker.replay.gates import Gates
     from reranker.replay.outcomes import Outcomes
     from reranker.replay.plan import Plan
     from reranker.replay.report import Report
     from reranker.replay.results import Results
-    from reranker.replay.survey import Traffic
     from reranker.signals import Catalog
 
 FAILED, NOT_KNOWN = 3, 5
@@ -28,8 +27,9 @@ _REPLAY = (
     "Send recorded requests (LOG: a request log or a folder of them) through two policies or more, in this machine's "
     "processes, and compare the last policy with the first: a verdict in words, RUN/report.html and "
     "RUN/comparison.json. A run that was stopped, by whatever, goes on when the same command is given again. The word "
-    "`upstream` is the upstream ranker's own order; it is the baseline where one policy alone is named. Needs the "
-    "extras: pip install 'diversity-reranker[parquet,report]'."
+    "`upstream` is the upstream ranker's own order; it is the baseline where one policy alone is named. With --against "
+    "the slates are made by servers, which are sent each request when it is due; the word `served` is then what a "
+    "server does by itself. Needs the extras: pip install 'diversity-reranker[parquet,report]'."
 )
 _COMPARE = (
     "Compare two policies of a run that `reranker replay` has made, with other gates, titles or intervals. Exit code "
@@ -46,9 +46,9 @@ def add_commands(commands: Any, epilog: str) -> None:
     replay.add_argument(
         "--policy",
         action="append",
-        required=True,
+        default=[],
         metavar="FILE",
-        help="a policy as TOML, or `upstream`; baseline first",
+        help="a policy as TOML, `upstream`, or with --against `served`, its default; baseline first",
     )
     replay.add_argument("--run", dest="folder", required=True, metavar="RUN", help="the folder of the run")
     replay.add_argument(
@@ -70,10 +70,17 @@ def add_commands(commands: Any, epilog: str) -> None:
     )
     replay.add_argument("--limit", type=int, metavar="N", help="the first N requests alone")
     replay.add_argument("--jobs", type=int, metavar="N", help="processes (default: one for each core)")
+    replay.add_argument(
+        "--engine",
+        choices=("local", "ray", "spark"),
+        default="local",
+        help="whose processes work: this machine's (default), Ray Data's or Spark's, each an extra",
+    )
     replay.add_argument("--fresh", action="store_true", help="begin anew what the folder of the run holds")
     replay.add_argument(
         "--no-parts", action="store_true", help="do not split prices by cause: two replays less for each policy"
     )
+    add_live_flags(replay)
     _add_comparison_flags(replay)
     replay.set_defaults(run=_replay)
 
@@ -102,11 +109,6 @@ def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidate-share", type=float, default=0.5, metavar="P", help="that the experiment gave B (default 0.5)"
     )
-    parser.add_argument(
-        "--label-noise",
-        metavar="RATE,…|FILE",
-        help="compare again where so many labels are wrong: 0.05,0.1 or a confusion matrix (.toml, .json)",
-    )
     parser.add_argument("--report", metavar="FILE", help="where the report goes (default RUN/report.html)")
     parser.add_argument(
         "--json", dest="json_file", metavar="FILE", help="where its JSON goes (default RUN/comparison.json)"
@@ -118,30 +120,46 @@ def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
 
 def _replay(options: argparse.Namespace) -> int:
     _check_numbers(options)
-    policies = _policies(options.policy)
+    check_live_flags(options)
+    servers = options.against.split(",") if options.against else []
+    policies = _policies(options.policy or [SERVED] * bool(servers), len(servers))
     from reranker.replay.measured import Yardstick
-    from reranker.replay.plan import Plan, entries_of, sweeps_of
+    from reranker.replay.plan import Plan, asked_of, entries_of, sweeps_of
     from reranker.replay.runner import run
     from reranker.replay.shards import RunFolder
     from reranker.replay.survey import Traffic
     from reranker.requestlog.traffic import files_of
 
-    entries = entries_of(policies, sweeps_of(options.sweep), parts=not options.no_parts)
+    timing = timing_of(options)
+    entries = entries_of(policies, sweeps_of(options.sweep), parts=not options.no_parts and timing is None)
+    if timing is not None:
+        entries = asked_of(entries, servers)
     traffic = Traffic(tuple(files_of(options.logs)), options.limit)
     catalog = _catalog(options.catalog)
-    plan = Plan(entries, Yardstick.of(policies, options.attribute), options.catalog or "")
+    plan = Plan(entries, Yardstick.of(policies, options.attribute), options.catalog or "", timing=timing)
     folder = RunFolder(Path(options.folder))
     progress = Progress("requests")
     try:
+        if timing is not None:
+            ask_servers(options, plan, traffic, folder, catalog)
         with terminal.announcing_compilation(options.command):
-            run(plan, traffic, folder, catalog=catalog, jobs=options.jobs, fresh=options.fresh, progress=progress)
+            run(
+                plan,
+                traffic,
+                folder,
+                catalog=catalog,
+                jobs=options.jobs,
+                fresh=options.fresh and not servers,
+                progress=progress,
+                on=options.engine,
+            )
     except KeyboardInterrupt:
         progress.close()
         terminal.note([f"stopped; the same command goes on from here ({options.folder})"])
         return 130
     finally:
         progress.close()
-    labels = [entry.label for entry in entries[: len(policies)]]
+    labels = [entry.label for entry in entries if not entry.part_of]
     _publish(options, folder, labels[0], labels[-1])
     return 0
 
@@ -191,7 +209,6 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
     from reranker.replay.gates import DEFAULT, read_gates
     from reranker.replay.report import Report
     from reranker.replay.runner import plan_of, traffic_of
-    from reranker.replay.slices import with_queries
     from reranker.replay.titles import read_queries, read_titles
 
     manifest = folder.manifest
@@ -201,17 +218,18 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
         {} if options.queries is None else read_queries(Path(options.queries)),
     )
     spent = {"level": options.level, "seed": options.seed}
-    results = with_queries(results, words.queries)
     found = compare(results, baseline, candidate, gates=gates, **spent)
     plan, traffic = plan_of(manifest), traffic_of(manifest)
-    if options.label_noise is not None:
-        found = _under_noise(options, found, results, plan, traffic, gates)
     warnings = _warnings(manifest, plan, {baseline, candidate}, results.traffic.recorded_catalogs)
+    warnings += what_was_sent(plan, folder)
     changed = []
+    servers = folder.answered_to if plan.timing else None
     try:
         catalog = _catalog(plan.catalog)
         with terminal.announcing_compilation(options.command):
-            changed = browse(results, plan, traffic, baseline, candidate, catalog=catalog, words=words)
+            changed = browse(
+                results, plan, traffic, baseline, candidate, catalog=catalog, words=words, answered=servers
+            )
     except (OSError, InvalidInput) as error:
         warnings.append(f"the requests that change most cannot be shown, as the traffic cannot be read again: {error}")
     about = {"Traffic": ", ".join(manifest["traffic"]), "Digest of the requests": manifest["digest"]}
@@ -220,16 +238,6 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
         about["Catalog"] = f"{plan.catalog}, version {manifest['catalog_version']}"
     people = None if options.outcomes is None else _outcomes(options, results, baseline, candidate)
     return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings, people)
-
-
-def _under_noise(
-    options: argparse.Namespace, found: Comparison, results: Results, plan: Plan, traffic: Traffic, gates: Gates
-) -> Comparison:
-    from reranker.replay.noise import read_noise
-    from reranker.replay.noisy import under_noise
-
-    catalog, noises = _catalog(plan.catalog), read_noise(options.label_noise)
-    return under_noise(found, results, plan, traffic, noises, gates=gates, catalog=catalog, seed=options.seed)
 
 
 def _outcomes(options: argparse.Namespace, results: Results, baseline: str, candidate: str) -> Outcomes:
@@ -266,23 +274,29 @@ def _warnings(manifest: dict[str, Any], plan: Plan, compared: Collection[str], r
     return found
 
 
-def _policies(files: list[str]) -> list[Policy]:
-    """The policies in their order, the upstream order first where there is one alone; every mistake of every file."""
-    from reranker.policy import Policy
-    from reranker.replay.plan import UPSTREAM, upstream
+def _policies(files: list[str], servers: int) -> list[Policy]:
+    """The policies in their order, the upstream order first where nothing else could be the baseline.
 
+    Raises `InvalidInput` with every mistake of every file.
+    """
+    from reranker.policy import Policy
+    from reranker.replay.plan import UPSTREAM, served, upstream
+
+    words = {UPSTREAM: upstream, **({SERVED: served} if servers else {})}
     found: list[Violation] = []
     policies: list[Policy] = []
     for file in files:
         try:
-            policies.append(upstream() if file == UPSTREAM else Policy.from_toml(Path(file)))
+            policies.append(words[file]() if file in words else Policy.from_toml(Path(file)))
         except InvalidInput as error:
             found += [FileViolation(each.path, each.reason, each.line, file) for each in error.violations]
         except OSError as error:
             found.append(FileViolation("policy", f"cannot be read: {error.strerror}", file=file))
+    if not files:
+        found.append(Violation("--policy", "must name a policy as TOML, or `upstream`"))
     if found:
         raise InvalidInput(found)
-    return policies if len(policies) > 1 else [upstream(), *policies]
+    return policies if len(policies) > 1 or servers > 1 else [upstream(), *policies]
 
 
 def _catalog(folder: str | None) -> Catalog | None:
@@ -309,13 +323,5 @@ def _check_numbers(options: argparse.Namespace) -> None:
         found.append(Violation("--outcomes", f"{options.outcomes} is not there"))
     if options.seed < 0:
         found.append(Violation("--seed", "must be at least 0"))
-    if options.label_noise is not None:
-        from reranker.replay.noise import read_noise
-
-        try:
-            read_noise(options.label_noise)  # before the work
-        except InvalidInput as error:
-            source = error.source
-            found += [FileViolation(e.path, e.reason, file=source) if source else e for e in error.violations]
     if found:
         raise InvalidInput(found)

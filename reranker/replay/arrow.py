@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from reranker.errors import MissingExtra
+from reranker.replay.answers import Answer
 from reranker.replay.one import Replayer, Row
 from reranker.replay.plan import Plan
 from reranker.replay.words import Measure
@@ -15,6 +16,7 @@ from reranker.signals import Catalog
 
 try:
     import pyarrow as pa
+    import pyarrow.compute as pc
 except ImportError:
     raise MissingExtra("pyarrow", "parquet") from None
 
@@ -63,25 +65,69 @@ RESULTS = pa.schema(
 TIMINGS = pa.schema([("ordinal", pa.int64()), ("label", pa.string()), ("microseconds", pa.float64())])
 """What the engine took, apart from the results, which are the same bytes on every run."""
 
+MEASURED = RESULTS.append(pa.field("microseconds", pa.float64()))
+"""Results with what each row took: what other engines give back."""
+
+ANSWERS = pa.schema(
+    [
+        ("ordinal", pa.int64()),
+        ("label", pa.string()),
+        ("response", pa.binary()),
+        ("error", pa.string()),
+        ("degraded", pa.string()),
+        ("late_us", pa.float64()),
+        ("microseconds", pa.float64()),
+    ]
+)
+"""What servers answered, and how late they were asked; `microseconds` count from when the call was due."""
+
 
 def replay_batches(
     batches: Iterable[pa.RecordBatch],
     plan: Plan,
     catalog: Catalog | None = None,
     timed: Callable[[Sequence[Row]], None] | None = None,
+    answers: Mapping[tuple[int, str], Answer] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of `RECORDS` in, batches of `RESULTS` out, one for one and in order: what any engine runs.
 
     A pure function of its input: no state is kept between batches, so they may be split, joined and spread at will.
-    `timed` is given the rows of each batch, with the time that each took.
+    `timed` is given the rows of each batch, with the time that each took; `answers` are those of servers that the plan
+    asks.
     """
-    replayer = Replayer(plan, catalog)
+    replayer = Replayer(plan, catalog, answers)
     for batch in batches:
         ordinals, records = batch.column("ordinal").to_pylist(), batch.column("record").to_pylist()
         rows = [row for number, record in zip(ordinals, records, strict=True) for row in replayer.rows(number, record)]
         if timed is not None:
             timed(rows)
         yield results_of(rows)
+
+
+def replay_measured(
+    batches: Iterable[pa.RecordBatch], plan: Plan, catalog: Catalog | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Batches of `RECORDS` in, batches of `MEASURED` out: `replay_batches` where nobody else can keep the times."""
+    times: list[float] = []
+
+    def timed(rows: Sequence[Row]) -> None:
+        times[:] = [row.microseconds for row in rows]
+
+    for results in replay_batches(batches, plan, catalog, timed):
+        yield pa.RecordBatch.from_arrays([*results.columns, pa.array(times, pa.float64())], schema=MEASURED)
+
+
+def split_measured(table: pa.Table) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Rows of `MEASURED` as what `results_of` and `timings_of` make of the same rows."""
+    whole = table.combine_chunks()
+    columns = {name: _in_one_piece(whole.column(name)) for name in MEASURED.names}
+    results = pa.RecordBatch.from_arrays([columns[name] for name in RESULTS.names], schema=RESULTS)
+    timings = pa.RecordBatch.from_arrays([columns[name] for name in TIMINGS.names], schema=TIMINGS)
+    return results, timings.filter(pc.equal(columns["error"], ""))
+
+
+def _in_one_piece(column: Any) -> Any:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
 def records_of(first: int, records: Sequence[bytes]) -> pa.RecordBatch:
@@ -125,6 +171,20 @@ def timings_of(rows: Sequence[Row]) -> pa.RecordBatch:
         ],
         schema=TIMINGS,
     )
+
+
+def answers_table(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Answers as rows of `ANSWERS`."""
+    return pa.Table.from_pylist(list(answers), schema=ANSWERS)
+
+
+def answers_in(table: pa.Table) -> dict[tuple[int, str], Answer]:
+    """A table of `ANSWERS` by place in the traffic and label."""
+    columns = [table.column(name).to_pylist() for name in ("ordinal", "label", "response", "error", "microseconds")]
+    return {
+        (ordinal, label): Answer(response, error, microseconds)
+        for ordinal, label, response, error, microseconds in zip(*columns, strict=True)
+    }
 
 
 def _place(entry: tuple[Measure, float]) -> tuple[str, str, str]:

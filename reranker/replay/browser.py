@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from reranker.attributes import AttributeColumn
 from reranker.codec import DecodedRequest
 from reranker.engine.listing import upstream_order
 from reranker.errors import RerankerError
+from reranker.replay.answers import Answer, made_by
 from reranker.replay.contrasts import together
 from reranker.replay.measured import MOST_VALUES
 from reranker.replay.one import Replayer
@@ -74,7 +74,7 @@ class Words:
 
 def most_changed(results: Results, baseline: str, candidate: str, most: int = MOST) -> list[tuple[int, float]]:
     """Places of the requests whose slates share least, ties by rank-biased overlap and then by order; their overlap."""
-    pair = together(results, baseline, candidate)
+    pair = together(results.answers[baseline], results.answers[candidate])
     shared, alike = pair[Measure("overlap")], pair[Measure("rank_biased_overlap")]
     changed = np.flatnonzero(pair[Measure("changed")] == 1.0)
     order = np.lexsort((changed, alike[changed], shared[changed]))
@@ -91,11 +91,16 @@ def browse(
     catalog: Catalog | None = None,
     words: Words | None = None,
     most: int = MOST,
+    answered: Callable[[Collection[int]], Mapping[tuple[int, str], Answer]] | None = None,
 ) -> list[Changed]:
-    """The requests that change most, read again from the traffic and explained. Raises as reading the traffic does."""
+    """The requests that change most, read again from the traffic and explained. Raises as reading the traffic does.
+
+    `answered` knows what servers made of requests, by their places in the traffic.
+    """
     chosen = most_changed(results, baseline, candidate, most)
     entries = {entry.label: entry for entry in plan.entries}
     replayer, words = Replayer(plan, catalog), words or Words()
+    made = {} if answered is None else answered([int(results.traffic.ordinals[place]) for place, _ in chosen])
     records = _picked(traffic, {int(results.traffic.ordinals[place]) for place, _ in chosen})
     found = []
     for place, shared in chosen:
@@ -103,7 +108,12 @@ def browse(
         decoded = replayer.decoded(log)
         if isinstance(decoded, str):
             continue
-        sides = [_side(replayer, decoded, entries[label], plan, words) for label in (baseline, candidate)]
+        sides = [
+            _side(
+                replayer, decoded, entries[label], plan, words, made.get((int(results.traffic.ordinals[place]), label))
+            )
+            for label in (baseline, candidate)
+        ]
         if sides[0] is None or sides[1] is None:
             continue
         name = results.traffic.names[place]
@@ -128,40 +138,53 @@ def _picked(traffic: Traffic, ordinals: set[int]) -> dict[int, bytes]:
     return {place: record for place, record in numbered if place in ordinals}
 
 
-def _side(replayer: Replayer, decoded: DecodedRequest, entry: Entry, plan: Plan, words: Words) -> Side | None:
+def _side(
+    replayer: Replayer,
+    decoded: DecodedRequest,
+    entry: Entry,
+    plan: Plan,
+    words: Words,
+    answer: Answer | None,
+) -> Side | None:
+    """The slate that a server has made, or one that is made once more for its explanations."""
+    explanations: list[str] = []
     try:
-        slate = replayer.slate(decoded, entry, explain=True)
+        if entry.asks:
+            if answer is None or answer.error:
+                return None
+            positions, status, _, quotas = made_by(answer.response, decoded.candidates)
+        else:
+            slate = replayer.slate(decoded, entry, explain=True)
+            positions, status, quotas = slate.positions, slate.report.status, slate.report.quotas
+            explanations = [explanation.text for explanation in slate.explanations]
     except RerankerError:
         return None
+    broken = tuple(outcome.detail for outcome in quotas if outcome.status == OutcomeStatus.BROKEN)
     candidates = decoded.candidates
     order = upstream_order(candidates.scores)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
-    columns = {
-        name: None if column is None else column.hard(plan.yardstick.thresholds.get(name, 0.5))
-        for name in plan.yardstick.named(candidates)
-        for column in [candidates.attributes.get(name)]
-    }
+    shown = plan.yardstick.named(candidates)
     items = []
-    for slot, position in enumerate(slate.positions.tolist(), start=1):
+    for slot, position in enumerate(positions.tolist(), start=1):
         name = str(candidates.ids[position])
-        values = {attribute: _values(column, position) for attribute, column in columns.items()}
-        why = slate.explanations[slot - 1].text if slate.explanations else ""
+        values = {attribute: _values(decoded, plan, attribute, position) for attribute in shown}
+        why = explanations[slot - 1] if explanations else ""
         title = words.titles.get(name, "")
         score = float(candidates.scores[position])
         items.append(Item(slot, name, title, int(rank[position]), score, values, why, stays=False))
-    broken = tuple(outcome.detail for outcome in slate.report.quotas if outcome.status == OutcomeStatus.BROKEN)
-    return Side(tuple(items), slate.report.status.value, broken)
+    return Side(tuple(items), status.value, broken)
 
 
-def _values(column: AttributeColumn | None, position: int) -> str:
-    """What one item carries in a column without probabilities."""
+def _values(decoded: DecodedRequest, plan: Plan, attribute: str, position: int) -> str:
+    column = decoded.candidates.attributes.get(attribute)
     if column is None:
         return ""
-    codes: Sequence[int] = [int(column.codes[position])]
-    if column.offsets is not None:
-        codes = column.codes[column.offsets[position] : column.offsets[position + 1]].tolist()
-    return ", ".join(column.values[code - 1] for code in codes[:MOST_VALUES] if code)
+    hard = column.hard(plan.yardstick.thresholds.get(attribute, 0.5))
+    codes: Sequence[int] = [int(hard.codes[position])]
+    if hard.offsets is not None:
+        codes = hard.codes[hard.offsets[position] : hard.offsets[position + 1]].tolist()
+    return ", ".join(hard.values[code - 1] for code in codes[:MOST_VALUES] if code)
 
 
 def _beside(one: Side, other: Side) -> tuple[Side, Side]:

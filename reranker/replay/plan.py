@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -13,7 +13,7 @@ from reranker.errors import InvalidInput, Violation
 from reranker.policy import Policy
 from reranker.replay.measured import Yardstick
 
-UPSTREAM = "upstream"
+UPSTREAM, SERVED = "upstream", "served"
 QUOTAS_ONLY, DIVERSITY_ONLY = "quotas only", "diversity only"
 MOST_STEPS = 64
 """Settings of one sweep: each is a policy more that every request meets."""
@@ -26,27 +26,61 @@ class Entry:
 
     `part_of` is the label of the policy whose price this entry helps to split; `setting` is what a sweep gave to its
     knobs. Both are empty for a policy that is there for itself.
+
+    `asks` is the server that makes the slates, as HOST:PORT; empty: they are made here. With `as_served` that server
+    is asked as it was when the request was recorded, so what decides is its own policy and not this one, which then
+    stands for it in name alone.
     """
 
     label: str
     policy: Policy
     part_of: str = ""
     setting: tuple[tuple[str, float], ...] = ()
+    asks: str = ""
+    as_served: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When the servers of a run are asked, whatever they answer.
+
+    `factor` times as fast as the requests were recorded; or, where there is a `rate`, so many a second. `deadline` is
+    in seconds and covers one call, of which at most `in_flight` are under way: a call beyond that is sent late.
+    """
+
+    factor: float = 1.0
+    rate: float | None = None
+    deadline: float = 0.25
+    in_flight: int = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run. `bare_lists_refer`: a list that carries no column is described by the whole of the catalog."""
+    """A run. `bare_lists_refer`: a list that carries no column is described by the whole of the catalog.
+
+    `timing` is there for the entries that ask servers.
+    """
 
     entries: tuple[Entry, ...]
     yardstick: Yardstick
     catalog: str = ""
     bare_lists_refer: bool = True
+    timing: Timing | None = None
+
+    @property
+    def asking(self) -> tuple[Entry, ...]:
+        """The entries whose slates servers make."""
+        return tuple(entry for entry in self.entries if entry.asks)
 
 
 def upstream() -> Policy:
     """The upstream ranker's own order, as a policy; its label is `UPSTREAM`, a name that no policy may have."""
     return Policy.from_dict({"objective": {"strategy": "relevance", "diversity": 0.0}})
+
+
+def served() -> Policy:
+    """Stands for whatever a server does by itself: the policy that the record names, or the one that routes find."""
+    return Policy.from_dict({"name": SERVED, "objective": {"strategy": "relevance", "diversity": 0.0}})
 
 
 def entries_of(policies: Sequence[Policy], sweeps: Mapping[str, Sequence[float]], *, parts: bool) -> tuple[Entry, ...]:
@@ -66,6 +100,28 @@ def entries_of(policies: Sequence[Policy], sweeps: Mapping[str, Sequence[float]]
         for entry in entries[1:]:
             entries += parts_of(entry)
     return (*entries, *swept(entries[len(policies) - 1], sweeps))
+
+
+def asked_of(entries: Sequence[Entry], servers: Sequence[str]) -> tuple[Entry, ...]:
+    """The same entries as questions to each of these servers; the upstream order, which needs none, is made here.
+
+    Raises `InvalidInput`.
+    """
+    if len(set(servers)) < len(servers) or not all(servers):
+        raise InvalidInput([Violation("--against", "must be different servers, as HOST:PORT,HOST:PORT")])
+    asked = []
+    for entry in entries:
+        if entry.label == UPSTREAM:
+            asked.append(entry)
+            continue
+        for server in servers:
+            label, whole = (
+                f"{name} at {server}" if len(servers) > 1 else name for name in (entry.label, entry.part_of)
+            )
+            part_of = whole if entry.part_of else ""
+            own = entry.policy == served()
+            asked.append(replace(entry, label=label, part_of=part_of, asks=server, as_served=own))
+    return tuple(asked)
 
 
 def unsteered(entries: Iterable[Entry]) -> list[str]:

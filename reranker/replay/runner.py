@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from reranker import __version__, engine
 from reranker.errors import RerankerError
 from reranker.policy import Policy
-from reranker.replay.arrow import records_of, replay_batches, timings_of
+from reranker.replay.arrow import answers_in, records_of, replay_batches, timings_of
+from reranker.replay.engines import replayed
 from reranker.replay.measured import Yardstick
 from reranker.replay.one import Row
-from reranker.replay.plan import Entry, Plan
+from reranker.replay.plan import Entry, Plan, Timing
 from reranker.replay.shards import RunFolder, number_of_shards
 from reranker.replay.survey import Survey, Traffic, shards
 from reranker.signals import Catalog
@@ -69,9 +71,11 @@ def manifest_of(
                 "part_of": entry.part_of,
                 "setting": [list(pair) for pair in entry.setting],
                 "message": b64encode(entry.policy.message.SerializeToString(deterministic=True)).decode(),
+                **({"asks": entry.asks, "as_served": entry.as_served} if entry.asks else {}),
             }
             for entry in plan.entries
         ],
+        **({"timing": asdict(plan.timing)} if plan.timing else {}),
     }
 
 
@@ -83,13 +87,16 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan:
             Policy.from_proto(policy_pb2.Policy.FromString(b64decode(each["message"]))),
             each["part_of"],
             tuple((path, value) for path, value in each["setting"]),
+            each.get("asks", ""),
+            each.get("as_served", False),
         )
         for each in manifest["policies"]
     )
     known = manifest["yardstick"]
     domains = {name: tuple(values) for name, values in known["domains"].items()}
     yardstick = Yardstick(tuple(known["attributes"]), known["thresholds"], domains, known["score_zero"])
-    return Plan(entries, yardstick, manifest["catalog"], manifest["bare_lists_refer"])
+    timing = Timing(**manifest["timing"]) if "timing" in manifest else None
+    return Plan(entries, yardstick, manifest["catalog"], manifest["bare_lists_refer"], timing)
 
 
 def traffic_of(manifest: Mapping[str, Any]) -> Traffic:
@@ -107,12 +114,13 @@ def run(
     size: int = SHARD,
     fresh: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    on: str = "local",
 ) -> Survey:
     """Replay what is not done yet; `progress` hears of requests done and requests in all.
 
     `jobs` processes work (default: one for each core that this one may use), on kernels that are compiled before they
     start. Memory grows with `jobs` and the shard, not with the traffic. Raises `InvalidInput` where the folder holds
-    another run or a file is damaged, `WorkerDied`, `OSError`.
+    another run or a file is damaged, `WorkerDied`, `OSError`. `on` is one of `engines.NAMES`; all make the same bytes.
     """
     survey = Survey.of(traffic)
     folder.begin(manifest_of(plan, catalog, survey, traffic, size), fresh=fresh)
@@ -126,11 +134,13 @@ def run(
     work = shards(traffic.records(), size, done)
     jobs = min(jobs or len(os.sched_getaffinity(0)), done.count(False))
     file = None if catalog is None else catalog.path
-    for requests in (
-        _in_this_process(plan, catalog, folder, work, size)
-        if jobs == 1
-        else _in_processes(plan, file, folder, work, size, jobs)
-    ):
+    if on != "local":
+        finishing = replayed(on, plan, None if file is None else str(file.resolve()), folder, work, size, jobs)
+    elif jobs == 1:
+        finishing = _in_this_process(plan, catalog, folder, work, size)
+    else:
+        finishing = _in_processes(plan, file, folder, work, size, jobs)
+    for requests in finishing:
         finished = min(finished + requests, survey.records)
         tell(finished, survey.records)
     return survey
@@ -180,7 +190,8 @@ class Worker:
         """Replay one shard and keep it; how many requests it has."""
         rows: list[Row] = []
         batch = records_of(number * self._size, records)
-        (results,) = replay_batches([batch], self._plan, self._catalog, rows.extend)
+        answers = answers_in(self._folder.answers([number])) if self._plan.timing else None
+        (results,) = replay_batches([batch], self._plan, self._catalog, rows.extend, answers)
         self._folder.put(number, results, timings_of(rows))
         return len(records)
 

@@ -3,6 +3,7 @@
 manifest.json               what is replayed, by which policies: a run goes on only as what it was
 results/00000000.parquet    the rows of so many consecutive requests; the same bytes on every run
 timings/00000000.parquet    what the engine took; another measurement on every run
+answers/00000000.parquet    what servers answered, where the run asks any
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from reranker.errors import InvalidInput, MissingExtra, Violation
-from reranker.replay.arrow import RESULTS, TIMINGS
+from reranker.replay.answers import Answer
+from reranker.replay.arrow import ANSWERS, RESULTS, TIMINGS, answers_in
 from reranker.replay.results import Results
 from reranker.requestlog.whole import whole
 
@@ -25,7 +27,8 @@ except ImportError:
     raise MissingExtra("pyarrow", "parquet") from None
 
 _REQUESTS = 2_000  # that a comparison has in memory at once
-_MANIFEST, _RESULTS, _TIMINGS = "manifest.json", "results", "timings"
+_MANIFEST, _RESULTS, _TIMINGS, _ANSWERS = "manifest.json", "results", "timings", "answers"
+_SCHEMAS = {_RESULTS: RESULTS, _TIMINGS: TIMINGS, _ANSWERS: ANSWERS}
 
 
 class RunFolder:
@@ -51,7 +54,7 @@ class RunFolder:
         Raises `InvalidInput` saying what differs where it is another run's; `fresh` deletes that run's results first.
         """
         if fresh and (self.path / _MANIFEST).exists():
-            for name in (_RESULTS, _TIMINGS):
+            for name in _SCHEMAS:
                 shutil.rmtree(self.path / name, ignore_errors=True)
             (self.path / _MANIFEST).unlink()
         if (self.path / _MANIFEST).exists():
@@ -78,6 +81,25 @@ class RunFolder:
         for name, batch in ((_TIMINGS, timings), (_RESULTS, results)):
             with whole(self._shard(name, number)) as path:
                 pq.write_table(pa.Table.from_batches([batch]), path, compression="zstd")
+
+    def answered(self, count: int) -> list[bool]:
+        """Of which of the first `count` shards the answers of servers are there."""
+        return [self._shard(_ANSWERS, number).exists() for number in range(count)]
+
+    def put_answers(self, number: int, answers: pa.Table) -> None:
+        """Keep what servers answered to one shard."""
+        (self.path / _ANSWERS).mkdir(exist_ok=True)
+        with whole(self._shard(_ANSWERS, number)) as path:
+            pq.write_table(answers, path, compression="zstd")
+
+    def answers(self, numbers: Iterable[int], columns: Sequence[str] | None = None) -> pa.Table:
+        """What servers answered to these shards."""
+        return pa.concat_tables(self._tables(_ANSWERS, numbers, columns))
+
+    def answered_to(self, ordinals: Iterable[int]) -> dict[tuple[int, str], Answer]:
+        """What servers made of these requests and of those beside them, by place in the traffic and label."""
+        size = self.manifest["shard_size"]
+        return answers_in(self.answers(sorted({ordinal // size for ordinal in ordinals})))
 
     def read(self) -> tuple[pa.Table, pa.Table]:
         """The results and timings of all shards, in order, in memory. Raises `InvalidInput` where some are missing."""
@@ -115,10 +137,10 @@ class RunFolder:
         return count
 
     def _tables(self, name: str, numbers: Iterable[int], columns: Sequence[str] | None = None) -> list[pa.Table]:
-        schema = RESULTS if name == _RESULTS else TIMINGS
+        schema = _SCHEMAS[name]
         wanted = None if columns is None else list(columns)
         found = [pq.read_table(self._shard(name, number), schema=schema, columns=wanted) for number in numbers]
-        return found or [schema.empty_table()]
+        return found or [schema.empty_table() if wanted is None else schema.empty_table().select(wanted)]
 
     def _shard(self, name: str, number: int) -> Path:
         return self.path / name / f"{number:08d}.parquet"

@@ -18,15 +18,16 @@ SUFFIXES = (".rlog", ".rlog.gz", ".parquet")
 
 
 def files_of(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The files that paths name, in order: of a folder all logs in it and below, by name; not the one being written.
+    """The files that paths name, in order: of a folder all logs in it and below, by name; not what is being written.
 
+    What is has a name, or lies in a folder of a name, that begins with a dot or, as Hive has it, with an underscore.
     Raises `InvalidInput` naming every path that is missing, and every folder without a log.
     """
     found: list[Path] = []
     wrong: list[Violation] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.is_file() and each.name.endswith(SUFFIXES))
+            inside = sorted(each for each in path.rglob("*") if each.is_file() and _is_log(each.relative_to(path)))
             found += inside
             if not inside:
                 wrong.append(Violation(str(path), f"holds no request log ({', '.join(SUFFIXES)})"))
@@ -37,6 +38,10 @@ def files_of(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     if wrong:
         raise InvalidInput(wrong)
     return found
+
+
+def _is_log(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) and not any(part.startswith((".", "_")) for part in path.parts)
 
 
 def records_of(paths: Sequence[Path]) -> Iterator[bytes]:
