@@ -23,6 +23,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from loadtest.errors import GeneratorFailed
+from loadtest.generator.flood import Flood
 from loadtest.generator.records import NOT_SENT, OK, RECORD, STAGES, Failed, Finished, Order, Ready, Usage
 from reranker.v1.reranker_service_pb2 import RerankResponse
 
@@ -58,7 +59,10 @@ def serve(connection: Connection, bodies: Sequence[bytes], core: int | None) -> 
         if order is None:
             return
         try:
-            loop.run_until_complete(client.run(order))
+            if order.is_flood:
+                client.flood(order)
+            else:
+                loop.run_until_complete(client.run(order))
         except (EOFError, BrokenPipeError):
             return
         except Exception as error:
@@ -83,6 +87,24 @@ class _Client:
         self._finished: list[tuple[Any, ...]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._handing_over = threading.Lock()
+        self._flood = Flood(bodies, METHOD, _read)
+
+    def flood(self, order: Order) -> None:
+        """One run with frames made ahead."""
+        connections = self._flood.connect(order)
+        self._connection.send(Ready())
+        start = self._connection.recv()
+        measured: list[tuple[float, int]] = []
+
+        def keep(rows: list[Any]) -> None:
+            if not measured and time.monotonic_ns() - start >= order.measured_from:
+                measured.append((time.process_time(), time.monotonic_ns()))
+            if rows:
+                self._connection.send(np.array(rows, RECORD))
+
+        self._flood.run(order, connections, start, keep)
+        cpu, began = measured[0] if measured else (time.process_time(), time.monotonic_ns())
+        self._connection.send(Finished(Usage(time.process_time() - cpu, (time.monotonic_ns() - began) / 1e9)))
 
     async def run(self, order: Order) -> None:
         """One run: say Ready, wait for the start, send, report what came back, say Finished."""

@@ -49,6 +49,7 @@ class Order:
     deadline: float
     connections: int
     measured_from: int
+    is_flood: bool = False
 
     def part(self, number: int, of: int) -> Order:
         """What one process sends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from loadtest.generator.prober import Probes, probing
@@ -31,6 +31,12 @@ MOST_LATE = 0.01
 """Of the requests that were let in."""
 
 SECONDS, WARM_UP = 8.0, 2.0
+FLOOD = 1_500.0
+"""Requests a second above which frames are made ahead: gRPC's own client falls behind on one core."""
+
+LARGEST = 60_000
+"""Bytes up to which a request fits into the room that a server gives a new call."""
+
 _REFUSED = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
 
@@ -45,6 +51,7 @@ def run(session: Session, live: Live, core: int | None) -> tuple[dict[str, Any],
         runs = list(found.runs)
         for multiple in MULTIPLES:
             trial = session.trial.at(rate=multiple * found.peak, seconds=SECONDS, warm_up=WARM_UP)
+            trial = replace(trial, is_flood=trial.run.rate > FLOOD and session.trial.workload.largest < LARGEST)
             outcome = capacity.step(session, live, trial, runs)
             outcomes.append(outcome)
             rows.append(_row(multiple, outcome, found, prober.taken()))

@@ -31,6 +31,7 @@ class Trial:
     workload: Workload
     arrivals: Arrivals
     run: Run
+    is_flood: bool = False
 
     def at(self, **changes: Any) -> Trial:
         """The same with other settings (`rate`, `seconds`, `warm_up`, `seed` …)."""
@@ -53,6 +54,7 @@ class Trial:
             deadline=run.deadline_ms / 1e3,
             connections=run.connections,
             measured_from=round(run.warm_up * 1e9),
+            is_flood=self.is_flood,
         )
         if not (order.due >= order.measured_from).any():
             raise LoadtestError("not one request is due after the warm-up: raise the rate or the seconds")

@@ -32,6 +32,11 @@ class Workload:
         return rng.choice(len(self.bodies), size=count, p=self.shares).astype(np.int32)
 
     @property
+    def largest(self) -> int:
+        """Bytes of the largest request."""
+        return max(map(len, self.bodies))
+
+    @property
     def mean_bytes(self) -> float:
         """What a request weighs on the wire, in the mean."""
         return float(np.dot(self.shares, [len(body) for body in self.bodies]))

@@ -77,10 +77,12 @@ def fleet() -> Iterator[Fleet]:
         yield two
 
 
-def measure(fleet: Fleet, target: Target, kind: str = "constant", **settings: Any) -> Outcome:
+def measure(
+    fleet: Fleet, target: Target, kind: str = "constant", *, is_flood: bool = False, **settings: Any
+) -> Outcome:
     workload = Workload(("all",), BODIES, np.zeros(len(BODIES), np.uint8), np.full(len(BODIES), 1 / len(BODIES)))
     run = Run(**{"rate": 100.0, "seconds": 2.0, "warm_up": 0.0, "deadline_ms": 5000.0, **settings})
-    return Trial(fleet, workload, Arrivals(kind), run).measure(target, Live.silent)
+    return Trial(fleet, workload, Arrivals(kind), run, is_flood).measure(target, Live.silent)
 
 
 def test_every_request_of_the_schedule_arrives_once(fleet: Fleet) -> None:
@@ -100,6 +102,47 @@ def test_every_request_of_the_schedule_arrives_once(fleet: Fleet) -> None:
     assert len(seen) == 450
     assert set(seen) <= set(BODIES)
     assert len(found.machine.clients) == 2
+
+
+def test_a_flood_asks_what_grpc_would_ask_and_reads_what_it_would_read(fleet: Fleet) -> None:
+    seen: list[bytes] = []
+    lock = threading.Lock()
+
+    def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+        with lock:
+            seen.append(request)
+        number = BODIES.index(request)
+        if number == 0:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no")
+        if number == 1:
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", "7"),))
+            context.abort(grpc.StatusCode.NOT_FOUND, "not this one, and a text that is somewhat longer")
+        assert 0 < context.time_remaining() <= 5
+        return DEGRADED if number == 2 else ANSWER
+
+    with serving(handle) as target:
+        for run in (1, 2):  # over the same connections
+            found = measure(fleet, target, is_flood=True, rate=400, seconds=2, seed=run)
+            drawn = len(seen)
+            counted = {number: seen.count(BODIES[number]) for number in range(3)}
+            assert found.counts.due == drawn == 800
+            refused = {"RESOURCE_EXHAUSTED": counted[0], "NOT_FOUND": counted[1]}
+            assert found.counts.codes == {"OK": 800 - counted[0] - counted[1], **refused}
+            assert found.counts.degraded == counted[2]
+            seen.clear()
+
+
+def test_a_flood_keeps_deadlines_and_the_limit_on_open_calls(fleet: Fleet) -> None:
+    def handle(_: bytes, __: grpc.ServicerContext) -> bytes:
+        time.sleep(0.05)
+        return ANSWER
+
+    with serving(handle, threads=2) as target:  # forty answers a second for two hundred questions
+        found = measure(fleet, target, is_flood=True, rate=200, seconds=2, deadline_ms=300)
+    assert found.counts.codes.keys() == {"OK", "DEADLINE_EXCEEDED"}
+    assert 5 <= found.counts.codes["OK"] <= 100
+    assert found.counts.codes.total() == 400
+    assert found.latency.percentile(1) <= 320
 
 
 def test_slow_answers_delay_no_question(fleet: Fleet) -> None:
