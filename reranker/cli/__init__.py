@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reranker.cli import catalog, folder, inputs, log, policy, replay, terminal, warm
+from reranker.cli import audit, catalog, folder, inputs, log, policy, replay, terminal, warm
 from reranker.errors import InvalidInput, RerankerError, Violation
 
 _BROKEN = 3  # what check-policy returns when a hard bound does not hold on the candidates
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     describe.add_argument("policy", metavar="FILE", help="a policy as TOML, or routes.toml")
     describe.set_defaults(run=_describe)
 
+    audit.add_command(commands, _CODES)
     catalog.add_commands(commands, _CODES)
     log.add_commands(commands, _CODES)
     policy.add_commands(commands, _CODES)

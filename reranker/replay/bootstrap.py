@@ -62,8 +62,8 @@ def intervals(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sums:
-    """Some columns in units: sums and counts (units, columns), and the ranges (columns,)."""
+class Sums:
+    """Some columns in units of resampling: sums and counts (units, columns), and the ranges (columns,)."""
 
     sums: Floats
     counts: Floats
@@ -71,7 +71,7 @@ class _Sums:
     highs: Floats
 
 
-def _batches(columns: Iterable[Column]) -> Iterator[_Sums]:
+def _batches(columns: Iterable[Column]) -> Iterator[Sums]:
     """So many columns at once, and of those only what a mean needs."""
     waiting = iter(columns)
     while True:
@@ -86,14 +86,64 @@ def _batches(columns: Iterable[Column]) -> Iterator[_Sums]:
         if not ends:
             return
         lows, highs = np.array(ends).T
-        yield _Sums(sums, counts, lows, highs)
+        yield Sums(sums, counts, lows, highs)
 
 
-def _of_some(some: _Sums, levels: Sequence[float], draws: int, generator: np.random.Generator) -> list[Interval]:
+def intervals_of_sums(some: Sums, levels: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -> list[Interval]:
+    """`intervals` of columns that are in units already."""
+    return _of_some(some, levels, draws, np.random.default_rng(seed))
+
+
+def _of_some(some: Sums, levels: Sequence[float], draws: int, generator: np.random.Generator) -> list[Interval]:
+    requests, means = _means(some)
+    drawn = _drawn(some, draws, generator)
+    return [_interval(float(means[i]), drawn[:, :, i], level, int(requests[i])) for i, level in enumerate(levels)]
+
+
+def pooled_intervals(imputed: Sequence[Sums], level: float, *, seed: int = 0, draws: int = DRAWS) -> Interval:
+    """The interval of one column of which several versions may be the true one (multiple imputations).
+
+    Each version has its share of the draws, so that the interval covers both: which requests there were, and which
+    version it is. How far the versions are apart counts (1 + 1 / versions) times, as of Rubin (1987).
+    """
+    found = [_means(some) for some in imputed]
+    means = np.array([means[0] for _, means in found])
+    if np.isnan(means).all():
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(np.nanmean(means))
+    wider = np.sqrt(1.0 + 1.0 / len(imputed)) - 1.0
+    each = -(-draws // len(imputed))
+    drawn = [
+        _drawn(some, each, np.random.default_rng([seed, version]))[:, :, 0] + wider * (own - mean)
+        for version, (some, own) in enumerate(zip(imputed, means, strict=True))
+        if not np.isnan(own)
+    ]
+    return _interval(mean, np.concatenate(drawn, axis=1), level, max(int(requests[0]) for requests, _ in found))
+
+
+def _means(some: Sums) -> tuple[Floats, Floats]:
+    """How many requests have a number, and their mean, NaN where none has: (columns,) each."""
+    requests = some.counts.sum(axis=0)
+    none = np.full(len(requests), np.nan)
+    return requests, np.divide(some.sums.sum(axis=0), requests, out=none, where=requests > 0)
+
+
+def _interval(mean: float, drawn: Floats, level: float, requests: int) -> Interval:
+    """From draws (2, draws) of the lower and of the upper end."""
+    if requests == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    share = (1.0 - level) / 2.0
+    # The ranks that err outwards: with few draws an end is too far out rather than too far in.
+    low = float(np.quantile(drawn[0], share, method="lower"))
+    high = float(np.quantile(drawn[1], 1.0 - share, method="higher"))
+    return Interval(mean, min(low, mean), max(high, mean), requests)
+
+
+def _drawn(some: Sums, draws: int, generator: np.random.Generator) -> Floats:
+    """Means of resampled requests, with the worst and with the best that nobody has seen: (2, draws, columns)."""
     sums, counts = some.sums, some.counts
     units, width = sums.shape
     requests = counts.sum(axis=0)
-    means = np.divide(sums.sum(axis=0), requests, out=np.full(width, np.nan), where=requests > 0)
     typical = requests / np.maximum(np.count_nonzero(counts, axis=0), 1)  # the unseen request is as heavy as a unit
     drawn = np.empty((2, draws, width))
     for first in range(0, draws, _DRAWS):
@@ -107,18 +157,7 @@ def _of_some(some: _Sums, levels: Sequence[float], draws: int, generator: np.ran
             drawn[end, first : first + size] = (total + extra * np.where(is_known, extremes, 0.0)) / np.maximum(
                 weight + extra, _PRESENT
             )
-    found = []
-    for i, level in enumerate(levels):
-        if requests[i] == 0:
-            found.append(Interval(np.nan, np.nan, np.nan, 0))
-            continue
-        share = (1.0 - level) / 2.0
-        # The ranks that err outwards: with few draws an end is too far out rather than too far in.
-        low = float(np.quantile(drawn[0, :, i], share, method="lower"))
-        high = float(np.quantile(drawn[1, :, i], 1.0 - share, method="higher"))
-        mean = float(means[i])
-        found.append(Interval(mean, min(low, mean), max(high, mean), int(requests[i])))
-    return found
+    return drawn
 
 
 def difference(one: Interval, other: Interval) -> Interval:

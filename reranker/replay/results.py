@@ -18,6 +18,11 @@ Floats = NDArray[np.float64]
 _SIZES = ((50, "under 50"), (200, "50 to 199"), (1_000, "200 to 999"))
 
 
+def size_in_words(candidates: int) -> str:
+    """The length of a list, for slices."""
+    return next((word for limit, word in _SIZES if candidates < limit), "1000 or more")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic:
     """The requests of a run, (n,): `dimensions` hold a text a request, "" where nothing is known."""
@@ -34,7 +39,7 @@ class Traffic:
 
     def sizes(self) -> tuple[str, ...]:
         """The length of each list in words, for slices."""
-        return tuple(next((word for limit, word in _SIZES if n < limit), "1000 or more") for n in self.candidates)
+        return tuple(map(size_in_words, self.candidates.tolist()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +134,8 @@ class Results:
     """Given labels, what stands where under each of them, for some requests after the others: too much to hold."""
     providers: tuple[str, ...] = field(default=())
     """Attributes of more than 32 values over the run: counted value by value, not compared by group."""
+    pairs: dict[tuple[str, str], Mapping[Measure, Floats]] = field(default_factory=dict)
+    """What `contrasts.together` has found of two policies: verdict, outcomes and browser ask for the same."""
 
     def groups(self) -> tuple[str, ...]:
         """The attributes that are compared by group, pairs of them last."""
