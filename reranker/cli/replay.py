@@ -16,10 +16,12 @@ from reranker.errors import FileViolation, InvalidInput, Violation
 if TYPE_CHECKING:
     from reranker.policy import Policy
     from reranker.replay.comparison import Comparison
+    from reranker.replay.gates import Gates
     from reranker.replay.outcomes import Outcomes
     from reranker.replay.plan import Plan
     from reranker.replay.report import Report
     from reranker.replay.results import Results
+    from reranker.replay.survey import Traffic
     from reranker.signals import Catalog
 
 FAILED, NOT_KNOWN = 3, 5
@@ -108,6 +110,11 @@ def _add_comparison_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--candidate-share", type=float, default=0.5, metavar="P", help="that the experiment gave B (default 0.5)"
+    )
+    parser.add_argument(
+        "--label-noise",
+        metavar="RATE,…|FILE",
+        help="compare again where so many labels are wrong: 0.05,0.1 or a confusion matrix (.toml, .json)",
     )
     parser.add_argument("--report", metavar="FILE", help="where the report goes (default RUN/report.html)")
     parser.add_argument(
@@ -209,6 +216,7 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
     from reranker.replay.gates import DEFAULT, read_gates
     from reranker.replay.report import Report
     from reranker.replay.runner import plan_of, traffic_of
+    from reranker.replay.slices import with_queries
     from reranker.replay.titles import read_queries, read_titles
 
     manifest = folder.manifest
@@ -218,8 +226,11 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
         {} if options.queries is None else read_queries(Path(options.queries)),
     )
     spent = {"level": options.level, "seed": options.seed}
+    results = with_queries(results, words.queries)
     found = compare(results, baseline, candidate, gates=gates, **spent)
     plan, traffic = plan_of(manifest), traffic_of(manifest)
+    if options.label_noise is not None:
+        found = _under_noise(options, found, results, plan, traffic, gates)
     warnings = _warnings(manifest, plan, {baseline, candidate}, results.traffic.recorded_catalogs)
     warnings += what_was_sent(plan, folder)
     changed = []
@@ -238,6 +249,16 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
         about["Catalog"] = f"{plan.catalog}, version {manifest['catalog_version']}"
     people = None if options.outcomes is None else _outcomes(options, results, baseline, candidate)
     return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings, people)
+
+
+def _under_noise(
+    options: argparse.Namespace, found: Comparison, results: Results, plan: Plan, traffic: Traffic, gates: Gates
+) -> Comparison:
+    from reranker.replay.noise import read_noise
+    from reranker.replay.noisy import under_noise
+
+    catalog, noises = _catalog(plan.catalog), read_noise(options.label_noise)
+    return under_noise(found, results, plan, traffic, noises, gates=gates, catalog=catalog, seed=options.seed)
 
 
 def _outcomes(options: argparse.Namespace, results: Results, baseline: str, candidate: str) -> Outcomes:
@@ -323,5 +344,13 @@ def _check_numbers(options: argparse.Namespace) -> None:
         found.append(Violation("--outcomes", f"{options.outcomes} is not there"))
     if options.seed < 0:
         found.append(Violation("--seed", "must be at least 0"))
+    if options.label_noise is not None:
+        from reranker.replay.noise import read_noise
+
+        try:
+            read_noise(options.label_noise)  # before the work
+        except InvalidInput as error:
+            source = error.source
+            found += [FileViolation(e.path, e.reason, file=source) if source else e for e in error.violations]
     if found:
         raise InvalidInput(found)

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from reranker.attributes import AttributeColumn
 from reranker.codec import DecodedRequest
 from reranker.engine.listing import upstream_order
 from reranker.errors import RerankerError
@@ -74,7 +75,7 @@ class Words:
 
 def most_changed(results: Results, baseline: str, candidate: str, most: int = MOST) -> list[tuple[int, float]]:
     """Places of the requests whose slates share least, ties by rank-biased overlap and then by order; their overlap."""
-    pair = together(results.answers[baseline], results.answers[candidate])
+    pair = together(results, baseline, candidate)
     shared, alike = pair[Measure("overlap")], pair[Measure("rank_biased_overlap")]
     changed = np.flatnonzero(pair[Measure("changed")] == 1.0)
     order = np.lexsort((changed, alike[changed], shared[changed]))
@@ -164,11 +165,15 @@ def _side(
     order = upstream_order(candidates.scores)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(1, len(order) + 1)
-    shown = plan.yardstick.named(candidates)
+    columns = {
+        name: None if column is None else column.hard(plan.yardstick.thresholds.get(name, 0.5))
+        for name in plan.yardstick.named(candidates)
+        for column in [candidates.attributes.get(name)]
+    }
     items = []
     for slot, position in enumerate(positions.tolist(), start=1):
         name = str(candidates.ids[position])
-        values = {attribute: _values(decoded, plan, attribute, position) for attribute in shown}
+        values = {attribute: _values(column, position) for attribute, column in columns.items()}
         why = explanations[slot - 1] if explanations else ""
         title = words.titles.get(name, "")
         score = float(candidates.scores[position])
@@ -176,15 +181,14 @@ def _side(
     return Side(tuple(items), status.value, broken)
 
 
-def _values(decoded: DecodedRequest, plan: Plan, attribute: str, position: int) -> str:
-    column = decoded.candidates.attributes.get(attribute)
+def _values(column: AttributeColumn | None, position: int) -> str:
+    """What one item carries in a column without probabilities."""
     if column is None:
         return ""
-    hard = column.hard(plan.yardstick.thresholds.get(attribute, 0.5))
-    codes: Sequence[int] = [int(hard.codes[position])]
-    if hard.offsets is not None:
-        codes = hard.codes[hard.offsets[position] : hard.offsets[position + 1]].tolist()
-    return ", ".join(hard.values[code - 1] for code in codes[:MOST_VALUES] if code)
+    codes: Sequence[int] = [int(column.codes[position])]
+    if column.offsets is not None:
+        codes = column.codes[column.offsets[position] : column.offsets[position + 1]].tolist()
+    return ", ".join(column.values[code - 1] for code in codes[:MOST_VALUES] if code)
 
 
 def _beside(one: Side, other: Side) -> tuple[Side, Side]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from reranker.replay.gates import DEFAULT, Check, Gates, Outcome, check_gates, v
 from reranker.replay.results import Deficit, Results
 from reranker.replay.slices import everything, slices_of
 from reranker.replay.words import MEANINGS, Measure
+
+if TYPE_CHECKING:
+    from reranker.replay.noisy import UnderNoise
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Comparison:
     statuses: Mapping[str, Mapping[str, int]]
     refusals: Mapping[str, Mapping[str, int]]
     latency: Mapping[str, Mapping[str, float]]
+    label_noise: tuple[UnderNoise, ...] = ()
+    """The same under label noise, where that was asked for (`noisy.under_noise`)."""
 
     def of(self, name: str, attribute: str = "", value: str = "") -> Contrast | None:
         """One measure over all requests."""
@@ -94,7 +99,7 @@ def compare(
     overall = contrasts(one, other, measures_of(one, other), [whole], level=level, noise=True, seed=seed, draws=draws)
     sliced = contrasts(one, other, measures_of(one, other, HEADLINES), parts, level=level, seed=seed, draws=draws)
     checks = check_gates(gates, one, other, whole, parts, seed=seed, draws=draws)
-    pairs = together(one, other)
+    pairs = together(results, baseline, candidate)
     columns = [Column(values, MEANINGS[key.name].low, MEANINGS[key.name].high) for key, values in pairs.items()]
     found = intervals(columns, [level] * len(columns), seed=seed, draws=draws)
     shown = [label for label in dict.fromkeys(("upstream", baseline, candidate)) if label in results.answers]

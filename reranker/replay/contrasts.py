@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reranker.measures import overlap, rank_biased_overlap
 from reranker.replay.bootstrap import DRAWS, Column, Interval, halves, intervals
-from reranker.replay.results import Answers
+from reranker.replay.results import Answers, Results
 from reranker.replay.slices import Slice
 from reranker.replay.words import MEANINGS, Measure
 
@@ -55,6 +55,10 @@ class Pair:
     baseline: Floats
     candidate: Floats
     change: Floats
+
+    def of(self, places: NDArray[np.intp]) -> Pair:
+        """The same of some of the requests."""
+        return Pair(self.baseline[places], self.candidate[places], self.change[places])
 
 
 def paired(measure: Measure, baseline: Answers, candidate: Answers, rows: NDArray[np.bool_]) -> Pair:
@@ -118,8 +122,10 @@ def _of_slice(
     draws: int,
     noise: bool,
 ) -> list[Contrast]:
+    places = np.flatnonzero(part.rows)  # no draw for requests of other slices: a small slice is soon done
+
     def pairs() -> Iterator[tuple[Measure, Pair]]:  # one at a time: three columns of a long run are all that is held
-        return ((measure, paired(measure, baseline, candidate, part.rows)) for measure in measures)
+        return ((measure, paired(measure, baseline, candidate, part.rows).of(places)) for measure in measures)
 
     def columns() -> Iterator[Column]:
         for measure, pair in pairs():
@@ -141,8 +147,15 @@ def _of_slice(
     ]
 
 
-def together(baseline: Answers, candidate: Answers) -> dict[Measure, Floats]:
-    """What two slates of one request have together, (n,): NaN where either policy has none."""
+def together(results: Results, baseline: str, candidate: str) -> Mapping[Measure, Floats]:
+    """What two slates of one request have together, (n,): NaN where either policy has none. Computed once a pair."""
+    key = (baseline, candidate)
+    if key not in results.pairs:
+        results.pairs[key] = _together(results.answers[baseline], results.answers[candidate])
+    return results.pairs[key]
+
+
+def _together(baseline: Answers, candidate: Answers) -> dict[Measure, Floats]:
     count = len(baseline.positions)
     found = {
         Measure(name): np.full(count, np.nan) for name in ("changed", "overlap", "rank_biased_overlap", "displacement")

@@ -21,10 +21,10 @@ from reranker.replay.bootstrap import DRAWS, Column, Interval, intervals
 from reranker.replay.contrasts import change_column, column, measures_of, paired
 from reranker.replay.measured import TIMES
 from reranker.replay.results import Answers
-from reranker.replay.slices import LENGTH, Slice
+from reranker.replay.slices import LENGTH, QUERY, Slice
 from reranker.replay.words import MEANINGS, OF_PAIRS, Measure
 
-DIMENSIONS = ("kind", "surface", "intent", "language", "country", LENGTH)
+DIMENSIONS = ("kind", "surface", "intent", "language", "country", QUERY, LENGTH)
 _MOST_DRAWS = 40_000  # beyond 100 checks the ends are too far out rather than too far in
 LIMITS = ("at_least", "at_most", "change_at_least", "change_at_most")
 
@@ -72,6 +72,8 @@ class Gates:
     gates: tuple[Gate, ...]
     significance: float = 0.05
     min_requests: int = 30
+    gain_kept: float = 0.5
+    """So much of a gain in representation has to be left under label noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ class Check:
         return f"{title}{of if self.measure.attribute else ''}{where}: {said} {number}"
 
 
+Key = tuple[Gate, Measure, Slice]
+"""One check: a gate on one measure in one slice."""
+
 DEFAULT = Gates(
     gates=(
         Gate(measure="answered", change_at_least=-0.02),
@@ -122,10 +127,7 @@ def check_gates(
     draws: int = DRAWS,
 ) -> list[Check]:
     """Every gate on every group and slice that it names. A gate that finds nothing to look at is a check of nothing."""
-    keys: list[tuple[Gate, Measure, Slice]] = []
-    for gate in gates.gates:
-        parts = [whole, *(part for part in slices if part.dimension in gate.by)]
-        keys += [(gate, measure, part) for part in parts for measure in _subjects(gate, baseline, candidate)]
+    keys = keys_of(gates, baseline, candidate, whole, slices)
     if not keys:
         return []
     level = 1.0 - gates.significance / len(keys)
@@ -138,13 +140,25 @@ def check_gates(
             else:
                 yield column(measure, np.where(part.rows, candidate.numbers.get(measure, none), np.nan))
 
-    # Ten draws beyond each end, or the end would be one draw's luck.
-    draws = max(draws, min(int(np.ceil(20.0 * len(keys) / gates.significance)), _MOST_DRAWS))
-    found = intervals(columns(), [level] * len(keys), seed=seed, draws=draws)
+    found = intervals(columns(), [level] * len(keys), seed=seed, draws=draws_for(len(keys), gates, draws))
     return [
-        Check(gate, measure, (part.dimension, part.value), interval, _outcome(gate, interval, gates.min_requests))
+        Check(gate, measure, (part.dimension, part.value), interval, outcome_of(gate, interval, gates.min_requests))
         for (gate, measure, part), interval in zip(keys, found, strict=True)
     ]
+
+
+def keys_of(gates: Gates, baseline: Answers, candidate: Answers, whole: Slice, slices: Sequence[Slice]) -> list[Key]:
+    """What every gate looks at."""
+    keys: list[Key] = []
+    for gate in gates.gates:
+        parts = [whole, *(part for part in slices if part.dimension in gate.by)]
+        keys += [(gate, measure, part) for part in parts for measure in _subjects(gate, baseline, candidate)]
+    return keys
+
+
+def draws_for(checks: int, gates: Gates, draws: int) -> int:
+    """So many draws that ten are beyond each end, or the end would be one draw's luck."""
+    return max(draws, min(int(np.ceil(20.0 * checks / gates.significance)), _MOST_DRAWS))
 
 
 def verdict(checks: Iterable[Check]) -> Outcome:
@@ -164,7 +178,8 @@ def _subjects(gate: Gate, baseline: Answers, candidate: Answers) -> list[Measure
     return found or ([Measure(gate.measure, gate.attribute, gate.value)] if gate.attribute else [])
 
 
-def _outcome(gate: Gate, interval: Interval, min_requests: int) -> Outcome:
+def outcome_of(gate: Gate, interval: Interval, min_requests: int) -> Outcome:
+    """Whether the whole interval clears the limit, misses it, or neither."""
     word, limit = gate.limit
     if interval.requests < min_requests:
         return Outcome.INSUFFICIENT
@@ -184,10 +199,13 @@ def read_gates(path: Path) -> Gates:
     found: list[Violation] = []
     gates = [_gate(f"gates[{i}]", block, found) for i, block in enumerate(_blocks(tree, found))]
     found += [
-        Violation(key, "no such word; there are gates, significance and min_requests")
+        Violation(key, "no such word; there are gates, significance, min_requests and gain_kept")
         for key in tree
-        if key not in ("gates", "significance", "min_requests")
+        if key not in ("gates", "significance", "min_requests", "gain_kept")
     ]
+    kept = tree.get("gain_kept", 0.5)
+    if not _is_number(kept) or not 0.0 <= kept <= 1.0:
+        found.append(Violation("gain_kept", "must be a number from 0 to 1"))
     significance, least = tree.get("significance", 0.05), tree.get("min_requests", 30)
     if not _is_number(significance) or not 0.0 < significance < 0.5:
         found.append(Violation("significance", "must be a number above 0 and below 0.5"))
@@ -195,7 +213,9 @@ def read_gates(path: Path) -> Gates:
         found.append(Violation("min_requests", "must be a whole number of at least 2"))
     if found:
         raise InvalidInput(found, str(path))
-    return Gates(gates=tuple(gate for gate in gates if gate), significance=significance, min_requests=least)
+    return Gates(
+        gates=tuple(gate for gate in gates if gate), significance=significance, min_requests=least, gain_kept=kept
+    )
 
 
 def _blocks(tree: dict[str, Any], found: list[Violation]) -> list[dict[str, Any]]:

@@ -136,7 +136,7 @@ def outcomes_of(
     """
     known = arms or (baseline, candidate)
     joined = join(lines, results.traffic.names, known)
-    changed = together(results.answers[baseline], results.answers[candidate])[Measure("changed")]
+    changed = together(results, baseline, candidate)[Measure("changed")]
     own = joined.arm >= 0
     in_arms = own & (joined.arm < len(known))
     mixed = in_arms & _of_mixed_units(joined, in_arms)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reranker.replay.results import Traffic
+from reranker.replay.results import Results, Traffic
 
 LENGTH = "list length"
+QUERY = "query"
 NOT_KNOWN = "(not known)"
 MOST_SLICES = 50
 """Of one dimension; the rest is one slice together, so that a dimension of ids cannot swamp a report."""
@@ -33,13 +36,25 @@ class Slice:
         return int(np.count_nonzero(self.rows))
 
 
+def with_queries(results: Results, queries: Mapping[str, str]) -> Results:
+    """The results with what was asked, by request id, as one dimension more.
+
+    As they are where nobody says, and where nothing was asked twice: a slice of each request divides nothing.
+    """
+    traffic = results.traffic
+    asked = tuple(sys.intern(queries.get(name, "")) for name in traffic.names)
+    if len({*asked}) == len(asked) or not any(asked):
+        return results
+    return replace(results, traffic=replace(traffic, dimensions={**traffic.dimensions, QUERY: asked}))
+
+
 def everything(traffic: Traffic) -> Slice:
     """All requests."""
     return Slice("", "", np.ones(len(traffic), bool))
 
 
 def slices_of(traffic: Traffic) -> list[Slice]:
-    """By kind, surface, intent, language, country and list length: the largest first, small and unknown ones too.
+    """By every dimension and list length: the largest first, small and unknown ones too.
 
     A dimension of which nothing is known, or that has one value alone, divides nothing and is left out.
     """

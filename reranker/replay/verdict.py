@@ -9,6 +9,7 @@ from reranker.replay.comparison import Comparison
 from reranker.replay.contrasts import Contrast
 from reranker.replay.gates import Check, Outcome
 from reranker.replay.measured import TIMES
+from reranker.replay.noisy import UnderNoise
 from reranker.replay.words import MEANINGS, Measure
 
 _COSTS = frozenset({"relevance_retained", "ndcg", "latency_us", "answered"})
@@ -26,6 +27,8 @@ def sentences(found: Comparison) -> list[str]:
     if not _is_no_effect(found):
         said += [text for text in (_price(found), _causes(found), *_representation(found), _bounds(found)) if text]
     said += _gates(found.checks)
+    for level in found.label_noise:
+        said += _under_noise(level)
     said += _unknown(found)
     return said
 
@@ -48,8 +51,14 @@ def _character(found: Comparison) -> str:
         parts.append("it costs more than the gates allow")
     if failed and not parts:
         parts.append("it misses a gate")
+    noisy = [level.noise for level in found.label_noise if level.outcome is Outcome.FAIL]
+    if noisy and not failed:
+        parts.append(f"what it gains does not survive {noisy[0]}")
     if parts:
         return f"{found.candidate} against {found.baseline}: {' and '.join(parts)}"
+    unsure = [level.noise for level in found.label_noise if level.outcome is Outcome.INSUFFICIENT]
+    if unsure and not any(check.outcome is Outcome.INSUFFICIENT for check in found.checks):
+        return f"these requests do not tell whether what {found.candidate} gains survives {unsure[0]}"
     if found.outcome is Outcome.INSUFFICIENT:
         return f"these requests do not tell whether {found.candidate} is as safe as {found.baseline}"
     return f"{found.candidate} clears every gate against {found.baseline}"
@@ -152,6 +161,35 @@ def _gates(checks: Sequence[Check]) -> list[str]:
         if len(some) > _SHOWN:
             said.append(f"{outcome.value}: {len(some) - _SHOWN} more.")
     return said
+
+
+def _under_noise(level: UnderNoise) -> list[str]:
+    """The verdict where labels are wrong: the gates again, and how much of the gain is left."""
+    checks = (*level.checks, *level.gains)
+    passed = sum(check.outcome is Outcome.PASS for check in checks)
+    said = [
+        f"With {level.noise} ({level.requests:,} requests, {level.imputations} draws of the true labels): "
+        f"{level.outcome.value}, {passed} of {len(checks)} checks pass."
+    ]
+    said += [f"{check.outcome.value} with {level.noise}: {_left(check)}." for check in level.gains]
+    if not level.gains:
+        said.append(f"There is no gain of which {level.noise} could take anything.")
+    some = [check for check in level.checks if check.outcome is not Outcome.PASS]
+    said += [f"{check.outcome.value} with {level.noise}: {check.text} ({_interval(check)})." for check in some[:_SHOWN]]
+    if len(some) > _SHOWN:
+        said.append(f"{len(some) - _SHOWN} more do not pass with {level.noise}.")
+    if level.left_alone:
+        said.append(f"Labels of {_listed(level.left_alone)} are taken as they are: items have several values.")
+    return said
+
+
+def _left(check: Check) -> str:
+    """What is left of a gain, and how much has to be."""
+    meaning, interval, limit = MEANINGS[check.measure.name], check.interval, check.gate.limit[1]
+    what = f"of the gain in {check.measure.attribute}, {meaning.title},"
+    if not interval.requests:
+        return f"{what} nothing can be said"
+    return f"{what} {_points(interval)} is left, where it has to be {100 * limit:+.1f} at least"
 
 
 def _interval(check: Check) -> str:

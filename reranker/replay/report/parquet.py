@@ -171,7 +171,7 @@ def _column(values: Any, of: Any) -> Any:
 def _requests(found: Comparison, results: Results) -> Iterator[pa.RecordBatch]:
     traffic = results.traffic
     one, other = results.answers[found.baseline], results.answers[found.candidate]
-    pairs = together(one, other)
+    pairs = together(results, found.baseline, found.candidate)
     nothing = np.full(len(traffic), np.nan)
     for first in range(0, len(traffic), _ROWS):
         rows = slice(first, first + _ROWS)
