@@ -69,6 +69,12 @@ class Comparison:
     label_noise: tuple[UnderNoise, ...] = ()
     """The same under label noise, where that was asked for (`noisy.under_noise`)."""
 
+    @property
+    def every_check(self) -> list[tuple[str, Check]]:
+        """All checks with how labels are wrong there, "" where they are taken as they are: those come first."""
+        noisy = [(level.noise, check) for level in self.label_noise for check in (*level.checks, *level.gains)]
+        return [*(("", check) for check in self.checks), *noisy]
+
     def of(self, name: str, attribute: str = "", value: str = "") -> Contrast | None:
         """One measure over all requests."""
         wanted = Measure(name, attribute, value)

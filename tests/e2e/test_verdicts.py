@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from examples.catalog import Corpus
@@ -123,8 +124,15 @@ def test_on_shades_a_gain_that_vanishes_under_label_noise_fails(tmp_path: Path, 
     capsys.readouterr()
     assert main(["compare", str(run), "--gates", str(gates)]) == 0
     assert capsys.readouterr().out.startswith("PASS")
-    assert main(["compare", str(run), "--gates", str(gates), "--label-noise", "0.25"]) == FAILED
+    tables = tmp_path / "tables"
+    line = ["compare", str(run), "--gates", str(gates), "--label-noise", "0.25", "--tables", str(tables)]
+    assert main(line) == FAILED
     said = capsys.readouterr().out
+    rows = pq.read_table(tables / "checks.parquet").to_pylist()
+    assert {(row["label_noise"], row["outcome"]) for row in rows} >= {
+        ("", "PASS"), ("25 % of the labels wrong", "FAIL"),
+    }  # fmt: skip
+    assert ", with 25 % of the labels wrong" in (run / "report.html").read_text()
     assert "what it gains does not survive 25 % of the labels wrong" in said.splitlines()[0]
     assert "FAIL with 25 % of the labels wrong: of the gain in skin_tone" in said
     tree = json.loads((run / "comparison.json").read_text())["comparison"]

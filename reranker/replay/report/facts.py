@@ -28,8 +28,10 @@ def facts(found: Comparison) -> Html:
         if present is not None and present.change.requests:
             shown.append(_of_both(found, present, f"Slates with every {attribute}"))
     if found.checks:
-        count = sum(check.outcome is Outcome.PASS for check in found.checks)
-        shown.append(_fact("Checks that pass", f"{count} of {len(found.checks)}", f"on {found.requests:,} requests"))
+        count = sum(check.outcome is Outcome.PASS for _, check in found.every_check)
+        shown.append(
+            _fact("Checks that pass", f"{count} of {len(found.every_check)}", f"on {found.requests:,} requests")
+        )
     return tag("dl", *shown, class_="facts")
 
 

@@ -73,6 +73,7 @@ SCHEMAS = {
             *_numbers("at", "low", "high"),
             *_counts("requests"),
             ("outcome", pa.string()),
+            ("label_noise", pa.string()),
         ],
         "price": [("cause", pa.string()), *_numbers(*_ENDS), *_counts("requests")],
         "groups": [
@@ -219,10 +220,10 @@ def _measures(found: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def _checks(found: Comparison) -> Iterator[dict[str, Any]]:
-    for check in found.checks:
+    for noise, check in found.every_check:
         word, limit = check.gate.limit
         row = _of(check.measure) | _where(check.slice) | _ends(check.interval)
-        yield row | {"limit": word, "at": limit, "outcome": check.outcome.value}
+        yield row | {"limit": word, "at": limit, "outcome": check.outcome.value, "label_noise": noise}
 
 
 def _price(found: Comparison) -> Iterator[dict[str, Any]]:

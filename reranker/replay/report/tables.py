@@ -36,10 +36,11 @@ def gates(found: Comparison) -> Html:
     """Every check: failures first."""
     order = {Outcome.FAIL: 0, Outcome.INSUFFICIENT: 1, Outcome.PASS: 2}
     rows: list[Row] = []
-    for check in sorted(found.checks, key=lambda check: order[check.outcome]):
+    for noise, check in sorted(found.every_check, key=lambda entry: order[entry[1].outcome]):
+        said = f"{check.text}, with {noise}" if noise else check.text
         ends = between(check.measure, check.interval, signed=check.gate.is_of_change)
-        cells = (typeset(check.text), badge(check.outcome), ends, f"{check.interval.requests:,}")
-        rows.append((cells, {"data-find": f"{check.text} {check.outcome.value}".lower()}))
+        cells = (typeset(said), badge(check.outcome), ends, f"{check.interval.requests:,}")
+        rows.append((cells, {"data-find": f"{said} {check.outcome.value}".lower()}))
     return table(("gate", "outcome", "interval", "requests"), rows, caption="Every gate, failures first", words=2)
 
 
