@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from loadtest.errors import GeneratorFailed
-from loadtest.generator.records import DEADLINE_EXCEEDED, OK, STAGES, Order
+from loadtest.generator.records import DEADLINE_EXCEEDED, NOT_SENT, OK, STAGES, Order
 
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _ACK = _END_STREAM = 1
@@ -188,7 +188,7 @@ class Flood:
                     finished(*connection.give_up(stream), DEADLINE_EXCEEDED, b"")
                 waiting = connection.waiting
                 while waiting and due[waiting[0]] + deadline <= now:
-                    finished(waiting.popleft(), now, DEADLINE_EXCEEDED, b"")
+                    finished(waiting.popleft(), now, NOT_SENT, b"")
                 while waiting:
                     index = waiting[0]
                     if not connection.send(index, self._bodies[requests[index]], now, due[index] + deadline - now):

@@ -90,10 +90,13 @@ def _row(multiple: float, outcome: Outcome, found: Capacity, probes: Probes) -> 
         "in_time": in_time(outcome),
         "degraded": outcome.counts.degraded,
         "refused": refused,
+        "never_sent": codes["NOT_SENT"],
         "late": late(outcome) + codes["DEADLINE_EXCEEDED"],
         "late_share": (late(outcome) + codes["DEADLINE_EXCEEDED"]) / admitted if admitted else math.nan,
         "shed_us": math.nan if cpu is None or not refused else max(0.0, cpu - answering) / refused * 1e6,
-        "saturated": list(outcome.saturated),
+        "saturated": [
+            reason for reason in outcome.saturated if "of a core" in reason
+        ],  # what waits, waits for the server
         "client_cores": max((usage.share for usage in outcome.machine.clients), default=math.nan),
         "others_share": math.nan if outcome.machine.others_share is None else outcome.machine.others_share,
         "server_cores": math.nan if cpu is None else cpu / outcome.machine.wall,

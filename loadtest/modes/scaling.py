@@ -1,4 +1,4 @@
-"""Two workers beside one: what a request costs each, and how requests spread over the two."""
+"""Two workers beside one, each worker asked as much: what a request costs, and how requests spread over the two."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class _Side:
 
 
 def run(scenario: Scenario, live: Live, server: str, flags: list[str]) -> tuple[dict[str, Any], Verdict]:
-    """Both services at once, asked in turn."""
+    """Both services at once, asked in turn; two workers get twice the rate.
+
+    A busy process takes several requests each time it wakes up, so the same rate for both would compare that.
+    """
     with _side(scenario, 1, live, server, flags) as one, _side(scenario, 2, live, server, flags) as two:
         document = beginning("scaling", scenario, one.session.trial.workload)
         runs: list[dict[str, Any]] = []
@@ -56,7 +59,7 @@ def run(scenario: Scenario, live: Live, server: str, flags: list[str]) -> tuple[
                 _measure(side, pair, live, runs)
         ratio = ratio_of(*([outcome.server_us or math.nan for outcome in side.outcomes] for side in (one, two)))
         rows = [_row(side) for side in (one, two)]
-    document["runs"] = runs
+    document["servers"], document["runs"] = ["one worker", "two workers"], runs
     document["scaling"] = {"rows": rows, **{key: number(getattr(ratio, key)) for key in ("ratio", "low", "high")}}
     document["findings"] = [
         f"A request costs two workers {ratio.ratio:.3f} times what it costs one "
@@ -83,7 +86,11 @@ def _side(scenario: Scenario, workers: int, live: Live, server: str, flags: list
 def _measure(side: _Side, pair: int, live: Live, runs: list[dict[str, Any]]) -> None:
     settings = side.session.trial.run
     trial = side.session.trial.at(
-        seconds=SECONDS, warm_up=WARM_UP, seed=settings.seed + pair, connections=max(CONNECTIONS, settings.connections)
+        rate=settings.rate * side.workers,
+        seconds=SECONDS,
+        warm_up=WARM_UP,
+        seed=settings.seed + pair,
+        connections=max(CONNECTIONS, settings.connections),
     )
     before = _answered_by_worker(side.admin)
     outcome = trial.measure(side.session.servers[0], live.silent)

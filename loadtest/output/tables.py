@@ -154,7 +154,7 @@ def picture(screen: Screen, found: Sequence[dict[str, Any]]) -> None:
 
 def overload(screen: Screen, found: dict[str, Any]) -> None:
     """One row a multiple of the peak."""
-    header = ["offered", "in time/s", "of peak", "of model", "refused", "late", "degraded", "µs a refusal"]
+    header = ["offered", "in time/s", "of peak", "of model", "refused", "held back", "late", "degraded", "µs a refusal"]
     header += ["server cores", "client core", "others", "health p50", "p99", "max ms"]
     rows = [
         [
@@ -163,6 +163,7 @@ def overload(screen: Screen, found: dict[str, Any]) -> None:
             share(row["of_peak"]),
             share(row["of_peak"] / row["allowed"]),
             count(row["refused"]),
+            count(row["never_sent"]),
             count(row["late"]),
             count(row["degraded"]),
             count(row["shed_us"]),

@@ -139,7 +139,7 @@ def test_a_flood_keeps_deadlines_and_the_limit_on_open_calls(fleet: Fleet) -> No
 
     with serving(handle, threads=2) as target:  # forty answers a second for two hundred questions
         found = measure(fleet, target, is_flood=True, rate=200, seconds=2, deadline_ms=300)
-    assert found.counts.codes.keys() == {"OK", "DEADLINE_EXCEEDED"}
+    assert {"OK", "DEADLINE_EXCEEDED"} <= found.counts.codes.keys() <= {"OK", "DEADLINE_EXCEEDED", "NOT_SENT"}
     assert 5 <= found.counts.codes["OK"] <= 100
     assert found.counts.codes.total() == 400
     assert found.latency.percentile(1) <= 320
