@@ -118,13 +118,24 @@ def attribute_column(path: str, data: Any, count: int, found: list[Violation]) -
     if len(values) != count:
         found.append(Violation(path, f"must have one entry per id: {count}, has {len(values)}"))
         return None
-    if set(map(type, values)) <= {str, type(None)} and "" not in values:  # the common case, one look-up an item
-        distinct = dict.fromkeys(value for value in values if value is not None)
-        if are_whole(distinct):
-            code_of = {value: code for code, value in enumerate(distinct, start=1)}
-            codes = np.fromiter((code_of.get(value, 0) for value in values), np.int32, count)
-            return AttributeColumn(tuple(distinct), codes)
-    return _coded(path, values, found)
+    return _coded_texts(values) or _coded(path, values, found)
+
+
+def _coded_texts(values: list[Any]) -> AttributeColumn | None:
+    """A column of one text or None an item, the common case, with no look at each item from Python; None for others.
+
+    What equals a text and has its hash is that text as far as a column goes, so types count for distinct values alone.
+    """
+    try:
+        distinct = dict.fromkeys(values)
+    except TypeError:  # lists of values
+        return None
+    distinct.pop(None, None)
+    if not set(map(type, distinct)) <= {str} or "" in distinct or not are_whole(distinct):
+        return None
+    code_of: dict[str | None, int] = {value: code for code, value in enumerate(distinct, start=1)}
+    code_of[None] = 0
+    return AttributeColumn(tuple(distinct), np.fromiter(map(code_of.__getitem__, values), np.int32, len(values)))
 
 
 def _coded(path: str, values: list[Any], found: list[Violation]) -> AttributeColumn:

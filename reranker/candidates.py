@@ -168,10 +168,7 @@ def _own_ids(ids: Any, found: list[Violation]) -> Sequence[Id]:
         listed = ids.tolist()
     else:
         listed = None
-    if listed and _are_alike(listed):  # the common case, without a look at each id from Python
-        if type(listed[0]) is str:
-            _list_torn(listed, found)
-        list_duplicates("candidates.ids", listed, found)
+    if listed and _are_sound(listed):  # the common case, without a look at each id from Python
         return listed
     listed = None if is_masked(ids) else entries(ids, refused=(bytes, bytearray))
     if listed is None:
@@ -180,10 +177,22 @@ def _own_ids(ids: Any, found: list[Violation]) -> Sequence[Id]:
     return _checked_ids(listed, found)
 
 
-def _are_alike(ids: list[Any]) -> bool:
-    """Whether ids are of one type exactly, text or integers."""
+def _are_sound(ids: list[Any]) -> bool:
+    """Whether ids are all text or all integers, unique and whole; False proves nothing.
+
+    Only text can be joined; a sum is an integer if all of its items are, but for booleans, which equal 0 and 1.
+    """
     kind = type(ids[0])
-    return (kind is int or kind is str) and countOf(map(type, ids), kind) == len(ids)
+    if kind is not int and kind is not str:
+        return False
+    try:
+        unique = set(ids)
+        sound = is_whole("".join(ids)) if kind is str else type(sum(ids)) is int
+    except TypeError:
+        return False
+    if len(unique) != len(ids) or not sound:
+        return False
+    return kind is str or (0 not in unique and 1 not in unique) or countOf(map(type, ids), int) == len(ids)
 
 
 def _checked_ids(ids: list[Any], found: list[Violation]) -> Sequence[Id]:

@@ -19,7 +19,7 @@ from reranker.quotas.fetch import for_a_full_slate
 from reranker.quotas.likeness import Likeness, likeness_outcome, unit_rows
 from reranker.quotas.merge import build_tables
 from reranker.quotas.outcomes import outcomes_of
-from reranker.quotas.pool import Pool, build_pool, hard_columns
+from reranker.quotas.pool import Pool, build_pool, hard_columns, unbounded_pool
 from reranker.quotas.repeats import Repeats
 from reranker.quotas.tables import AttributeTable
 from reranker.quotas.wishes import Wishes
@@ -87,6 +87,10 @@ class Bounded:
 def bind(rules: CompiledPolicy, listing: Listing, history: History | None, outlook: Outlook) -> Bounded:
     """The policy's bounds over the candidates that take part, and what `outlook` makes of its exposure targets."""
     candidates, context, order = listing.candidates, listing.context, listing.order
+    if rules.binds_nobody and history is None and not context.fixed:
+        pool = unbounded_pool(len(order), rules.slots)
+        steer = Steer(rules, pool, listing, outlook)
+        return Bounded(rules, pool, Active(rules.blocks, (), ()), (), (), None, _NO_ROWS, steer)
     columns = hard_columns(rules, candidates, order)
     passes = guard_passes(rules, columns, listing.own_falling)
     slots = rules.slots - (history.earlier.shown if history is not None else 0)

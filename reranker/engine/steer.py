@@ -57,11 +57,11 @@ class Steer:
     def __init__(self, rules: CompiledPolicy, pool: Pool, listing: Listing, outlook: Outlook) -> None:
         self._rules, self._pool, self._listing = rules, pool, listing
         self._age = outlook.board.age if outlook.board is not None else 0.0
-        self._blocks = [
-            steered
-            for exposure in rules.exposure
-            if exposure.attribute not in listing.refined and (steered := self._steered(exposure, outlook)) is not None
-        ]
+        self._blocks: list[_Steered] = []
+        for exposure in rules.exposure:
+            steered = None if exposure.attribute in listing.refined else self._steered(exposure, outlook)
+            if steered is not None:
+                self._blocks.append(steered)
 
     @property
     def alone(self) -> tuple[Block, ...]:
@@ -77,6 +77,8 @@ class Steer:
     @property
     def notes(self) -> tuple[str, ...]:
         """Why a target is kept to in this slate alone; names no values."""
+        if not self._blocks:
+            return ()
         return tuple(
             f"exposure of {escaped(steered.rules.attribute)}: {steered.why}, so its target is a quota on this slate"
             for steered in self._blocks
@@ -139,7 +141,7 @@ class Steer:
 
         Beside diversity, whose gains are about 1, a price of 1 is 1; those of `cover` grow with the candidates.
         """
-        if self.lift is None or not len(relevance):
+        if not self._blocks or self.lift is None or not len(relevance):
             return None
         span = float(relevance[0] - relevance[-1]) or 1.0
         gains = len(self._pool) if strategy == "cover" else 1.0
@@ -158,6 +160,8 @@ class Steer:
 
     def outcomes(self) -> tuple[ExposureOutcome, ...]:
         """What was asked of this slate, and why."""
+        if not self._blocks:
+            return ()
         return tuple(
             ExposureOutcome(
                 attribute=steered.rules.attribute,

@@ -167,6 +167,13 @@ class CompiledPolicy:
         return tuple(dict.fromkeys((*self.named_attributes, *self.soft_attributes)))
 
     @cached_property
+    def binds_nobody(self) -> bool:
+        """Whether a request that fixes no item and follows none may be filled with any of its candidates anywhere."""
+        placed = self.keep_top or self.max_fall or "keep_in_place" in (self.unknown_id, self.missing_embedding)
+        bounds = self.blocks or self.similarity or self.exposure or self.counted_attributes
+        return self.guard is None and not placed and not bounds
+
+    @cached_property
     def has_wishes(self) -> bool:
         """Whether anything soft beside quotas enters the utility."""
         return bool(self.spacings or self.decays) or any(bound.soft for bound in self.similarity)

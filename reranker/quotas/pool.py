@@ -12,7 +12,7 @@ from reranker.candidates import AttributeColumn, Candidates
 from reranker.policy.compile import CompiledPolicy
 from reranker.quotas.earlier import Earlier
 from reranker.quotas.placement import first_slots
-from reranker.quotas.same import MINUS_ONES
+from reranker.quotas.same import ALL, MINUS_ONES, ONES
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +60,11 @@ def build_pool(
         forced[slot] = candidate
     release = first_slots(passes, forced, rules.max_fall, bool(fixed))
     return Pool(columns, passes, release, keep_top, slots, forced, fixed, earlier, kept)
+
+
+def unbounded_pool(count: int, slots: int) -> Pool:
+    """The pool of a request whose policy binds nobody. O(slots)."""
+    return Pool({}, ALL(count), ONES(count), 0, slots, MINUS_ONES(slots).copy(), {})
 
 
 def grouped(column: AttributeColumn) -> AttributeColumn:

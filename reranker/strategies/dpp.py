@@ -16,6 +16,7 @@ from reranker.kernels.vectors import padded
 from reranker.strategies.base import Problem, Strategy
 from reranker.strategies.dpp_window import WindowedDppStrategy
 from reranker.strategies.relevance import RelevanceStrategy
+from reranker.strategies.scratch import Scratch
 
 
 class DppStrategy(Strategy):
@@ -34,28 +35,11 @@ class DppStrategy(Strategy):
         super().__init__(problem, gate)
         assert problem.embedding is not None
         count, slots, columns = len(problem.order), problem.slots, problem.dimension
-        blocks, width, dimension = -(-count // BLOCK), wide(columns), padded(columns)
-        scratch = self._scratch
-        self._scan: tuple[Any, ...] = (
-            scratch.singles("room", BLOCK, dimension),
-            scratch.singles("panels", blocks * width, BLOCK),
-            scratch.singles("rounded", slots + 3, width),
-            scratch.singles("residual", blocks * BLOCK),
-            scratch.numbers("seen", blocks),
-            scratch.doubles("bound", blocks * BLOCK),
-            scratch.doubles("crest", blocks),
-            scratch.numbers("state", 3),
+        self._scan, self._exact, self._worth, self._ceiling, self._contenders = self._scratch.together(
+            ("dpp", count, slots, columns), lambda: _room(self._scratch, count, slots, columns)
         )
         self._inputs: tuple[Any, ...] = (problem.embedding.matrix, problem.embedding.norms, problem.order)
-        self._exact: tuple[Any, ...] = (
-            scratch.doubles("own", count, dimension + slots),  # written only for contenders
-            scratch.doubles("bases", slots, dimension),
-            scratch.doubles("variance", blocks * BLOCK),
-            scratch.numbers("done", count),
-        )
         self._rank = columns if not problem.mixed else count + 1  # own directions are never spanned
-        self._worth, self._ceiling = scratch.doubles("worth", count), scratch.doubles("ceiling", blocks * BLOCK)
-        self._contenders = scratch.numbers("contenders", count + 1)
         self._weigh(begins=True)
 
     def retract(self, slot: int) -> None:
@@ -100,3 +84,26 @@ class DppStrategy(Strategy):
     def exhausted(self, diversity_part: float) -> bool:
         """True at the clamp: the candidate adds nothing that earlier picks do not span."""
         return self.problem.diversity > 0 and diversity_part <= self.problem.diversity * math.log(CLAMP) * (1 - 1e-12)
+
+
+def _room(scratch: Scratch, count: int, slots: int, columns: int) -> tuple[Any, ...]:
+    """What the scan and exact residuals are kept in, and by candidate worth, ceiling and room for contenders."""
+    blocks, width, dimension = -(-count // BLOCK), wide(columns), padded(columns)
+    scan = (
+        scratch.singles("room", BLOCK, dimension),
+        scratch.singles("panels", blocks * width, BLOCK),
+        scratch.singles("rounded", slots + 3, width),
+        scratch.singles("residual", blocks * BLOCK),
+        scratch.numbers("seen", blocks),
+        scratch.doubles("bound", blocks * BLOCK),
+        scratch.doubles("crest", blocks),
+        scratch.numbers("state", 3),
+    )
+    exact = (
+        scratch.doubles("own", count, dimension + slots),  # written only for contenders
+        scratch.doubles("bases", slots, dimension),
+        scratch.doubles("variance", blocks * BLOCK),
+        scratch.numbers("done", count),
+    )
+    worth, ceiling = scratch.doubles("worth", count), scratch.doubles("ceiling", blocks * BLOCK)
+    return scan, exact, worth, ceiling, scratch.numbers("contenders", count + 1)

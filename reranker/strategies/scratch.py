@@ -8,7 +8,8 @@ strategy may look into it.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,29 @@ from numpy.typing import NDArray
 _KEPT_BYTES = 256 * 2**20  # of all scratches together; what huge requests took beyond it is given back
 _ALIGNMENT = 64
 
+Made = TypeVar("Made")
 _Key: TypeAlias = tuple[str, type[np.generic]]
 
 
 class Scratch:
     """Named arrays, each in a buffer that grows with the largest request so far."""
 
-    __slots__ = ("_arrays", "_buffers", "size")
+    __slots__ = ("_arrays", "_buffers", "_latest", "size")
 
     def __init__(self) -> None:
         self._buffers: dict[_Key, NDArray[np.uint8]] = {}
         self._arrays: dict[_Key, NDArray[Any]] = {}
+        self._latest: tuple[Hashable, Any] = (None, None)
         self.size = 0
         """Bytes of all buffers."""
+
+    def together(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes of this scratch alone, remembered by its `key` until an array changes its shape."""
+        if self._latest[0] != key:
+            made = make()
+            self._latest = key, made
+        known: Made = self._latest[1]
+        return known
 
     def singles(self, name: str, *shape: int) -> NDArray[np.float32]:
         """Uninitialised float32, on the border of a cache line."""
@@ -51,6 +62,7 @@ class Scratch:
         if known is None or known.shape != shape:
             flat = self._bytes((name, dtype), math.prod(shape) * np.dtype(dtype).itemsize)
             known = self._arrays[name, dtype] = flat.view(dtype).reshape(shape)
+            self._latest = (None, None)
         return known
 
     def _bytes(self, key: _Key, size: int) -> NDArray[np.uint8]:
@@ -76,5 +88,5 @@ def borrow() -> Scratch:
 
 def give_back(scratch: Scratch) -> None:
     """Let the next selection have it."""
-    if scratch.size + sum(other.size for other in _free) <= _KEPT_BYTES:
+    if scratch.size + sum([other.size for other in _free]) <= _KEPT_BYTES:
         _free.append(scratch)

@@ -56,3 +56,18 @@ def test_what_a_huge_request_took_is_given_back(monkeypatch: pytest.MonkeyPatch)
     scratches.give_back(huge)
     assert scratches.borrow() is small
     assert scratches.borrow() not in (small, huge)
+
+
+def test_what_is_made_together_is_made_again_once_an_array_is_another() -> None:
+    scratch, made = Scratch(), []
+
+    def make() -> int:
+        made.append(scratch.singles("rows", 3, 16))
+        return len(made)
+
+    assert [scratch.together("a", make), scratch.together("a", make), scratch.together("b", make)] == [1, 1, 2]
+    scratch.singles("others", 5)  # an array that is new is no array that changed, but nobody tells them apart
+    assert scratch.together("b", make) == 3
+    scratch.singles("rows", 2, 16)
+    assert scratch.together("b", make) == 4
+    assert made[3].shape == (3, 16)
