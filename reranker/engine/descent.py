@@ -183,8 +183,8 @@ class Descent:
         return landed
 
     def _fill(self, step: _Step, schedule: Schedule, expected: float | None) -> Landed:
-        chooser, said = self._chooser(step, schedule)
         started = schedule.clock()
+        chooser, said = self._chooser(step, schedule)
         floored = _floored(chooser, self._listing)
         plan = chooser.plan(self._explain)
         planned = schedule.clock()
@@ -205,7 +205,8 @@ class Descent:
         bounded, problem, said = self._bounded, self._problem, self._said
         if step is not self._whole:
             bounded = replace(bounded, rules=with_objective(self._policy, bounded.rules, step.strategy, step.window))
-            problem, said = build_problem(bounded.rules, self._listing, self._history, bounded.pool)
+            if step.strategy != self._whole.strategy:
+                problem, said = build_problem(bounded.rules, self._listing, self._history, bounded.pool)
         return Chooser(bounded, problem, main_embedding(self._listing.candidates), schedule), said
 
     def _expected(self, step: _Step) -> float:
