@@ -104,14 +104,14 @@ class QuotaOutcome:
         """The outcome in a sentence, for the policy's owner."""
         who = escaped(f"{self.attribute} {self.value}".rstrip())
         if self.status == OutcomeStatus.SUSPENDED and self.reason:
-            return f"{who}: {_WORDS[self.reason]}"
+            return f"{who}: {REASON_WORDS[self.reason]}"
         where = f" in the first {self.first_failing_prefix} slots" if self.first_failing_prefix else ""
         if self.bound == BoundKind.SIMILARITY:
             where = f" at slot {self.first_failing_prefix}" if self.first_failing_prefix else ""
         text = f"{who}: {_WANTED[self.bound]} {self.required:g}, has {self.achieved:g}{where}"
         if self.reason is None:
             return text
-        why = _WORDS[self.reason]
+        why = REASON_WORDS[self.reason]
         if self.soft and self.reason == OutcomeReason.CONFLICT:
             why = "it is soft, and other things weighed more"
         if self.crowded_slots[1]:
@@ -126,7 +126,7 @@ _WANTED = {
     BoundKind.WINDOW: "no value more often than",
     BoundKind.SIMILARITY: "a cosine of at most",
 }
-_WORDS = {
+REASON_WORDS = {
     OutcomeReason.SUPPLY: "too few candidates for it came in",
     OutcomeReason.GUARD: "too few candidates for it pass the guard",
     OutcomeReason.CROWDING: "more is asked of these slots than there are slots",
@@ -138,6 +138,7 @@ _WORDS = {
     OutcomeReason.REFINED: "the user chose a value, so it does not apply",
     OutcomeReason.DEADLINE: "there was no time left to keep to it",
 }
+"""Why a bound is broken or suspended, in words that go on from its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from reranker.replay.gates import Check, Outcome
 from reranker.replay.measured import TIMES
 from reranker.replay.noisy import UnderNoise
 from reranker.replay.words import MEANINGS, Measure
+from reranker.slate import REASON_WORDS, OutcomeReason
 
 _COSTS = frozenset({"relevance_retained", "ndcg", "latency_us", "answered"})
 _SHOWN = 4  # groups that gain or lose, in one sentence
@@ -143,7 +144,8 @@ def _bounds(found: Comparison) -> str:
         for reason, count in deficit.broken.items():
             reasons[reason] = reasons.get(reason, 0) + count
     ordered = sorted(reasons.items(), key=lambda entry: -entry[1])
-    return f"Hard bounds are broken for {_listed([f'{reason} ({count:,} times)' for reason, count in ordered])}."
+    why = [f"{count:,} times {REASON_WORDS[OutcomeReason(reason)]} ({reason})" for reason, count in ordered]
+    return f"Hard bounds are broken: {_listed(why)}."
 
 
 def _gates(checks: Sequence[Check]) -> list[str]:

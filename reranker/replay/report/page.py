@@ -177,7 +177,9 @@ def _trade_off(report: Report) -> Html:
 
 def _slices(found: Comparison) -> Html:
     small = [part for part in found.slices if part.is_small]
-    about = f"{len(found.slices)} slices; {len(small)} of them have too few requests for any gate, and are listed too."
+    about = f"{len(found.slices)} slices of the requests, the small ones too."
+    if small:
+        about += f" {len(small)} of them have too few requests for any gate."
     content = _filtered("slices", tables.slices(found))
     return join([tag("p", about), _numbers("slices", content, f"All {len(found.sliced):,} rows")])
 

@@ -27,7 +27,7 @@ def _request(place: int, each: Changed, baseline: str, candidate: str) -> Html:
     about = f"{each.kind or each.surface or 'request'}, {each.candidates:,} candidates, "
     about += f"{kept} of {len(each.candidate.items)} items in both slates"
     sides = [
-        tag("section", tag("h3", label), _side(side), class_="side", aria_label=label)
+        tag("div", tag("h3", label), _side(side), class_="side", role="group", aria_label=label)
         for label, side in ((baseline, each.baseline), (candidate, each.candidate))
     ]
     words = [asked, each.name, each.kind, each.surface]

@@ -13,7 +13,7 @@ from reranker.replay.gates import Outcome
 from reranker.replay.measured import UNKNOWN
 from reranker.replay.report.html import Html, Part, between, join, number, table, tag, typeset
 from reranker.replay.words import MEANINGS
-from reranker.slate import BoundKind
+from reranker.slate import REASON_WORDS, BoundKind, OutcomeReason
 
 Row = tuple[Sequence[Part], dict[str, str]]
 
@@ -155,7 +155,11 @@ def bounds(found: Comparison) -> Html:
             cells = (label, what, broken or "–", suspended or "–", f"{each.met:,}")
             rows.append((cells, {"data-find": f"{label} {what} {broken}".lower()}))
     head = ("policy", "bound", "requests in which it is broken, by reason", "suspended", "requests in which it holds")
-    return table(head, rows, caption="What became of every bound", words=4)
+    shown = table(head, rows, caption="What became of every bound", words=4)
+    every = [each for deficits in found.deficits.values() for each in deficits]
+    reasons = sorted({reason for each in every for reason in (*each.broken, *each.suspended)})
+    meant = [join([tag("dt", reason), tag("dd", REASON_WORDS[OutcomeReason(reason)])]) for reason in reasons]
+    return join([shown, tag("dl", *meant)]) if meant else shown
 
 
 def latencies(found: Comparison) -> Html:
