@@ -65,12 +65,24 @@ class Landed:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the caller should know of how it was made."""
-        cut = "the deadline was near: the search for the most diversity under the relevance floor was cut short"
-        notes = (cut,) if self.floored is not None and self.floored.hurried else ()
+        notes = tuple(_CUT_SHORT.format(search) for search in self._searches_cut_short())
         if self.rung is Rung.WHOLE:
             return notes
         return (*notes, _SAID[self.rung].format(self.chooser.bounded.rules.candidate_window))
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it would have taken longer, had there been the time."""
+        return any(self._searches_cut_short())
+
+    def _searches_cut_short(self) -> Iterator[str]:
+        if self.floored is not None and self.floored.hurried:
+            yield "the search for the most diversity under the relevance floor"
+        if self.rung is not Rung.UPSTREAM and self.attempt.plan.cut_short:
+            yield "the search for the best picks under the quotas"
+
+
+_CUT_SHORT = "the deadline was near: {} was cut short"
 
 _SAID = {
     Rung.WINDOW: "too little time for all candidates: beside its quotas the slate looks at the {} most relevant alone",
@@ -174,7 +186,7 @@ class Descent:
             pace.learn_at_least(work, schedule.clock() - started)
             raise
         took = landed.ended - landed.started
-        if landed.floored is not None and landed.floored.hurried:
+        if landed.is_cut_short:
             pace.learn_at_least(work, took)
         elif fits:
             pace.learn(work, took)

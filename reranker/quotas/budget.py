@@ -23,6 +23,11 @@ class Budget:
     hurry: float = field(default=float("inf"), compare=False)
 
     @property
+    def is_short(self) -> bool:
+        """Whether a deadline leaves less than the whole budget."""
+        return self.additions < _ADDITIONS
+
+    @property
     def is_over(self) -> bool:
         """Whether there is no time left to search for anything."""
         return self.hurry < float("inf") and time.perf_counter() > self.hurry

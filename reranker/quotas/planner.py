@@ -62,6 +62,11 @@ class Plan:
         return self.found_least or self.tier != QuotaTier.HEURISTIC
 
     @property
+    def cut_short(self) -> bool:
+        """Whether the slate might be another one had there been more time."""
+        return isinstance(self.driver, WitnessGate) and self.driver.cut_short
+
+    @property
     def tier(self) -> QuotaTier:
         """What can be claimed of the slate, as far as it is filled."""
         return self.strongest if self.least is None or self.least.exact else QuotaTier.HEURISTIC

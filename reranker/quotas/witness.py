@@ -127,6 +127,11 @@ class WitnessGate:
             self._gate.is_open[self._packed.kind_at(slot + 1)] = True
         return self._hurried
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether picks were left untried for want of time: a request that has more of it may get another slate."""
+        return self._hurried and (self._budget.is_short or self._budget.is_over)
+
     def commit(self, slot: int, pick: int) -> None:
         """The witness holds the pick already."""
 

@@ -114,3 +114,5 @@ def test_when_time_is_up_the_witness_fills_the_slate() -> None:
             slate = rerank_traced(candidates, policy, 60)[0]
         assert slate.report.status is SlateStatus.SATISFIED
         assert hurry == 0.0 or slate.positions.tolist() == patient.positions.tolist()
+        said = "the deadline was near: the search for the best picks under the quotas was cut short"
+        assert (said in slate.report.notes) == (hurry == 0.0)
