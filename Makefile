@@ -14,7 +14,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test test-all coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog bench-items bench-replay ledger-proof frontier exposure figures faults loadtest replay lint format proto lock data clean
+	bench-catalog bench-items bench-replay ledger-proof frontier exposure figures faults faults-server loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -86,6 +86,9 @@ figures: $(READY) $(DRAWING_READY) ## draw docs/figures from what `make frontier
 
 faults: $(READY) ## what answers do while the store is killed, paused, emptied, filled, restarted and lies: ARGUMENTS=
 	@$(BIN)/python -m loadtest.faults $(ARGUMENTS)
+
+faults-server: $(READY) ## what answers do while workers are killed, replaced, poisoned, starved, and more: ARGUMENTS=
+	@$(BIN)/python -m loadtest.server_faults $(ARGUMENTS)
 
 loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=
 	@$(BIN)/python -m loadtest $(MODE) $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) \

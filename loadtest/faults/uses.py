@@ -82,6 +82,12 @@ class Bench:
             time.sleep(0.05)
 
 
+class Connected(Protocol):
+    """A server that can be called."""
+
+    channel: grpc.Channel
+
+
 class Use(Protocol):
     """One use of the store; `flags` are the server's for it."""
 
@@ -106,7 +112,7 @@ class Items:
         rng = np.random.default_rng(7)
         self._vectors = rng.standard_normal((ITEMS, DIMENSION)).astype("<f2")
         self._codes = (rng.random(ITEMS) < 0.3).astype(int) + 1
-        self._acknowledged: list[str] = []
+        self.acknowledged: list[str] = []
         self._refused = 0
         self._stop = threading.Event()
         self._writer: threading.Thread | None = None
@@ -121,25 +127,29 @@ class Items:
             items.attributes.add(name="tone", dictionary=["light", "dark"], codes=self._codes[rows].tolist())
             bench.until(lambda items=items: _puts(stub, items), "putting items")  # type: ignore[misc]
 
-    def begin(self, bench: Bench, empties: bool) -> None:
+    def begin(self, bench: Connected, empties: bool) -> None:
         """Write until `missing` is asked."""
         self._stop.clear()
-        self._acknowledged, self._refused = [], 0
+        self.acknowledged, self._refused = [], 0
         self._writer = threading.Thread(target=self._write, args=(bench, empties), daemon=True)
         self._writer.start()
 
-    def missing(self, bench: Bench) -> str:
+    def missing(self, bench: Connected) -> str:
         """How many of the items that were put are not there."""
-        assert self._writer is not None
-        self._stop.set()
-        self._writer.join()
-        ids = self._acknowledged
+        self.stop()
+        ids = self.acknowledged
         if not ids:
             return ""
         unknown = SignalServiceStub(bench.channel).Get(GetRequest(item_ids=ids), timeout=_SECONDS).unknown
         return f"{len(unknown)} of {len(ids)} puts" if unknown else ""
 
-    def _write(self, bench: Bench, empties: bool) -> None:
+    def stop(self) -> None:
+        """Write no more."""
+        assert self._writer is not None
+        self._stop.set()
+        self._writer.join()
+
+    def _write(self, bench: Connected, empties: bool) -> None:
         stub, number = SignalServiceStub(bench.channel), 0
         run = time.monotonic_ns()
         while not self._stop.wait(_WRITES):
@@ -147,7 +157,7 @@ class Items:
             items.embeddings.add(dimension=DIMENSION, float16=self._vectors[:1].tobytes())
             number += 1
             if _puts(stub, items, 1.0) and not empties:  # what is emptied is lost, acknowledged or not
-                self._acknowledged += items.item_ids
+                self.acknowledged += items.item_ids
 
 
 class Ledger:

@@ -42,12 +42,12 @@ def running(what: str, policies: Path, flags: Sequence[str] = ()) -> Iterator[Ta
         tree = Path(what).resolve()
     else:
         tree = sources_of(what)
-    with running_process(policies, flags, tree) as server, _survives_nobody(server.pid):
+    with running_process(policies, flags, tree) as server, survives_nobody(server.pid):
         yield Target("this tree" if what == "." else what, server.address, server.pid)
 
 
 @contextmanager
-def _survives_nobody(pid: int) -> Iterator[None]:
+def survives_nobody(pid: int) -> Iterator[None]:
     """See to it that a process ends when this one is killed without a chance to stop it."""
     # The shell reads until this process closes its end, which the system does for it if need be.
     watch = ["sh", "-c", f"read _; kill {pid}"]
