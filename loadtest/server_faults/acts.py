@@ -260,7 +260,13 @@ FAULTS = {
         Fault("none", "nothing happens", _nothing),
         Fault("kill", "SIGKILL to a worker every 2 s, in turn", _kill, {"UNAVAILABLE": _GONE}, kills=True),
         Fault("drain", "SIGTERM; callers heed readiness", _drain, flags=("--drain-delay", "2"), ends=True),
-        Fault("reload", "SIGHUP again and again: new workers", _replace, {"CANCELLED": _CLOSED}, most=0.01),
+        Fault(
+            "reload",
+            "SIGHUP again and again: new workers",
+            _replace,
+            dict.fromkeys(("CANCELLED", "UNAVAILABLE"), _CLOSED),
+            most=0.01,
+        ),
         Fault(
             "poison", "3 requests that kill their worker", _poison, {"UNAVAILABLE": _GONE}, start=_POISONED, kills=True
         ),
