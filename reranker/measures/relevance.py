@@ -11,7 +11,8 @@ from reranker.kernels.ranking import share_kept
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.integer]
-_LARGE = 1e150  # sums of as many scores as fit into memory stay finite below it
+LARGE = 1e150
+"""Sums of as many scores as fit into memory stay finite below it."""
 
 
 def above_zero(scores: Floats, zero: float) -> Floats:
@@ -20,7 +21,7 @@ def above_zero(scores: Floats, zero: float) -> Floats:
     The factor is 1 for all scores that upstream rankers send; beyond 1e150 it keeps differences and sums finite.
     """
     largest = max(float(scores.max(initial=0.0)), -float(scores.min(initial=0.0)), abs(zero))
-    if largest < _LARGE:
+    if largest < LARGE:
         return scores - zero
     exponent = math.frexp(largest)[1]
     shrunk: Floats = np.ldexp(scores, -exponent)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from reranker.errors import MissingExtra
 from reranker.replay.answers import Answer
-from reranker.replay.one import Replayer, Row
+from reranker.replay.one import Replayed, Replayer, Row
 from reranker.replay.plan import Plan
-from reranker.replay.words import Measure
+from reranker.replay.presences import NOBODY, together
 from reranker.signals import Catalog
 
 try:
@@ -98,10 +99,10 @@ def replay_batches(
     replayer = Replayer(plan, catalog, answers)
     for batch in batches:
         ordinals, records = batch.column("ordinal").to_pylist(), batch.column("record").to_pylist()
-        rows = [row for number, record in zip(ordinals, records, strict=True) for row in replayer.rows(number, record)]
+        replayed = replayer.replay(ordinals, records)
         if timed is not None:
-            timed(rows)
-        yield results_of(rows)
+            timed(replayed.rows)
+        yield results_of(replayed)
 
 
 def replay_measured(
@@ -136,25 +137,26 @@ def records_of(first: int, records: Sequence[bytes]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([ordinals, pa.array(records, pa.binary())], schema=RECORDS)
 
 
-def results_of(rows: Sequence[Row]) -> pa.RecordBatch:
-    """Rows as a batch of `RESULTS`."""
+def results_of(replayed: Replayed) -> pa.RecordBatch:
+    """What was replayed as a batch of `RESULTS`."""
+    rows = replayed.rows
     requests = [row.request for row in rows]
     names = {"request": "request_id"}
-    texts = [pa.array([getattr(r, names.get(name, name)) for r in requests], pa.string()) for name in _TEXTS]
-    numbers = [sorted(row.measured.numbers.items(), key=_place) for row in rows]
+    texts = [pa.array(list(map(attrgetter(names.get(name, name)), requests)), pa.string()) for name in _TEXTS]
+    words = pa.array(replayed.vocabulary.texts, pa.string())
     return pa.RecordBatch.from_arrays(
         [
             pa.array([r.ordinal for r in requests], pa.int64()),
             *texts,
             pa.array([r.candidates for r in requests], pa.int32()),
             pa.array([row.label for row in rows], pa.string()),
-            pa.array([row.positions for row in rows], pa.list_(pa.int32())),
+            _lists([len(row.positions) for row in rows], _items(rows)),
             pa.array([row.status for row in rows], pa.string()),
             pa.array([row.tier for row in rows], pa.string()),
             pa.array([row.error for row in rows], pa.string()),
-            _structs(numbers, _NUMBER, lambda entry: (entry[0].name, entry[0].attribute, entry[0].value, entry[1])),
-            _structs([row.measured.presences for row in rows], _PRESENCE, _presence),
-            _structs([row.quotas for row in rows], _QUOTA, _quota),
+            _numbers(replayed, words),
+            _presences(replayed, words),
+            _quotas(rows),
         ],
         schema=RESULTS,
     )
@@ -187,34 +189,55 @@ def answers_in(table: pa.Table) -> dict[tuple[int, str], Answer]:
     }
 
 
-def _place(entry: tuple[Measure, float]) -> tuple[str, str, str]:
-    measure = entry[0]
-    return measure.name, measure.attribute, measure.value
+def _items(rows: Sequence[Row]) -> Any:
+    return pa.array(np.concatenate([np.zeros(0, np.int32), *(row.positions for row in rows)]), pa.int32())
 
 
-def _presence(presence: Any) -> tuple[Any, ...]:
-    return tuple(getattr(presence, name) for name, _ in _PRESENCE)
+def _numbers(replayed: Replayed, words: Any) -> Any:
+    starts, names, numbers = replayed.numbers.table(len(replayed.rows))
+    return _structs(np.diff(starts), _NUMBER, [*(words.take(pa.array(each)) for each in names), pa.array(numbers)])
 
 
-def _quota(outcome: Any) -> tuple[Any, ...]:
-    return (
-        outcome.attribute,
-        outcome.value,
-        outcome.bound.value,
-        outcome.required,
-        outcome.achieved,
-        outcome.status.value,
-        outcome.reason.value if outcome.reason else "",
-        outcome.soft,
-    )
+def _presences(replayed: Replayed, words: Any) -> Any:
+    found = together(replayed.presences) if replayed.presences else NOBODY
+    counts = np.bincount(found.row, minlength=len(replayed.rows))
+    columns = [
+        words.take(pa.array(found.attribute)),
+        words.take(pa.array(found.value)),
+        _int32(found.supply),
+        _lists(found.slots.lengths, _int32(found.slot)),
+        _int32(found.lifted),
+        pa.array(found.lifted_score),
+        _int32(found.dropped),
+        pa.array(found.dropped_score),
+    ]
+    return _structs(counts, _PRESENCE, columns)
 
 
-def _structs(rows: Sequence[Sequence[Any]], fields: Sequence[tuple[str, Any]], fields_of: Callable[[Any], Any]) -> Any:
-    """One list of structs a row, built column by column."""
-    offsets = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    entries = [fields_of(entry) for row in rows for entry in row]
-    columns = list(zip(*entries, strict=True)) if entries else [()] * len(fields)
-    arrays = [pa.array(column, kind) for column, (_, kind) in zip(columns, fields, strict=True)]
-    values = pa.StructArray.from_arrays(arrays, fields=[pa.field(name, kind) for name, kind in fields])
+def _quotas(rows: Sequence[Row]) -> Any:
+    outcomes = [outcome for row in rows for outcome in row.quotas]
+    columns = list(zip(*map(_OUTCOME, outcomes), strict=True)) or [()] * len(_QUOTA)
+    columns[_REASON] = tuple([reason or "" for reason in columns[_REASON]])
+    arrays = [pa.array(column, kind) for column, (_, kind) in zip(columns, _QUOTA, strict=True)]
+    return _structs([len(row.quotas) for row in rows], _QUOTA, arrays)
+
+
+_OUTCOME = attrgetter(*(name for name, _ in _QUOTA))
+_REASON = [name for name, _ in _QUOTA].index("reason")
+
+
+def _int32(numbers: Any) -> Any:
+    return pa.array(numbers.astype(np.int32))
+
+
+def _lists(lengths: Any, values: Any) -> Any:
+    """One list a row, of so many of the values each."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _structs(lengths: Any, fields: Sequence[tuple[str, Any]], columns: Sequence[Any]) -> Any:
+    """One list of structs a row."""
+    named = [pa.field(name, kind) for name, kind in fields]
+    return _lists(lengths, pa.StructArray.from_arrays(list(columns), fields=named))

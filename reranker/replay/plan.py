@@ -11,6 +11,8 @@ from typing import Any
 
 from reranker.errors import InvalidInput, Violation
 from reranker.policy import Policy
+from reranker.policy.aspects import BY_ASPECT
+from reranker.policy.compile import compiled
 from reranker.replay.measured import Yardstick
 
 UPSTREAM, SERVED = "upstream", "served"
@@ -71,6 +73,19 @@ class Plan:
     def asking(self) -> tuple[Entry, ...]:
         """The entries whose slates servers make."""
         return tuple(entry for entry in self.entries if entry.asks)
+
+
+def looked_at(plan: Plan) -> frozenset[str] | None:
+    """The attributes that the policies and the yardstick look at, beside the targets of a request; None: any may be."""
+    if not plan.yardstick.attributes:
+        return None
+    names = set(plan.yardstick.attributes)
+    for entry in plan.entries:
+        rules = compiled(entry.policy, 1)
+        if rules.strategy in BY_ASPECT:  # it may choose one of what candidates have
+            return None
+        names.update(rules.read_attributes)
+    return frozenset(names)
 
 
 def upstream() -> Policy:
