@@ -14,7 +14,7 @@ MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test test-all coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog bench-items bench-replay ledger-proof frontier exposure figures faults faults-server loadtest replay lint format proto lock data clean
+	bench-catalog bench-items bench-replay bench-stream replay-proof ledger-proof frontier exposure figures faults faults-server loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -70,6 +70,12 @@ bench-items: $(READY) ## items in a Valkey of its own, ITEMS=100000: what puttin
 
 bench-replay: $(READY) ## a replay's rate beside the bare engine's, and with two processes, REQUESTS=400; on an idle machine
 	@$(BIN)/python -m benchmarks.replay $(REQUESTS)
+
+bench-stream: $(READY) ## a long replay: disk, memory over time and rate, ARGUMENTS='--requests 1000000 --folder DIR'; minutes
+	@$(BIN)/python -m benchmarks.replay_stream $(ARGUMENTS)
+
+replay-proof: $(READY) ## a replay that is killed again and again: are the results of 50,000 requests the same bytes? minutes
+	@$(BIN)/python -m benchmarks.replay_proof $(ARGUMENTS)
 
 ledger-proof: $(READY) ## processes that are killed again and again: is every request counted exactly once? minutes
 	@$(BIN)/python -m benchmarks.ledger_proof --on sqlite $(ARGUMENTS)

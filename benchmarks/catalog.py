@@ -50,7 +50,8 @@ def ids_of(rows: Any, numbers: bool) -> list[Any]:
     return [int(row) * 2_654_435_761 for row in rows] if numbers else [f"item-{row:09d}" for row in rows]
 
 
-def _batches(items: int, dimension: int, numbers: bool) -> Iterator[Batch]:
+def batches(items: int, dimension: int, numbers: bool) -> Iterator[Batch]:
+    """So many items with random vectors, one of four tones and one of 50,000 creators."""
     rng = np.random.default_rng(0)
     for first in range(0, items, BATCH):
         rows = range(first, min(first + BATCH, items))
@@ -65,7 +66,7 @@ def _batches(items: int, dimension: int, numbers: bool) -> Iterator[Batch]:
 def _build(path: Path, items: int, dimension: int, numbers: bool) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    built = build_catalog(path, _batches(items, dimension, numbers), precision="float16")
+    built = build_catalog(path, batches(items, dimension, numbers), precision="float16")
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     words = f"peak {peak / 1e3:.0f} MB of memory, {before / 1e3:.0f} of them before it began"

@@ -65,12 +65,20 @@ class RunFolder:
                     f"holds another run ({', '.join(different)} differ): name another folder, or begin anew (--fresh)"
                 )
                 raise InvalidInput([Violation(str(self.path), reason)])
+            self._tidy()
             return
         for name in (_RESULTS, _TIMINGS):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
         with whole(self.path / _MANIFEST) as path:
             path.write_text(text, encoding="utf-8")
+
+    def _tidy(self) -> None:
+        """Delete what processes were writing when they were killed."""
+        for partial in self.path.glob("*/.*.partial"):
+            writer = partial.name.split(".")[-2]
+            if not Path(f"/proc/{writer}").exists():
+                partial.unlink(missing_ok=True)
 
     def done(self, count: int) -> list[bool]:
         """Which of the first `count` shards are there."""
