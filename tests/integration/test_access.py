@@ -6,6 +6,7 @@ import queue
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from reranker.service.sensitive import INTERSECTION, WITHHELD
 from reranker.service.tokens import Tokens
 from reranker.v1 import exposure_service_pb2 as exposures
 from reranker.v1 import reranker_service_pb2 as messages
-from reranker.v1 import signal_service_pb2
+from reranker.v1 import signal_service_pb2 as signals
 from reranker.v1.exposure_service_pb2_grpc import ExposureServiceStub
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
+from reranker.v1.signal_service_pb2_grpc import SignalServiceStub
 
 OPEN, MINE, THEIRS = "default", "mine", "theirs"
 POLICY = """
@@ -70,9 +72,9 @@ def token_file(**tokens: tuple[str, str, list[str] | None]) -> str:
     return "\n".join(blocks)
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("access")
+@contextmanager
+def guarded_server(folder: Path) -> Iterator[Server]:
+    """A server with policies and tokens."""
     (folder / "policies").mkdir()
     for name in (MINE, THEIRS):
         (folder / "policies" / f"{name}.toml").write_text(POLICY.format(name=name))
@@ -88,6 +90,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.warm_up()
     yield running
     running.drain()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with guarded_server(tmp_path_factory.mktemp("access")) as running:
+        yield running
 
 
 def rerank(policy: str = "", inline: bool = False, explain: bool = False) -> Callable[..., Any]:
@@ -119,6 +127,22 @@ def impressions(channel: grpc.Channel, **how: Any) -> Any:
     return ExposureServiceStub(channel).RecordImpressions(exposures.RecordImpressionsRequest(), **how)
 
 
+def put(channel: grpc.Channel, **how: Any) -> Any:
+    return SignalServiceStub(channel).Put(signals.PutRequest(items={"item_ids": ["p0"]}), **how)
+
+
+def get(channel: grpc.Channel, **how: Any) -> Any:
+    return SignalServiceStub(channel).Get(signals.GetRequest(item_ids=["p0"]), **how)
+
+
+def delete(channel: grpc.Channel, **how: Any) -> Any:
+    return SignalServiceStub(channel).Delete(signals.DeleteRequest(item_ids=["p0"]), **how)
+
+
+def reflection(channel: grpc.Channel, **_: Any) -> Any:
+    return ProtoReflectionDescriptorDatabase(channel).get_services()
+
+
 def health(channel: grpc.Channel, **how: Any) -> Any:
     return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), **how)
 
@@ -137,8 +161,10 @@ def code_and_reason(call: Callable[..., Any], server: Server, metadata: Sequence
     return "OK", ""
 
 
+RANK = ("authorization", "Bearer rank")
 NO_TOKEN, UNKNOWN = ("UNAUTHENTICATED", "NO_TOKEN"), ("UNAUTHENTICATED", "UNKNOWN_TOKEN")
 DENIED, FOREIGN, FINE = ("PERMISSION_DENIED", "NOT_PERMITTED"), ("PERMISSION_DENIED", "WRONG_TENANT"), ("OK", "")
+STORELESS = ("FAILED_PRECONDITION", "NO_ITEM_STORE")  # let in: this server has no items to answer with
 
 # For each call: nobody, somebody with a token that is none, and the four tokens.
 TABLE = {
@@ -161,6 +187,10 @@ TABLE = {
     "GetPolicy of others": (get_policy(THEIRS), NO_TOKEN, UNKNOWN, FINE, DENIED, DENIED, DENIED),
     "ListPolicies": (list_policies, NO_TOKEN, UNKNOWN, FINE, DENIED, FINE, DENIED),
     "RecordImpressions": (impressions, NO_TOKEN, UNKNOWN, FINE, DENIED, DENIED, FINE),
+    "Put": (put, NO_TOKEN, UNKNOWN, STORELESS, DENIED, DENIED, STORELESS),
+    "Get": (get, NO_TOKEN, UNKNOWN, STORELESS, DENIED, DENIED, STORELESS),
+    "Delete": (delete, NO_TOKEN, UNKNOWN, STORELESS, DENIED, DENIED, STORELESS),
+    "Reflection": (reflection, FINE, FINE, FINE, FINE, FINE, FINE),
     "Health": (health, FINE, FINE, FINE, FINE, FINE, FINE),
 }
 CALLERS = ("", "Bearer not-a-token", *(f"Bearer {token}" for token in TOKENS))
@@ -184,9 +214,8 @@ def test_only_bearer_tokens_count(guarded: Server, who: str) -> None:
 
 
 def test_a_token_speaks_for_its_own_tenant_alone(guarded: Server) -> None:
-    token = ("authorization", "Bearer rank")
-    assert code_and_reason(rerank(), guarded, [token, ("x-tenant-id", "search")]) == FINE
-    assert code_and_reason(rerank(), guarded, [token, ("x-tenant-id", "events")]) == FOREIGN
+    assert code_and_reason(rerank(), guarded, [RANK, ("x-tenant-id", "search")]) == FINE
+    assert code_and_reason(rerank(), guarded, [RANK, ("x-tenant-id", "events")]) == FOREIGN
 
 
 def test_callers_see_the_policies_that_are_theirs(guarded: Server) -> None:
@@ -198,7 +227,7 @@ def test_callers_see_the_policies_that_are_theirs(guarded: Server) -> None:
 def test_every_method_of_every_service_asks_for_a_permission() -> None:
     services = [
         *messages.DESCRIPTOR.services_by_name.values(),
-        *signal_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *signals.DESCRIPTOR.services_by_name.values(),
         *exposures.DESCRIPTOR.services_by_name.values(),
     ]
     methods = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
