@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from loadtest.servers.valkey import free_port
 from reranker import Policy
 from reranker.client import from_columns
 from reranker.runtime.server import Server
@@ -27,6 +30,7 @@ from reranker.runtime.settings import Settings
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
 from tests.integration.test_access import token_file
+from tests.waiting import wait_for
 
 POLICY = """
 name = "served"
@@ -174,11 +178,17 @@ def test_the_page_parses_and_every_metric_of_ours_is_explained(server: Server) -
     assert {family.name for family in read(openmetrics)} >= {"reranker_slates", "reranker_slate_measure"}
 
 
+def tool(name: str) -> str:
+    """Where a program of Prometheus is."""
+    found = os.environ.get(name.upper()) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"there is no {name} on the PATH nor in {name.upper()}; Debian's package is prometheus")
+    return found
+
+
 def promtool(*arguments: str, data: str = "") -> subprocess.CompletedProcess[str]:
-    command = os.environ.get("PROMTOOL") or shutil.which("promtool")
-    if command is None:
-        pytest.skip("there is no promtool on the PATH nor in PROMTOOL; Debian's package is prometheus")
-    return subprocess.run([command, *arguments], input=data, capture_output=True, text=True, timeout=60, check=False)
+    command = [tool("promtool"), *arguments]
+    return subprocess.run(command, input=data, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_promtool_finds_nothing_wrong_with_the_page(server: Server) -> None:
@@ -191,6 +201,59 @@ def test_promtool_finds_nothing_wrong_with_the_alerts() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     done = promtool("test", "rules", str(DEPLOY / "prometheus" / "alerts_test.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
+    done = promtool("check", "config", str(DEPLOY / "prometheus" / "prometheus.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def prometheus(server: Server, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """A real Prometheus that scrapes the server as `deploy` says, only more often: what its API says of a path."""
+    program, port = tool("prometheus"), free_port()
+    deployed = (DEPLOY / "prometheus" / "prometheus.yaml").read_text()
+    for written, here in (("127.0.0.1:9090", server.admin_address), ("15s", "1s")):
+        assert written in deployed
+        deployed = deployed.replace(written, here)
+    (tmp_path / "prometheus.yaml").write_text(deployed)
+    shutil.copy(DEPLOY / "prometheus" / "alerts.yaml", tmp_path)
+    command = [program, f"--config.file={tmp_path / 'prometheus.yaml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
+
+    def ask(path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield ask
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_real_prometheus_scrapes_it_and_evaluates_the_rules(prometheus: Callable[[str], Any]) -> None:
+    def samples(query: str) -> list[float]:
+        found = prometheus("query?" + urllib.parse.urlencode({"query": query}))["result"]
+        return [float(sample["value"][1]) for sample in found]
+
+    def answers(query: str) -> bool:
+        with contextlib.suppress(OSError):  # it comes up
+            return any(samples(query))
+        return False
+
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in prometheus("rules")["groups"] for rule in group["rules"]]
+
+    wait_for(lambda: answers('up{job="reranker"} == 1'), 60)
+    (target,) = prometheus("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    assert samples("reranker_ready") == [1.0]
+    assert samples('sum(grpc_server_handled_total{grpc_method="Rerank", grpc_code="OK"})') > [0.0]
+    assert samples('sum(reranker_slates_total{policy="served"})') > [0.0]
+    assert samples('histogram_quantile(0.5, sum by (le) (reranker_stage_seconds_bucket{stage="select"}))') > [0.0]
+    wait_for(lambda: all(rule["health"] == "ok" for rule in rules()), 60)
+    written = re.findall(r"- alert: (\w+)", (DEPLOY / "prometheus" / "alerts.yaml").read_text())
+    assert sorted(rule["name"] for rule in rules()) == sorted(written)
+    assert [rule["name"] for rule in rules() if rule["state"] == "firing"] == []
 
 
 @pytest.mark.parametrize("name", ["prometheus/alerts.yaml", "grafana/reranker.json"])
