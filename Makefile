@@ -8,13 +8,14 @@ PROTO_READY := .venv-proto/.stamp
 PEERS_READY := $(VENV)/.stamp-peers
 DRAWING_READY := $(VENV)/.stamp-figures
 BROWSER_READY := $(VENV)/.stamp-browser
+FUZZ_READY := $(VENV)/.stamp-fuzz
 LISTEN ?= 127.0.0.1:50051
 ADMIN ?= 127.0.0.1:9090
 MODE ?= rate
 
 # Nothing here is a file that make could find up to date.
 .PHONY: help setup demo test test-all coverage serve bench bench-grid bench-growth bench-limits bench-memory bench-quotas \
-	bench-catalog bench-items bench-replay bench-stream replay-proof ledger-proof frontier exposure figures faults faults-server loadtest replay lint format proto lock data clean
+	bench-catalog bench-items bench-replay bench-stream replay-proof ledger-proof frontier exposure figures faults faults-server fuzz loadtest replay lint format proto lock data clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -29,7 +30,7 @@ demo: $(READY) ## start the real server, send it real requests, show what change
 test: $(READY) ## the whole suite that needs no root
 	@$(BIN)/python -m pytest
 
-test-all: $(READY) $(BROWSER_READY) ## the suite, and what was left out for want of root or of a tool (PROMTOOL=, CHROMIUM= or on the PATH)
+test-all: $(READY) $(BROWSER_READY) ## the suite, and what was left out for want of root or of a tool (PROMTOOL=, PROMETHEUS=, CHROMIUM= or on the PATH)
 	@$(BIN)/python -m pytest -rs
 
 coverage: $(READY) ## line coverage of reranker/, kernels run as plain Python
@@ -96,6 +97,9 @@ faults: $(READY) ## what answers do while the store is killed, paused, emptied, 
 faults-server: $(READY) ## what answers do while workers are killed, replaced, poisoned, starved, and more: ARGUMENTS=
 	@$(BIN)/python -m loadtest.server_faults $(ARGUMENTS)
 
+fuzz: $(READY) $(FUZZ_READY) ## a million mutated requests through the codec, and over the wire: half an hour; ARGUMENTS="codec --runs 10000"
+	@$(BIN)/python -m fuzz $(ARGUMENTS)
+
 loadtest: $(READY) ## load on a server it starts: MODE=rate SCENARIO=typical RATE= SECONDS= ARRIVALS= ARGUMENTS=
 	@$(BIN)/python -m loadtest $(MODE) $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(ARRIVALS),--arrivals $(ARRIVALS)) $(ARGUMENTS)
@@ -141,6 +145,9 @@ $(BROWSER_READY): requirements/browser.txt $(READY)
 
 $(DRAWING_READY): requirements/figures.txt $(READY)
 	@$(BIN)/python -m pip install --quiet -r requirements/figures.txt && touch $@
+
+$(FUZZ_READY): requirements/fuzz.txt $(READY)
+	@$(BIN)/python -m pip install --quiet -r requirements/fuzz.txt && touch $@
 
 $(PROTO_READY): requirements/proto.txt tools/environment.py
 	@$(PYTHON) tools/environment.py .venv-proto requirements/proto.txt

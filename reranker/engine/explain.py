@@ -110,7 +110,7 @@ class Explainer:
             return -1
         without = resolved(self._relevance + self._diversity + self._bonus + self._repeats.latest)
         best = int(np.argmax(np.where(self._free & ~self._closed, without, -np.inf)))
-        if best == pick:
+        if best == pick or not self._repeats.latest[best] > 0.0:  # a draw passes over who pays nothing, too
             return -1
         self._held[best] = self._repeats.dearest(slot, best)
         return best

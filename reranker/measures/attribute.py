@@ -20,6 +20,7 @@ from reranker.slate import GroupMeasures
 Floats = NDArray[np.float64]
 Positions = NDArray[np.integer]
 _PROTECTED = 32  # rND, rKL and rRD take each value in turn as the protected one; of more values none is
+_LEAST_SHARE = 0.5e-6  # less is no share for bounds either, which know millionths; and ratios to less would overflow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,7 @@ class MeasuredAttribute:
         reference = shares(members)
         if declared:
             reference = np.array([declared.get(value, np.nan) for value in values], np.float64)
+            reference[reference < _LEAST_SHARE] = 0.0
         grouped = members.with_others() if has_others else members
         return cls(attribute, values, len(asked), members, grouped, reference, bool(declared))
 

@@ -55,7 +55,9 @@ class WitnessGate:
         self._patience = _SHORT_PATIENCE if pool.slots <= _SHORT else _PATIENCE
         affordable = max(_FEWEST, 3 * budget.additions // (1_000 + 3 * len(self.rows) * pool.slots))
         self._at_start, self._in_all = min(_STEPS_AT_START, affordable // 2), min(_STEPS_IN_ALL, affordable)
-        a_try = 3 * (self._patience + 2) * pool.slots * (1 + len(self.rows.kind_series) // max(1, len(self.rows)))
+        a_try = (
+            3 * (self._patience + 2) * max(1, pool.slots) * (1 + len(self.rows.kind_series) // max(1, len(self.rows)))
+        )
         self._tries = max(_FEWEST, _LOOKAHEADS * budget.additions // a_try)
         looks = len(self._series.row) * pool.slots * pool.slots  # for kinds to shut in every slot
         self._hurried = looks > _LOOKAHEADS * max(budget.additions, _LEAST_LOOKS)

@@ -129,7 +129,7 @@ def test_each_decision_has_a_number_of_its_own() -> None:
 def test_no_file_is_longer_than_400_lines() -> None:
     own = [
         path
-        for room in ("reranker", "examples", "loadtest", "tools", "tests", "benchmarks")
+        for room in ("reranker", "examples", "fuzz", "loadtest", "tools", "tests", "benchmarks")
         for path in (ROOT / room).rglob("*.py")
         if not path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
     ]
