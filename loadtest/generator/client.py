@@ -154,19 +154,19 @@ class _Client:
                 self._finished.append((when, at, at, request, NOT_SENT, False, _NO_STAGES))
                 continue
             call = calls[index % len(calls)]
-            task = loop.create_task(self._ask(call, start, when, request, order.deadline))
+            task = loop.create_task(self._ask(call, start, when, request, order))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         if measured is None:
             return Usage(0.0, 0.0)
         return Usage(time.process_time() - measured[0], (now() - measured[1]) / 1e9)
 
-    async def _ask(self, call: Any, start: int, due: int, request: int, deadline: float) -> None:
+    async def _ask(self, call: Any, start: int, due: int, request: int, order: Order) -> None:
         """One request; what became of it is kept, whatever it was."""
         sent = time.monotonic_ns()
         code, degraded, stages = OK, False, _NO_STAGES
         try:
-            answer = await call(self._bodies[request], timeout=deadline)
+            answer = await call(self._bodies[request], timeout=order.deadline, metadata=order.metadata)
             done = time.monotonic_ns()
             degraded, stages = _read(answer)
         except grpc.aio.AioRpcError as error:

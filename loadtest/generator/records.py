@@ -41,7 +41,10 @@ def code_name(code: int) -> str:
 
 @dataclass(frozen=True)
 class Order:
-    """One run: `due` in nanoseconds after the start, and which body is sent at each; the deadline in seconds."""
+    """One run: `due` in nanoseconds after the start, and which body is sent at each; the deadline in seconds.
+
+    `metadata` goes with every request.
+    """
 
     address: str
     due: NDArray[np.int64]
@@ -50,6 +53,7 @@ class Order:
     connections: int
     measured_from: int
     is_flood: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def part(self, number: int, of: int) -> Order:
         """What one process sends."""

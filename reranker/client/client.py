@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import grpc
 
 from reranker.client.columns import from_columns, recent_items
+from reranker.client.context import MIRRORABLE, may_be_mirrored
 from reranker.client.failures import CALLERS_MISTAKES, exception_of
 from reranker.client.security import Tls, is_loopback
 from reranker.client.slate import ClientSlate, from_response, upstream
@@ -95,6 +96,8 @@ class Client:
             if credentials is not None:
                 raise ValueError("tls and credentials are two ways to say the same: give one of them")
             credentials = tls.credentials()
+        if any(key.lower() == MIRRORABLE for key, _ in metadata):
+            raise ValueError(f"{MIRRORABLE} is said of each request by itself: leave it out of metadata")
         if token is not None and credentials is None and not is_loopback(target):
             raise ValueError("a token goes over TLS, or to this machine: give tls or credentials")
         self._token = token
@@ -147,8 +150,9 @@ class Client:
             request.inline_policy.CopyFrom(policy)
         elif policy is not None:
             request.policy_name = policy
+        metadata = (*self._call_metadata(), (MIRRORABLE, "1")) if may_be_mirrored(context) else self._call_metadata()
         try:
-            response = self._stub.Rerank(request, timeout=deadline or self._deadline, metadata=self._call_metadata())
+            response = self._stub.Rerank(request, timeout=deadline or self._deadline, metadata=metadata)
         except grpc.RpcError as error:
             failure = exception_of(error)
             if self._on_error == "raise":

@@ -13,6 +13,9 @@ from reranker.texts import TORN
 from reranker.v1.candidates_pb2 import CandidateList
 from reranker.v1.context_pb2 import AttributeTargets, Context, FixedItem, Refinement, ValueTarget
 
+MIRRORABLE = "reranker-mirrorable"
+"""The metadata key that says "1" of a request that may go to a shadow too (deploy/envoy-mirror.yaml)."""
+
 _NO_LIST = (str, bytes, bytearray, Mapping, Set)
 _SLACK = 1e-6  # shares such as three times 1/3 may add up to a little more than 1
 
@@ -71,6 +74,15 @@ def request_context(
         without_profiling=without_profiling,
         seed=None if seed is None else int(seed),
     )
+
+
+def may_be_mirrored(context: Context | None) -> bool:
+    """Whether a request may be copied to a server that answers nobody.
+
+    Not where a user narrowed the list by hand, nor a later page, which only the server that made the first can go on
+    with, nor where the user is not to be profiled.
+    """
+    return context is None or not (context.refinement or context.cursor or context.without_profiling)
 
 
 def _recent(recent: Any, found: list[Violation]) -> CandidateList | None:
