@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, i32, i64, linked, named_tuple_of, scratch
+from reranker.kernels.overwrite import overwrite
 
 Ints = NDArray[np.int32]
 TRUE, DOWN, UP = range(3)  # layers of `Table.reach`
@@ -211,7 +212,7 @@ def at_least(
     for layer in range(3):
         if not table.closures[layer]:
             continue
-        eased[:] = excess
+        overwrite(eased, excess)
         if not cover(slot, layer, layer == UP, settled, short, eased, table):
             return -1, -1
         cost = cost_of(eased, high_cost)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.gate import GATE, open_kinds
 from reranker.kernels.jit import boolean, f32, f64, i32, i64, inner, kernel, read_only, scratch, tuple_of
+from reranker.kernels.panels import bound_sixteen
 from reranker.kernels.pick import BLOCK, collect, first_guess, may_stand, most_relevant, resolve, runner_up
 from reranker.kernels.residuals import add_base, exact_residual, scan_step
 from reranker.kernels.vectors import survey
@@ -167,9 +168,7 @@ def _bound_block(
     bound: NDArray[np.float64],
 ) -> None:
     """`most` for a block's candidates."""
-    for lane in range(BLOCK):
-        i = block * BLOCK + lane
-        bound[i] = max(min(np.float64(residual[i]) + SCAN_ERROR, variance[i]), CLAMP) * ceiling[i]
+    bound_sixteen(residual, variance, ceiling, bound, block * BLOCK, SCAN_ERROR, CLAMP)
 
 
 @inner

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.jit import i32, i64, kernel, linked, read_only, scratch
 from reranker.kernels.openings import open_kinds_of
+from reranker.kernels.overwrite import overwrite
 from reranker.kernels.series import PACKED, Bounds, State, count_all, has, unpack
 
 FOUND, NONE, UNKNOWN = 1, 0, -1
@@ -115,7 +116,7 @@ def search_everything(
             if p > 0:
                 used[kind[p]] -= 1
     if verdict != FOUND:
-        kind[:] = before
+        overwrite(kind, before)
     count_all(bounds, state)
     return verdict
 
@@ -195,7 +196,7 @@ def search_least(
                 following[p] = q + 1
                 if p == slots:
                     least = price
-                    best[:] = kind
+                    overwrite(best, kind)
                     continue
                 used[q] += 1
                 arrived = True
@@ -206,6 +207,6 @@ def search_least(
             p -= 1
             if p > 0:
                 used[kind[p]] -= 1
-    kind[:] = best
+    overwrite(kind, best)
     count_all(bounds, state)
     return verdict

@@ -14,6 +14,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, f64, i32, i64, inner, kernel, linked, read_only, scratch
+from reranker.kernels.overwrite import overwrite
 
 _TOLERANCE = 1e-9
 
@@ -94,8 +95,8 @@ def least_flow(
                 shortfall += _dearer(by_column[b], 1, column_bounds[b], column_weights[b])
                 if best_a < 0 or _is_less(excess, shortfall, best_excess, best_shortfall, scale):
                     best_excess, best_shortfall, best_a, best_b = excess, shortfall, start, b
-                    best_by[:] = reached
-                    best_row_by[:] = row_by
+                    overwrite(best_by, reached)
+                    overwrite(best_row_by, row_by)
         if best_a < 0:
             break
         by_row[best_a] += 1

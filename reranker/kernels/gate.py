@@ -17,6 +17,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, f64, i32, i64, inner, kernel, read_only, scratch
+from reranker.kernels.overwrite import overwrite
 
 # The part of every selection kernel's signature that says who may stand where, in the order of `Gate.arrays`.
 GATE = (
@@ -243,7 +244,7 @@ def _least_shortfall(
     """
     prefixes = lower.shape[1]
     if slot + 1 >= prefixes:
-        shortfall[:] = floor
+        overwrite(shortfall, floor)
         return
     last_start = _starts(slot, upper)
     owed = np.zeros((last_start + 1, prefixes), np.int32)

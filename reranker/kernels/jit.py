@@ -115,9 +115,8 @@ def kernel(signature: object, *, borrows: bool = False) -> Callable[[Callable[P,
 
 def _compiler(borrows: bool, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     njit: Any = numba.njit  # its stub knows no `_nrt`, the run-time that counts references
-    return cast(
-        "Callable[[Callable[..., Any]], Any]", njit(fastmath=set(FASTMATH), nogil=True, _nrt=not borrows, **options)
-    )
+    options |= {"fastmath": set(FASTMATH), "nogil": True, "_nrt": not borrows, "no_cfunc_wrapper": True}
+    return cast("Callable[[Callable[..., Any]], Any]", njit(**options))
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
@@ -127,12 +126,31 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
 
 def linked(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a helper too long to become part of each caller; a call costs the reference counts of its arrays."""
-    return cast("Callable[P, R]", _compiler(False)(function))
+    return cast("Callable[P, R]", _in_one_form(_compiler(False, no_cpython_wrapper=True)(function)))
 
 
 def linked_borrowing(function: Callable[P, R]) -> Callable[P, R]:
     """Mark such a helper that makes no arrays; a call costs little."""
-    return cast("Callable[P, R]", _compiler(True)(function))
+    return cast("Callable[P, R]", _in_one_form(_compiler(True, no_cpython_wrapper=True)(function)))
+
+
+def _in_one_form(dispatcher: Any) -> Any:
+    """A helper that compiles once for all of its callers, whether they hand it an int32, an int64 or a literal.
+
+    Numba would compile it for each of these, and for literals that are mere first guesses of its type inference.
+    """
+    if not _CONFIG.DISABLE_JIT:
+        resolve = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: resolve(
+            tuple(map(_widest, args)), {name: _widest(kind) for name, kind in kws.items()}
+        )
+    return dispatcher
+
+
+def _widest(kind: Any) -> Any:
+    untyped: Any = types
+    whole = untyped.unliteral(kind)
+    return i64 if whole in untyped.signed_domain else whole
 
 
 def warm_up() -> int:

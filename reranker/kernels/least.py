@@ -25,6 +25,7 @@ from reranker.kernels.deficit import (
     shortfalls,
 )
 from reranker.kernels.jit import boolean, i32, i64, kernel, linked, read_only, scratch
+from reranker.kernels.overwrite import overwrite
 
 _DEPTH = 48  # peaks that a search raises one after the other before it gives up
 _NOTHING, _FILL, _OWN, _HALL = range(4)
@@ -84,7 +85,7 @@ def _suffices(
 ) -> tuple[int, int]:
     """Peaks of at least these that suffice, at little cost; their cost, or (-1, -1) when the slots cannot be filled."""
     none = np.zeros(len(counts), np.bool_)
-    some_excess[:] = excess
+    overwrite(some_excess, excess)
     if not cover(slot, TRUE, table.closures[UP] and not table.closures[DOWN], none, short, some_excess, table):
         return -1, -1
     shortfalls(slot, counts, some_excess, short, some_short, table)
@@ -117,7 +118,8 @@ def _search(
     settled = np.zeros((_DEPTH, 2 * kinds), np.bool_)
     condition = np.zeros((_DEPTH, 3), np.int64)
     following = np.zeros(_DEPTH, np.int64)
-    peaks[0, 0], peaks[0, 1] = excess, short
+    overwrite(peaks[0, 0], excess)
+    overwrite(peaks[0, 1], short)
     depth, arrived, found, complete = 0, True, NONE, True
     while depth >= 0:
         over, under = peaks[depth, 0], peaks[depth, 1]
@@ -133,16 +135,18 @@ def _search(
                 high = _suffices(slot, counts, over, under, table, some_excess, some_short)
                 if high[0] >= 0 and high < (cost[0], cost[1]):
                     cost[0], cost[1] = high
-                    best_excess[:], best_short[:] = some_excess, some_short
+                    overwrite(best_excess, some_excess)
+                    overwrite(best_short, some_short)
                     found = FOUND
                     if stop:
                         return FOUND
                 if low < (cost[0], cost[1]):
-                    condition[depth] = _violated(slot, counts, over, under, table)
+                    which, a, b = _violated(slot, counts, over, under, table)
+                    condition[depth, 0], condition[depth, 1], condition[depth, 2] = which, a, b
                     following[depth] = 0
                     if condition[depth, 0] == _NOTHING:
                         following[depth] = 2 * kinds
-        which, a, b = condition[depth]
+        which, a, b = condition[depth, 0], condition[depth, 1], condition[depth, 2]
         child = following[depth]
         while child < 2 * kinds:
             if not settled[depth, child] and _helps(child, which, a, b, slot, counts, over, under, table):
@@ -155,9 +159,10 @@ def _search(
         if depth + 1 == _DEPTH:
             complete = False
             continue
-        peaks[depth + 1] = peaks[depth]
+        overwrite(peaks[depth + 1, 0], over)
+        overwrite(peaks[depth + 1, 1], under)
         peaks[depth + 1, child // kinds, child % kinds] += 1
-        settled[depth + 1] = settled[depth]
+        overwrite(settled[depth + 1], settled[depth])
         settled[depth, child] = True  # for the children to come
         depth += 1
         arrived = True
@@ -229,12 +234,14 @@ def _evaluate(
         return NONE
     found_excess, found_short = np.empty(kinds, np.int32), np.empty(kinds, np.int32)
     if _suffices(slot + 1, counts, excess, short, table, found_excess, found_short) == (cost[0], cost[1]):
-        way_excess[:], way_short[:] = found_excess, found_short
+        overwrite(way_excess, found_excess)
+        overwrite(way_short, found_short)
         return FOUND
     limit = np.array([cost[0], cost[1] + 1])
     answer = _search(slot + 1, counts, excess, short, table, nodes, True, limit, found_excess, found_short)
     if answer == FOUND:
-        way_excess[:], way_short[:] = found_excess, found_short
+        overwrite(way_excess, found_excess)
+        overwrite(way_short, found_short)
     return answer
 
 
@@ -319,8 +326,11 @@ def open_kinds_least(
             continue
         tried[tries] = v
         tries += 1
-        own_counts[:], own_excess[:], own_short[:] = counts, excess, short
-        own_way[:], own_way_short[:] = way_excess, way_short
+        overwrite(own_counts, counts)
+        overwrite(own_excess, excess)
+        overwrite(own_short, short)
+        overwrite(own_way, way_excess)
+        overwrite(own_way_short, way_short)
         answer = _evaluate(
             slot, v, own_counts, own_excess, own_short, table, cost, nodes, own_way, own_way_short
         )  # fmt: skip

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from reranker.kernels.jit import inner
 from reranker.kernels.rows import write_unit_row
 from reranker.kernels.tiles import transpose
-from reranker.kernels.vectors import LANES, Rows, address, cgutils, everywhere, intrinsic, make_array, vector_at
+from reranker.kernels.vectors import LANES, Exact, Rows, address, cgutils, everywhere, intrinsic, make_array, vector_at
 
 STRIDE = 4  # columns taken at once where one row is compared: as many sums are in flight
 
@@ -27,6 +27,7 @@ _CONFIG: Any = config  # its settings are made at run time, so no type checker c
 _FAST = ("contract", "nsz")
 _INT = ir.IntType(64)
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_EXACT = ir.VectorType(ir.DoubleType(), LANES)
 
 
 def wide(columns: int) -> int:
@@ -131,6 +132,36 @@ def _in_numpy(many: int) -> Callable[..., None]:
     return take
 
 
+def _typed_bound(
+    _: Any, values: Any, caps: Any, scale: Any, bounds: Any, at: Any, error: Any, floor: Any
+) -> Any:  # fmt: skip
+    signature = types.void(values, caps, scale, bounds, types.intp, types.float64, types.float64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        *arrays, at, error, floor = arguments
+        pairs = zip(signature.args, arrays, strict=False)
+        data = [make_array(kind)(context, builder, array).data for kind, array in pairs]
+        values = builder.fpext(vector_at(builder, data[0], at, _VECTOR), _EXACT)
+        caps, scale = (vector_at(builder, pointer, at, _EXACT) for pointer in data[1:3])
+        values = builder.fadd(values, everywhere(builder, error, _EXACT))
+        values = builder.select(builder.fcmp_ordered("<", values, caps), values, caps)
+        least = everywhere(builder, floor, _EXACT)
+        values = builder.select(builder.fcmp_ordered(">", values, least), values, least)
+        place = builder.bitcast(builder.gep(data[3], [at]), _EXACT.as_pointer())
+        builder.store(builder.fmul(values, scale), place, align=8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _bound_in_numpy(
+    values: Rows, caps: Exact, scale: Exact, bounds: Exact, at: int, error: float, floor: float
+) -> None:
+    """The same without a compiler."""
+    these = slice(at, at + LANES)
+    bounds[these] = np.maximum(np.minimum(values[these].astype(np.float64) + error, caps[these]), floor) * scale[these]
+
+
 _Take = Callable[[Rows, int, Rows, int, int, NDArray[np.float32], int], None]
 
 
@@ -146,3 +177,11 @@ They leave the `LANES` values from `at` on, which stay at least 0.
 
 take_four_squares: _Take = _made(4, STRIDE // 2)
 """The same for rows j to j + 3."""
+
+bound_sixteen: Callable[[NDArray[np.float32], Exact, Exact, Exact, int, float, float], None] = (
+    _bound_in_numpy if _CONFIG.DISABLE_JIT else intrinsic(_typed_bound)
+)
+"""Write (values, caps, scale, bounds, at, error, floor) max(min(value + error, cap), floor) x scale to `bounds`.
+
+For `LANES` entries from `at` on; none of them is NaN.
+"""

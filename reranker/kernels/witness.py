@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reranker.kernels.jit import boolean, i64, inner, kernel, linked, scratch
 from reranker.kernels.openings import open_kinds_of
+from reranker.kernels.overwrite import overwrite
 from reranker.kernels.series import (
     ALIKE_COST,
     PACKED,
@@ -146,7 +147,7 @@ def _search(first: int, steps: int, patience: int, bounds: Bounds, state: State)
             put(at_slot, with_kind, bounds, state)
         if numbers[0] < least:
             least = numbers[0]
-            best[:] = kind
+            overwrite(best, kind)
             waited = 0
     if numbers[0] > least:
         _restore(best, bounds, state)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numba.core import config, event
@@ -24,6 +25,7 @@ from reranker.strategies import STRATEGIES
 
 PACKAGE = Path(reranker.__file__).parent
 _CONFIG: Any = config  # its settings are made at run time, so no type checker can know them
+njit: Any = numba.njit  # which has no types
 needs_compiler = pytest.mark.skipif(bool(_CONFIG.DISABLE_JIT), reason="kernels run as plain Python")
 
 FIRST_GAIN = """
@@ -251,3 +253,16 @@ def test_two_processes_never_compile_the_same_file(tmp_path: Path) -> None:
     assert taken == names[20:]
     ahead._take_turns(claims, names, taken.append)
     assert taken == names[20:]
+
+
+@needs_compiler
+def test_whole_numbers_of_any_size_share_one_form_of_a_helper() -> None:
+    @jit.linked
+    def twice(number: int) -> int:
+        return 2 * number
+
+    def callers(small: Any, large: Any) -> Any:
+        return twice(small) + twice(large) + twice(1)
+
+    assert njit(callers)(np.int32(3), np.int64(2**40)) == 2 * (3 + 2**40 + 1)
+    assert len(twice.signatures) == 1  # type: ignore[attr-defined]

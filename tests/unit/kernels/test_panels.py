@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from reranker.kernels.panels import fill_panel, take_four_squares, take_square, wide
+from reranker.kernels.panels import bound_sixteen, fill_panel, take_four_squares, take_square, wide
 from reranker.kernels.vectors import LANES, padded
 
 _njit: Any = numba.njit  # which has no types
@@ -25,7 +25,11 @@ def _take(four: bool, panels: Any, p: int, rows: Any, j: int, width: int, values
         take_square(panels, p, rows, j, width, values, at)
 
 
-fill, take = _njit(_fill), _njit(_take)
+def _bound(values: Any, caps: Any, scale: Any, bounds: Any, at: int, error: float, floor: float) -> None:
+    bound_sixteen(values, caps, scale, bounds, at, error, floor)
+
+
+fill, take, bound = _njit(_fill), _njit(_take), _njit(_bound)
 
 
 @pytest.mark.parametrize("shifted", [False, True])
@@ -65,3 +69,16 @@ def test_squares_of_products_are_taken_away_and_leave_nothing_below_zero(width: 
         expected[LANES] = 1e-6
         expected[LANES : 2 * LANES] = np.maximum(expected[LANES : 2 * LANES] - (products**2).sum(axis=1), 0.0)
         np.testing.assert_allclose(values, expected, atol=2e-6)
+
+
+def test_bounds_of_sixteen_are_those_of_each_of_them() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random(3 * LANES).astype(np.float32)
+    caps, scale = rng.random((2, 3 * LANES))
+    values[LANES], caps[LANES + 1], scale[LANES + 2] = 0.0, 0.0, -1.0
+    bounds = np.full(3 * LANES, 7.0)
+    bound(values, caps, scale, bounds, LANES, 1e-5, 1e-3)
+    expected = np.full(3 * LANES, 7.0)
+    for i in range(LANES, 2 * LANES):
+        expected[i] = max(min(float(values[i]) + 1e-5, caps[i]), 1e-3) * scale[i]
+    assert bounds.tolist() == expected.tolist()
