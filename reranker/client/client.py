@@ -30,22 +30,24 @@ from reranker.v1.signal_service_pb2_grpc import SignalServiceStub
 OnError: TypeAlias = Literal["upstream", "raise"]
 
 _LOGGER = logging.getLogger("reranker.client")
-# Slates change nothing, and impressions count once: asking again is safe. Only UNAVAILABLE is worth it (a server that
-# leaves, a connection that broke), and the throttle sees to it that a server that is gone is not asked thrice for long.
+# Slates change nothing, and impressions count once: asking again is safe. It is worth it where a server leaves or a
+# connection broke: UNAVAILABLE, or CANCELLED for a call that met a server in the moment of its closing (callers of ours
+# cannot cancel). The attempts outlast the 0.1 s for which gRPC leaves an address alone after a connection that failed.
+# The throttle sees to it that a server that is gone is not asked again for long.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
             "name": [{"service": "reranker.v1.RerankerService"}, {"service": "reranker.v1.ExposureService"}],
             "retryPolicy": {
-                "maxAttempts": 3,
+                "maxAttempts": 5,
                 "initialBackoff": "0.01s",
-                "maxBackoff": "0.05s",
+                "maxBackoff": "0.06s",
                 "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
-    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
 }
 _OPTIONS: Mapping[str, int | str] = {
     "grpc.max_receive_message_length": -1,

@@ -199,6 +199,7 @@ class Server:
         self._health.set_ready(False)
         self._metrics.set_ready(False)
         time.sleep(self.settings.seconds_to_drain)
+        self._workers.learns = False  # that calls are held back says nothing of how long others would wait
         self._gate.hold()
         self._await_quiet()
         end = perf_counter() + self.settings.grace

@@ -28,8 +28,10 @@ _NEWEST = 0.05  # what the newest call counts for in the mean
 class WorkerPool(ThreadPoolExecutor):
     """Threads that know how many calls are theirs, waiting or being worked on.
 
-    `mean` is the seconds for which a call keeps its thread, of late.
+    `mean` is the seconds for which a call keeps its thread, of late; without `learns` it stays as it is.
     """
+
+    learns = True
 
     def __init__(self, threads: int, name: str = "worker") -> None:
         super().__init__(threads, name)
@@ -61,7 +63,8 @@ class WorkerPool(ThreadPoolExecutor):
         try:
             return fn(*args, **kwargs)
         finally:
-            self.mean += _NEWEST * (perf_counter() - began - self.mean)  # what a race loses is one call of many
+            if self.learns:
+                self.mean += _NEWEST * (perf_counter() - began - self.mean)  # what a race loses is one call of many
 
     def _ended(self, _: Future[Any]) -> None:
         with self._counting:

@@ -66,7 +66,7 @@ class Gate:
         self._open.set()
 
     def hold(self) -> None:
-        """Let newcomers wait inside, unanswered, until `release`."""
+        """Let newcomers wait inside, unanswered, until `release`, or until half of their time is over."""
         self._moving.clear()
 
     def release(self) -> None:
@@ -81,7 +81,8 @@ class Gate:
         if not self._open.is_set():
             text = "the server is warming up; its health says when it serves"
             raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
-        self._moving.wait()
+        given = context.time_remaining()
+        self._moving.wait(None if given is None else given / 2)
         present = Presence()
         if not context.add_callback(present.leave):
             present.leave()

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reranker.v1 import reranker_service_pb2 as messages
 from reranker.v1.reranker_service_pb2_grpc import RerankerServiceStub
-from tests.e2e.load import LIST, SLOTS, Load
+from tests.e2e.load import LIST, SLOTS, Load, SteadyLoad
 from tests.e2e.processes import Process, run
 from tests.waiting import wait_for
 
@@ -81,6 +82,18 @@ class Service(Process):
         os.kill(self.workers()[number], signal.SIGKILL)
         wait_for(lambda: self.restarts() == before + 1)
         wait_for(self.all_serve)
+
+    def refusal(self) -> str:
+        """What the status page says of a reload that was refused; empty without one."""
+        found = re.search(r"[0-9: -]+: refused; the log says why", self.page("/statusz")[1])
+        return found[0] if found else ""
+
+    def reload_in_vain(self) -> None:
+        """Reload, and wait until that is refused."""
+        before = self.refusal()
+        wait_for(lambda: time.strftime("%H:%M:%S") not in before)  # else two notes would be the same
+        self.send(signal.SIGHUP)
+        wait_for(lambda: self.refusal() not in ("", before))
 
     def replace_workers(self) -> None:
         """Reload, and wait until none of those who serve now is left."""
@@ -173,6 +186,16 @@ def test_a_reload_replaces_every_worker_and_fails_no_request(service: Service) -
     assert service.restarts() == restarts
 
 
+def test_reloads_under_steady_load_fail_no_request_of_our_client(service: Service) -> None:
+    """Requests go out when they are due: some always meet a worker in the moment in which it closes."""
+    with SteadyLoad(service.address, rate=300.0) as load:
+        load.await_answers(50)
+        for _ in range(10):
+            service.replace_workers()
+        load.await_answers(50)
+    assert (load.codes, load.wrong) == ({"OK": load.answered}, 0)
+
+
 def test_a_bad_reload_leaves_the_workers_alone_and_a_good_one_brings_what_is_new(tmp_path: Path) -> None:
     folder, file = tmp_path / "policies", tmp_path / "reranker.toml"
     folder.mkdir()
@@ -191,8 +214,7 @@ def test_a_bad_reload_leaves_the_workers_alone_and_a_good_one_brings_what_is_new
         elsewhere = 'workers = 2\nstore = "redis://127.0.0.1:1"\n'
         for bad in ("workers = 3\n", "wrokers = 2\n", "workers = 2\nqueue = -1\n", elsewhere):
             file.write_text(bad)
-            running.send(signal.SIGHUP)
-            wait_for(lambda: "refused; the log says why" in running.page("/statusz")[1])
+            running.reload_in_vain()
             assert running.workers() == workers
         assert "worker_threads = 8" in running.page("/configz")[1]
         file.write_text('workers = 2\nworker_threads = 3\npolicies = "policies"\nprofile = "production"\n')

@@ -76,6 +76,15 @@ def test_a_call_waits_no_longer_than_callers_do(pool: WorkerPool) -> None:
         assert refusal(found) == "WAIT_TOO_LONG"
 
 
+def test_calls_that_are_held_back_teach_nothing(pool: WorkerPool) -> None:
+    pool.learns = False
+    pool.submit(threading.Event().wait, 0.05).result(60)
+    assert pool.mean == 0.0
+    pool.learns = True
+    pool.submit(threading.Event().wait, 0.05).result(60)
+    assert pool.mean > 0.0
+
+
 def test_nobody_is_refused_while_a_thread_is_free(pool: WorkerPool) -> None:
     patience = Patience()
     patience.seen(1e-6)

@@ -79,6 +79,16 @@ def test_newcomers_can_be_held() -> None:
         assert held.result(5) == ""
 
 
+def test_whoever_is_held_keeps_half_of_its_time() -> None:
+    gate = Gate()
+    gate.open()
+    gate.hold()
+    began = perf_counter()
+    assert refusal(gate, 0.2) == ""
+    assert 0.1 <= perf_counter() - began < 5.0
+    assert refusal(gate, -1.0) == LATE
+
+
 def test_a_deadline_that_passes_at_work_ends_it() -> None:
     servicer = RerankerServicer(PolicyDesk(PolicyBook(), Limits()), Limits(), Observer(Metrics()))
     request = messages.RerankRequest(candidates=from_columns(range(9), range(9), [[i, 1] for i in range(9)]))
