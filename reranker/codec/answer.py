@@ -11,9 +11,16 @@ _LIMITS = Limits()
 
 
 def encode_slate(
-    slate: Slate, request: reranker_service_pb2.RerankRequest, limits: Limits = _LIMITS
+    slate: Slate,
+    request: reranker_service_pb2.RerankRequest,
+    limits: Limits = _LIMITS,
+    *,
+    signals_late: bool = False,
 ) -> reranker_service_pb2.RerankResponse:
-    """The response to `request`; ids, measures, explanations and the cursor only where it asks for them."""
+    """The response to `request`; ids, measures, explanations and the cursor only where it asks for them.
+
+    `signals_late`: some of what is known of its items could not be asked for in time.
+    """
     report = slate.report
     response = reranker_service_pb2.RerankResponse(
         request_id=request.request_id,
@@ -28,7 +35,7 @@ def encode_slate(
         notes=report.notes,
         relevance_floor=None if report.floor is None else _floor(report.floor),
         exposure=[_exposure(outcome) for outcome in report.exposure],
-        degraded=_degraded(report),
+        degraded=_degraded(report, signals_late),
     )
     _fill_signals(response.signals, report.signals)
     if request.return_ids:
@@ -42,10 +49,12 @@ def encode_slate(
     return response
 
 
-def _degraded(report: Report) -> reranker_service_pb2.DegradedReason | None:
+def _degraded(report: Report, signals_late: bool) -> reranker_service_pb2.DegradedReason | None:
     """The first of what makes a slate less than its policy asks for."""
     if report.rung is not Rung.WHOLE:
         return reranker_service_pb2.DEGRADED_REASON_DEADLINE
+    if signals_late:
+        return reranker_service_pb2.DEGRADED_REASON_SIGNALS
     return reranker_service_pb2.DEGRADED_REASON_EXPOSURE if report.exposure_late else None
 
 

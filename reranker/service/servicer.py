@@ -27,7 +27,6 @@ from reranker.service.tokens import Caller, Permission
 from reranker.service.wire import Call, Wire
 from reranker.signals import Shelf
 from reranker.signals.stored import StoredItems
-from reranker.slate import Rung
 from reranker.v1 import reranker_service_pb2 as messages
 
 SERVICE = "reranker.v1.RerankerService"
@@ -85,14 +84,12 @@ class RerankerServicer:
         encode_start = perf_counter()
         if not choice.triggered:
             slate = slate.not_triggered()
-        response = encode_slate(slate, request, self._limits)
+        response = encode_slate(slate, request, self._limits, signals_late=lookup.degraded)
         if request.explain and not call.caller.may(Permission.EXPLAIN_SENSITIVE):
             withhold(response, choice.policy, trusted=request.WhichOneof("policy") != "inline_policy")
         response.arm = choice.arm
         response.catalog_version = lookup.version
         response.notes.extend((*choice.notes, *lookup.notes))
-        if lookup.degraded and slate.report.rung is Rung.WHOLE:
-            response.degraded = messages.DEGRADED_REASON_SIGNALS
         end = perf_counter()
         stages = {"decode": decode_end - call.started - lookup.seconds, **trace.stages, "encode": end - encode_start}
         stages["policy"] += choosing

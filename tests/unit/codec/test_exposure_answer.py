@@ -9,8 +9,15 @@ import pytest
 
 from reranker import Candidates, Policy, rerank
 from reranker.codec import encode_slate
-from reranker.slate import ExposureOutcome
-from reranker.v1.reranker_service_pb2 import DEGRADED_REASON_EXPOSURE, DEGRADED_REASON_UNSPECIFIED, RerankRequest
+from reranker.slate import ExposureOutcome, Rung
+from reranker.v1.reranker_service_pb2 import (
+    DEGRADED_REASON_DEADLINE,
+    DEGRADED_REASON_EXPOSURE,
+    DEGRADED_REASON_SIGNALS,
+    DEGRADED_REASON_UNSPECIFIED,
+    DegradedReason,
+    RerankRequest,
+)
 
 BEHIND = ExposureOutcome("tone", "dark", target=0.2, due=0.21, given=0.17, price=0.12, half_life="24h")
 AHEAD = ExposureOutcome("tone", "light", target=0.8, due=0.79, given=0.83, price=-0.04, half_life="7d")
@@ -26,6 +33,23 @@ def test_every_word_travels(late: bool) -> None:
     for sent, own in zip(answer.exposure, (BEHIND, AHEAD), strict=True):
         for word in ("attribute", "value", "target", "due", "given", "price", "half_life", "detail"):
             assert getattr(sent, word) == getattr(own, word)
+
+
+@pytest.mark.parametrize(
+    ("rung", "signals_late", "exposure_late", "reason"),
+    [
+        (Rung.MMR, True, True, DEGRADED_REASON_DEADLINE),
+        (Rung.WHOLE, True, True, DEGRADED_REASON_SIGNALS),
+        (Rung.WHOLE, False, True, DEGRADED_REASON_EXPOSURE),
+        (Rung.WHOLE, False, False, DEGRADED_REASON_UNSPECIFIED),
+    ],
+)
+def test_of_several_reasons_the_first_is_told(
+    rung: Rung, signals_late: bool, exposure_late: bool, reason: DegradedReason
+) -> None:
+    slate = rerank(Candidates(["a"], np.ones(1)), Policy.from_dict({"objective": {"strategy": "relevance"}}), 1)
+    slate = replace(slate, report=replace(slate.report, rung=rung, exposure_late=exposure_late))
+    assert encode_slate(slate, RerankRequest(), signals_late=signals_late).degraded == reason
 
 
 def test_in_a_sentence() -> None:
