@@ -77,10 +77,14 @@ def embedding(name: str, base: EmbeddingColumn | None, pieces: Sequence[Piece], 
         return base
     dimension = base.matrix.shape[1] if base is not None else max(own, key=lambda each: len(each[0].at))[2]
     matrix = np.zeros((count, dimension), np.float32) if base is None else base.matrix
+    norms = np.zeros(count) if base is None else base.norms
     for piece, column, width in own:
-        matrix[piece.at] = _single(piece.table[column]) if width == dimension else np.float32(0.0)
-    norms = np.empty(count)
-    return EmbeddingColumn(matrix, norms, measure_rows(matrix, norms))
+        rows, lengths = np.zeros((len(piece.at), dimension), np.float32), np.zeros(len(piece.at))
+        if width == dimension:
+            rows = np.ascontiguousarray(_single(piece.table[column]))
+            measure_rows(rows, lengths)
+        matrix[piece.at], norms[piece.at] = rows, lengths
+    return EmbeddingColumn(matrix, norms)
 
 
 def _single(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
