@@ -85,6 +85,13 @@ class RotatingLog:
         self._size += len(data)
         return len(data)
 
+    def keep_up(self) -> None:
+        """What is due though nothing is written: end a file of that age, and tidy up. Raises `OSError`."""
+        if self._path is not None and self._clock() - self._began >= self._seconds:
+            self.rotate()
+        else:
+            self.tidy()
+
     def rotate(self) -> None:
         """End the file that is being written, if there is one, and tidy up. Raises `OSError`."""
         if self._path is None:

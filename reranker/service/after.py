@@ -1,4 +1,4 @@
-"""What happens after the answer: request log, exposure ledger, shadow policy, each in a bounded lane of its own.
+"""What happens after the answer: request log, exposure ledger, shadow policies, measures, each in a bounded lane.
 
 Nothing here can change or delay an answer. A lane that cannot keep up loses answers, its own and counted; the others
 go on. Answers to requests that a user refined enter no lane (rule 12): they are only counted, before they get here.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ LENGTH = 4_096  # answers in one lane
 SIZE = 64 << 20  # bytes that they keep alive, roughly
 _BATCH = 256
 _PAUSE = 0.05  # seconds in which a batch gathers: a wake-up for every answer would take the interpreter from a request
+_REST = 60.0  # seconds without an answer, after which a consumer looks what else is due
 _SECONDS_BETWEEN_LINES = 1.0  # about batches that fail
 _BYTES_AN_ITEM = 256  # of a candidate without its embeddings: id, score, attributes, as message and as columns
 
@@ -67,7 +68,7 @@ class Answered(NamedTuple):
 
 
 class Consumer(Protocol):
-    """Who does something with answers. `take` and `close` run on the lane's own thread and may block there."""
+    """Who does something with answers. All but `wants` runs on the lane's own thread and may block there."""
 
     @property
     def name(self) -> str:
@@ -80,6 +81,10 @@ class Consumer(Protocol):
 
     def take(self, batch: Sequence[Answered]) -> None:
         """Do it, for one answer or more, in the order of their making. What it raises is logged, the batch is lost."""
+        ...
+
+    def rest(self) -> None:
+        """Do what is due though nothing came for a minute. What it raises is logged."""
         ...
 
     def close(self) -> None:
@@ -167,15 +172,20 @@ class _Lane:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._arrived.wait()
+            if not self._arrived.wait(_REST):
+                self._try(self.consumer.rest, "rest")
+                continue
             self._ending.wait(_PAUSE)
             self._arrived.clear()
             self._work_off()
         self._work_off()
+        self._try(self.consumer.close, "closing")
+
+    def _try(self, act: Callable[[], None], what: str) -> None:
         try:
-            self.consumer.close()
+            act()
         except Exception as error:
-            log(logging.ERROR, "closing failed", error, consumer=self.consumer.name)
+            log(logging.ERROR, f"{what} failed", error, consumer=self.consumer.name)
 
     def _work_off(self) -> None:
         while batch := self._next_batch():

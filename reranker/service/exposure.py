@@ -7,7 +7,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import perf_counter
 from typing import Any
 
 import grpc
@@ -95,6 +94,9 @@ class LedgerFeed:
             self._is_away = False
         return True
 
+    def rest(self) -> None:
+        """Nothing is due."""
+
     def close(self) -> None:
         """Write what waits; what cannot be written now is lost."""
         if not self.flush():
@@ -162,7 +164,7 @@ class ExposureServicer:
     def _write(self, impressions: list[Impression], call: Call) -> Counts:
         if not impressions:
             return Counts()
-        left = _CALL_SECONDS if call.deadline is None else min(_CALL_SECONDS, call.deadline - perf_counter())
+        left = call.seconds_left(_CALL_SECONDS)
         try:
             return self._ledger.record_impressions(impressions, left)
         except LedgerUnavailable as error:

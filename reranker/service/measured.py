@@ -27,5 +27,8 @@ class Sampled:
         for answered in batch:
             self._metrics.measured(answered.policy.name, answered.slate.report.measures)
 
+    def rest(self) -> None:
+        """Nothing is due."""
+
     def close(self) -> None:
         """Nothing is open."""

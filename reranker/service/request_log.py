@@ -48,14 +48,19 @@ class RequestLogger:
             written = self._folder.append(records)
         except OSError as error:
             self._metrics.lost(len(records))
-            if not self._is_failing:
-                log(logging.ERROR, "request log cannot be written", problem=error.strerror or type(error).__name__)
-            self._is_failing = True
+            self._fails(error)
             return
         self._metrics.written(len(records), written)
         if self._is_failing:
             log(logging.INFO, "request log is written again")
         self._is_failing = False
+
+    def rest(self) -> None:
+        """End a file that is old enough, and delete those that are too old."""
+        try:
+            self._folder.keep_up()
+        except OSError as error:
+            self._fails(error)
 
     def close(self) -> None:
         """End the file that is being written."""
@@ -63,3 +68,8 @@ class RequestLogger:
             self._folder.rotate()
         except OSError as error:
             log(logging.ERROR, "request log cannot be written", problem=error.strerror or type(error).__name__)
+
+    def _fails(self, error: OSError) -> None:
+        if not self._is_failing:
+            log(logging.ERROR, "request log cannot be written", problem=error.strerror or type(error).__name__)
+        self._is_failing = True

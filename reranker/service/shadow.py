@@ -36,6 +36,9 @@ class Shadows:
             for policy in answered.shadows:
                 self._make(answered, policy)
 
+    def rest(self) -> None:
+        """Nothing is due."""
+
     def close(self) -> None:
         """Nothing is open."""
 

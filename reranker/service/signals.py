@@ -56,7 +56,7 @@ class SignalServicer:
         if found:
             raise _of_items(found)
         try:
-            self._items.put(items, _seconds(call))
+            self._items.put(items, call.seconds_left(_SECONDS))
         except InvalidInput as error:
             raise _of_items(error.violations) from None
         except StoreError as error:
@@ -70,7 +70,7 @@ class SignalServicer:
             text = "this server has no item catalog (--catalog, or --store and --store-items)"
             raise Failure(grpc.StatusCode.FAILED_PRECONDITION, "NO_ITEM_STORE", text)
         items = self._items
-        end = perf_counter() + _seconds(call)
+        end = perf_counter() + call.seconds_left(_SECONDS)
         find = None if items is None else lambda distinct: items.find(distinct, lambda: end - perf_counter())
         lookup = Lookup(None if self._shelf is None else self._shelf.catalog, find)
         message = candidates_pb2.CandidateList(
@@ -96,7 +96,7 @@ class SignalServicer:
             raise Failure(grpc.StatusCode.FAILED_PRECONDITION, "NO_ITEM_STORE", text)
         if self._items is not None:
             try:
-                self._items.erase(ids, _seconds(call))
+                self._items.erase(ids, call.seconds_left(_SECONDS))
             except StoreError as error:
                 raise _unavailable(error, "some of the items may still be in it: erase them again") from None
         if self._shelf is not None:
@@ -166,10 +166,6 @@ def handlers(servicer: SignalServicer, wire: Wire) -> grpc.GenericRpcHandler:
         "Delete": wire.unary("Delete", signal_service_pb2.DeleteRequest, servicer.delete, stores=True),
     }
     return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-
-def _seconds(call: Call) -> float:
-    return _SECONDS if call.deadline is None else min(_SECONDS, call.deadline - perf_counter())
 
 
 def _of_items(found: Sequence[Violation]) -> InvalidInput:

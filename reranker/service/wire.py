@@ -48,6 +48,10 @@ class Call(NamedTuple):
     size: int = 0
     against_the_odds: bool = False
 
+    def seconds_left(self, most: float) -> float:
+        """What is left until the deadline, and never more than `most`; below 0 when it has passed."""
+        return most if self.deadline is None else min(most, self.deadline - perf_counter())
+
 
 Admit = Callable[[Call], Call]
 """Looks at a call before its message is read; raises `Failure` for one that is not let in."""

@@ -106,6 +106,30 @@ def test_what_is_too_old_is_deleted_and_nothing_else(tmp_path: Path) -> None:
     ]
 
 
+def test_time_ends_files_and_deletes_them_though_nothing_is_written(tmp_path: Path) -> None:
+    clock = Clock()
+    writer = log(tmp_path, clock, seconds=60.0)
+    writer.keep_up()
+    writer.append(records("a"))
+    clock.now += 59.0
+    writer.keep_up()
+    assert kinds(tmp_path) == []
+    clock.now += 1.0
+    writer.keep_up()
+    assert kinds(tmp_path) == ["a"]
+    (done,) = tmp_path.iterdir()
+    os.utime(done, (clock.now, clock.now))
+    clock.now += 2.0 * 86_400.0
+    writer.keep_up()
+    assert kinds(tmp_path) == ["a"]
+    clock.now += 1.0
+    writer.keep_up()
+    assert list(tmp_path.iterdir()) == []
+    writer.append(records("b"))
+    writer.rotate()
+    assert kinds(tmp_path) == ["b"]
+
+
 @both_forms
 def test_what_a_dead_writer_left_is_finished_up_to_its_last_whole_record(tmp_path: Path, form: str) -> None:
     clock = Clock()

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from reranker.candidates import Candidates
 from reranker.observability.metrics import Metrics
+from reranker.service import after as lanes
 from reranker.service.after import AfterAnswer, Answered
 from reranker.v1 import reranker_service_pb2 as messages
 from tests.waiting import wait_for
@@ -27,7 +28,7 @@ class Recorder:
         self.taken: list[str] = []
         self.batches: list[int] = []
         self.is_closed = False
-        self.begun, self.may_go_on = threading.Event(), threading.Event()
+        self.begun, self.may_go_on, self.rested = threading.Event(), threading.Event(), threading.Event()
         self.may_go_on.set()
 
     def wants(self, answered: Answered) -> bool:
@@ -38,6 +39,9 @@ class Recorder:
         assert self.may_go_on.wait(PATIENCE)
         self.taken += [answered.request.request_id for answered in batch]
         self.batches.append(len(batch))
+
+    def rest(self) -> None:
+        self.rested.set()
 
     def close(self) -> None:
         self.is_closed = True
@@ -85,6 +89,17 @@ def test_answers_that_came_before_the_start_are_dealt_with() -> None:
     after.start()
     assert after.close(PATIENCE)
     assert recorder.taken == ["early"]
+
+
+def test_a_consumer_that_gets_nothing_may_do_what_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_REST", 0.01)
+    recorder = Recorder("ledger")
+    after = AfterAnswer(Metrics(), [recorder])
+    after.start()
+    assert recorder.rested.wait(PATIENCE)
+    after.offer(answered("late"))
+    assert after.close(PATIENCE)
+    assert recorder.taken == ["late"]
 
 
 def test_a_refined_request_reaches_nobody() -> None:
