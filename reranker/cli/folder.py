@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from reranker.policy import PolicyBook
     from reranker.policy.routes import Routes
 
-_ROUTES = "routes.toml"
+ROUTES = "routes.toml"
 
 
 def holds(path: str) -> bool:
     """Whether the path names a folder or routes, not a policy."""
-    return Path(path).is_dir() or Path(path).name == _ROUTES
+    return Path(path).is_dir() or Path(path).name == ROUTES
 
 
 def check(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def check(options: argparse.Namespace) -> int:
     lines = [f"{options.policy}: sound, revision {book.revision}"]
     lines += [f"  {policy.name}, revision {policy.revision}" for policy in book.policies()]
     if book.routes:
-        lines.append(f"  {_ROUTES}, revision {book.routes.revision}")
+        lines.append(f"  {ROUTES}, revision {book.routes.revision}")
     if options.since is not None:
         lines += _moves(book.routes, Path(options.since))
     terminal.show(lines)
@@ -67,5 +67,5 @@ def _moves(routes: Routes | None, since: Path) -> list[str]:
     from reranker.policy.routes import Routes
 
     if routes is None:
-        raise InvalidInput([Violation("--since", f"goes with {_ROUTES}, and there is none")])
+        raise InvalidInput([Violation("--since", f"goes with {ROUTES}, and there is none")])
     return ["since then:", *described_moves(Routes.from_file(read_bytes(since), None, str(since)), routes)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reranker.cli import terminal
+from reranker.cli.folder import ROUTES
 from reranker.errors import InvalidInput, RegisterRefused, StoreUnavailable, Violation
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from reranker.v1.policy_register_pb2 import PolicyRecord
 
 _SETTINGS = ("config", "profile", "store", "store_prefix", "store_password_file", "store_ca", "policies")
-_ROUTES = "routes.toml"
 _SECONDS = 10.0  # for one round trip; nobody's request waits for it
 _ABOUT = (
     "Published policies serve in the place of files of the same name, on every server of the store. The settings are "
@@ -89,7 +89,7 @@ def _publish(options: argparse.Namespace) -> int:
     if settings.store is None:
         return _put_into_the_folder(options, settings)
     subject, actor, digest = _subject(Path(options.file)), _actor(options), _digest(options.report)
-    name = getattr(subject, "name", _ROUTES)
+    name = getattr(subject, "name", ROUTES)
     folder = _folder(settings)
     with _opened(settings) as stored:
         register = stored.read()
@@ -200,7 +200,7 @@ def _subject(file: Path) -> Policy | Routes:
     from reranker.policy.files import read_bytes
     from reranker.policy.routes import Routes
 
-    if file.name == _ROUTES:
+    if file.name == ROUTES:
         return Routes.from_file(read_bytes(file), None, str(file))
     return Policy.from_toml(file)
 
@@ -229,7 +229,7 @@ def _in_folder(folder: Folder | None, name: str) -> Policy | Routes | None:
     from reranker.policy import PolicyBook
 
     book = PolicyBook.of(folder)
-    if name == _ROUTES:
+    if name == ROUTES:
         return book.routes
     return book.get(name) if name in book.names() else None
 

@@ -234,7 +234,7 @@ def _gains(found: Comparison, gates: Gates, attributes: Mapping[str, object]) ->
 
 
 def measured(group: MeasuredAttribute, positions: NDArray[np.int32]) -> dict[Measure, float]:
-    """What a slate is worth to one attribute: the numbers that `MeasuredList` has of the same labels."""
+    """What a slate is worth to one attribute: the numbers that `MeasuredLists` has of the same labels."""
     name, listed = group.attribute, group.members.of(positions)
     skew = skews(listed, group.reference) or (None, None)
     of_attribute = {

@@ -25,7 +25,6 @@ class Configuration:
 
     settings: Settings
     sources: Mapping[str, str]
-    file: Path | None = None
 
 
 class _Given(NamedTuple):
@@ -140,7 +139,7 @@ def resolve(flags: Mapping[str, object], environment: Mapping[str, str] | None =
     if found:
         raise InvalidInput(found)
     sources = {s.name: givens[s.name].source if s.name in givens else "default" for s in fields(Settings)}
-    return Configuration(settings, sources, file)
+    return Configuration(settings, sources)
 
 
 def _file_entries(

@@ -210,7 +210,7 @@ def _tree(data: bytes, complain: _Complain) -> tuple[dict[str, Any], Mapping[Any
         complain("tokens", f"must be at most {MOST_BYTES} bytes")
         return {}, {}
     try:
-        text = data.decode().replace("\r\n", "\n")
+        text = data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
         if line := too_deep(text):
             complain("tokens", "is not a file of tokens: nests too deep", line)
             return {}, {}

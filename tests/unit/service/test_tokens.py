@@ -28,6 +28,7 @@ policies = ["one"]
     assert caller is not None
     assert (caller.tenant, caller.may(Permission.RERANK), caller.may(Permission.POLICIES)) == ("search", True, False)
     assert (caller.may_use("one"), caller.may_use("two"), ANYBODY.may_use("two")) == (True, False, True)
+    assert Tokens.read(b"\xef\xbb\xbf" + text.lstrip().encode(), "tokens.toml").caller_of("good") == caller
     for other in ("", "Good", "good ", GOOD, "\ud800"):
         assert tokens.caller_of(other) is None
     assert len(tokens) == 1
