@@ -35,6 +35,7 @@ grace = 10.0
 
 A misspelt setting must not pass for a default: a `RERANKER_*` variable that is no setting, a key that is none, and a
 value that cannot be, stop the start with code 2. All of them are named at once, those of the file with their line.
+An empty text stands for none, but is refused for `token_file` and `tls_client_ca`: an unset variable lets nobody in.
 
 | key | flag | variable | default | |
 |---|---|---|---|---|

@@ -55,12 +55,26 @@ class _Rule(NamedTuple):
     reason: str
 
 
+_HIGHEST_PORT = 65_535
+
+
+def _last_port(settings: Settings) -> int:
+    """That of the last worker, where each has its own; 0 where the system chooses them."""
+    first = int(settings.listen.rpartition(":")[2])
+    return first and first + settings.workers - 1
+
+
 # The first name of a rule is the setting that the mistake is reported at.
 _RULES: tuple[_Rule, ...] = (
     _Rule(
         ("store_items", "store"),
         lambda settings: settings.store_items and settings.store is None,
         "needs a store: give its URL as store",
+    ),
+    _Rule(
+        ("listen", "port_per_worker", "workers"),
+        lambda settings: settings.port_per_worker and _last_port(settings) > _HIGHEST_PORT,
+        "leaves too few ports below 65536 for one a worker",
     ),
     _Rule(
         ("reflection", "profile"),

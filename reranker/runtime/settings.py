@@ -70,6 +70,8 @@ def _address(text: str) -> str:
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError("must be host:port, with a port from 0 to 65535 (0: any free one)")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("must have an IPv6 address in brackets: [::1]:50051")
     return text
 
 
@@ -91,6 +93,14 @@ def _file(text: str) -> Path | None:
     if not Path(text).is_file():
         raise ValueError("must be a file that exists")
     return Path(text)
+
+
+def _guard(text: str) -> Path:
+    """A file that keeps callers out: no text, as of a variable that nobody filled, must not let everybody in."""
+    file = _file(text)
+    if file is None:
+        raise ValueError("must be a file that exists; to do without, leave the setting out")
+    return file
 
 
 def _store(text: str) -> StoreAddress | None:
@@ -211,11 +221,11 @@ class Settings:
     tls_client_ca: Path | None = field(
         default=None,
         metadata=_read(
-            _file, "file of the authorities, PEM, one of which must vouch for each client's certificate", "none"
+            _guard, "file of the authorities, PEM, one of which must vouch for each client's certificate", "none"
         ),
     )
     token_file: Path | None = field(
-        default=None, metadata=_read(_file, "file of the tokens of callers; without it everybody may call", "none")
+        default=None, metadata=_read(_guard, "file of the tokens of callers; without it everybody may call", "none")
     )
     insecure: bool = field(
         default=False, metadata=_read(_boolean, "whether other machines may be answered without TLS")

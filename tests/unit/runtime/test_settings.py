@@ -94,6 +94,28 @@ def test_loopback_decides_reflection_and_the_drain_delay(listen: str, loopback: 
     assert parse("--listen", listen, "--insecure", "--drain-delay", "2").seconds_to_drain == 2.0
 
 
+def test_an_address_of_ipv6_is_in_brackets() -> None:
+    # gRPC takes ::1:50051 for the address ::1:50051 and port 443.
+    with pytest.raises(InvalidInput, match="in brackets"):
+        parse("--listen", "::1:50051")
+    with pytest.raises(InvalidInput, match="in brackets"):
+        parse("--admin", "::1:9090")
+
+
+def test_every_worker_that_has_a_port_of_its_own_needs_one_that_there_is() -> None:
+    assert parse("--listen", "127.0.0.1:65534", "--port-per-worker", "--workers", "2").workers == 2
+    with pytest.raises(InvalidInput, match="--listen: leaves too few ports"):
+        parse("--listen", "127.0.0.1:65534", "--port-per-worker", "--workers", "3")
+    assert parse("--listen", "127.0.0.1:0", "--port-per-worker", "--workers", "256").workers == 256
+    assert parse("--listen", "127.0.0.1:65535", "--workers", "3").workers == 3
+
+
+@pytest.mark.parametrize("name", ["TOKEN_FILE", "TLS_CLIENT_CA"])
+def test_no_text_does_not_let_everybody_in(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"RERANKER_{name}: must be a file that exists; to do without"):
+        parse(**{f"RERANKER_{name}": ""})
+
+
 def test_the_queue_grows_with_the_workers_unless_it_is_set() -> None:
     assert parse().queue_length == 512
     assert parse("--worker-threads", "2").queue_length == 128
