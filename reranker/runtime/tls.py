@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -32,10 +34,7 @@ class Certificate:
     @property
     def expires(self) -> float:
         """When the first of its chain ceases to be good, in seconds of the epoch; 0 where OpenSSL alone can tell."""
-        try:
-            return min(expiry(ssl.PEM_cert_to_DER_cert(text)) for text in _PEM.findall(self.chain.decode("latin-1")))
-        except ValueError:
-            return 0.0
+        return min(_expiries(self.chain), default=0.0)
 
     @classmethod
     def read(cls, settings: Settings) -> Certificate | None:
@@ -95,6 +94,14 @@ def _bytes(name: str, path: Path, found: list[Violation]) -> bytes:
     return data
 
 
+def _expiries(chain: bytes) -> list[float]:
+    """When each certificate of a chain ceases to be good, its own first; empty where OpenSSL alone can tell."""
+    try:
+        return [expiry(ssl.PEM_cert_to_DER_cert(text)) for text in _PEM.findall(chain.decode("latin-1"))]
+    except ValueError:
+        return []
+
+
 def _why_not(chain: bytes, key: bytes, client_ca: bytes, settings: Settings) -> list[Violation]:
     """What is wrong with the three; gRPC itself would say so only by failing every handshake."""
     found = []
@@ -108,6 +115,10 @@ def _why_not(chain: bytes, key: bytes, client_ca: bytes, settings: Settings) -> 
         except (ssl.SSLError, OSError, ValueError):
             reason = f"{settings.tls_certificate} and {settings.tls_key} are no PEM certificate and its unencrypted key"
             found.append(Violation("tls_certificate", reason))
+    own = next(iter(_expiries(chain)), 0.0)  # what clients make of the others depends on whom they trust
+    if 0.0 < own <= time.time():
+        day = datetime.fromtimestamp(own, UTC).isoformat(sep=" ")
+        found.append(Violation("tls_certificate", f"{settings.tls_certificate} expired at {day}: no client accepts it"))
     if client_ca:
         try:
             context.load_verify_locations(cadata=client_ca.decode("ascii"))

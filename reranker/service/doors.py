@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 
 from reranker.service.buckets import Buckets, Rate
 from reranker.service.errors import Failure, retry_in
-from reranker.service.tokens import ANYBODY, Caller, Identities, Permission, Tokens
+from reranker.service.tokens import ANYBODY, AmbiguousCertificate, Caller, Identities, Permission, Tokens
 
 PERMISSIONS: Mapping[str, Permission] = {
     "/reranker.v1.RerankerService/Rerank": Permission.RERANK,
@@ -93,13 +93,13 @@ class Doors:
 
         Also for one in another tenant's name: that of `x-tenant-id`, or that of the certificate beside a token.
         """
-        authorization, tenant = None, ""
+        authorization, tenants = None, set()
         for key, value in metadata or ():
             if key == _AUTHORIZATION:
                 authorization = _text(value)
-            elif key == _TENANT:
-                tenant = _text(value)
-        certified = None if identities is None else tokens.caller_certified(identities)
+            elif key == _TENANT and value:
+                tenants.add(_text(value))
+        certified = None if identities is None else _certified(tokens, identities)
         if authorization is None and certified is not None:
             caller = certified
         else:
@@ -107,10 +107,18 @@ class Doors:
             if certified is not None and certified.tenant != caller.tenant:
                 text = "the token is not that of the tenant whose certificate the connection has"
                 raise Failure(grpc.StatusCode.PERMISSION_DENIED, "WRONG_TENANT", text)
-        if tenant and tenant != caller.tenant:
+        if not tenants <= {caller.tenant}:
             text = f"the caller is not the tenant in {_TENANT}"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, "WRONG_TENANT", text)
         return caller
+
+
+def _certified(tokens: Tokens, identities: Identities) -> Caller | None:
+    try:
+        return tokens.caller_certified(identities)
+    except AmbiguousCertificate:
+        text = "the certificate of the connection has the names of several tenants"
+        raise Failure(grpc.StatusCode.PERMISSION_DENIED, "WRONG_TENANT", text) from None
 
 
 def _bearer(tokens: Tokens, authorization: str) -> Caller:

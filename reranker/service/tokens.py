@@ -67,6 +67,10 @@ ANYBODY = Caller("", frozenset(Permission))
 """The caller of a server without tokens: what it can do, everybody may."""
 
 
+class AmbiguousCertificate(Exception):
+    """The names of one certificate are those of several tenants, so it does not say whose a call is."""
+
+
 @dataclass(slots=True)
 class Tokens:
     """The tokens that are good, immutable. Made by `Tokens.read`.
@@ -117,13 +121,20 @@ class Tokens:
         return caller if hmac.compare_digest(known, digest) else None
 
     def caller_certified(self, identities: Identities) -> Caller | None:
-        """Whose certificate the other end of a connection has shown; None where it is nobody's here."""
-        for kind, key in (("alternative_name", _ALTERNATIVE), ("common_name", _COMMON)):
-            for name in identities.get(key, ()):
-                caller = self.certificates.get((kind, name.decode("utf-8", "replace")))
-                if caller is not None:
-                    return caller
-        return None
+        """Whose certificate the other end of a connection has shown; None where it is nobody's here.
+
+        Of one that several blocks name, the first of its names counts, alternative names before the common one. Raises
+        `AmbiguousCertificate` where these are of several tenants.
+        """
+        callers = [
+            self.certificates[kind, name]
+            for kind, key in (("alternative_name", _ALTERNATIVE), ("common_name", _COMMON))
+            for name in (raw.decode("utf-8", "replace") for raw in identities.get(key, ()))
+            if (kind, name) in self.certificates
+        ]
+        if len({caller.tenant for caller in callers}) > 1:
+            raise AmbiguousCertificate
+        return callers[0] if callers else None
 
     def __len__(self) -> int:
         return len(self._callers)

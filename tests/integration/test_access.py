@@ -216,6 +216,8 @@ def test_only_bearer_tokens_count(guarded: Server, who: str) -> None:
 def test_a_token_speaks_for_its_own_tenant_alone(guarded: Server) -> None:
     assert code_and_reason(rerank(), guarded, [RANK, ("x-tenant-id", "search")]) == FINE
     assert code_and_reason(rerank(), guarded, [RANK, ("x-tenant-id", "events")]) == FOREIGN
+    twice = [("x-tenant-id", "events"), ("x-tenant-id", "search")]
+    assert code_and_reason(rerank(), guarded, [RANK, *twice]) == FOREIGN
 
 
 def test_callers_see_the_policies_that_are_theirs(guarded: Server) -> None:

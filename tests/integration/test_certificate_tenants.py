@@ -128,6 +128,18 @@ def test_a_token_under_the_certificate_of_another_tenant_is_not_taken(callers: C
     assert outcome(found.named, ("authorization", "Basic word")) == "NO_TOKEN"
 
 
+def test_a_certificate_with_the_names_of_two_tenants_is_neithers(callers: Callers) -> None:
+    found = callers(TOKENS + BY_COMMON_NAME + BY_ALTERNATIVE_NAME.replace('"search"', '"other"'))
+    assert outcome(found.named) == "WRONG_TENANT"
+    assert outcome(found.named, ("x-tenant-id", "search")) == "WRONG_TENANT"
+    assert outcome(found.named, WORD) == "WRONG_TENANT"
+
+
+def test_of_two_blocks_of_one_tenant_the_alternative_name_counts(callers: Callers) -> None:
+    found = callers(BY_COMMON_NAME.replace('"rerank"', '"policies"') + BY_ALTERNATIVE_NAME)
+    assert outcome(found.named) == "OK"
+
+
 def test_a_tenants_limit_counts_requests_under_its_certificate(callers: Callers) -> None:
     found = callers(BY_COMMON_NAME + LIMITED)
     assert [outcome(found.named) for _ in range(2)] == ["OK", "TENANT_LIMIT"]

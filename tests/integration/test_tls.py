@@ -137,6 +137,7 @@ def test_half_a_change_waits_and_a_bad_one_is_refused_once(tmp_path: Path, caplo
         ("server.pem", "renewed.key", "no PEM certificate and its unencrypted key"),
         ("server.key", "server.key", "no PEM certificate and its unencrypted key"),
         ("README.md", "server.key", "no PEM certificate and its unencrypted key"),
+        ("expired.pem", "expired.key", r"expired at 2026-11-28 \d\d:\d\d:\d\d\+00:00"),
     ],
 )
 def test_a_certificate_that_cannot_serve_stops_the_start(certificate: str, key: str, said: str) -> None:
