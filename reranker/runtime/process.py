@@ -10,6 +10,7 @@ Exit codes:
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -23,11 +24,14 @@ from reranker.runtime.server import Server, check
 from reranker.runtime.settings import Settings
 from reranker.runtime.supervisor import Supervisor
 
+_OWN_FILES = 256  # sockets between processes, the store's connections, files of log, ledger and catalog
+
 
 def serve(configuration: Configuration, read_again: Callable[[], Configuration]) -> int:
     """Run the server until a signal ends it; returns the exit code. `read_again` gives the configuration anew."""
     settings = configuration.settings
     configure(settings.log_level)
+    make_room(settings.max_connections)
     if settings.workers == 1:
         return _serve_alone(configuration)
     try:
@@ -74,6 +78,24 @@ def check_only(settings: Settings) -> int:
     verb = "is" if len(names) == 1 else "are"
     say(f"settings and {in_number(names)} {verb} sound, every kernel is compiled: {', '.join(names)}")
     return 0
+
+
+def make_room(connections: int) -> None:
+    """Let this process, and what it forks, have so many connections open and its own files beside them.
+
+    The limit that a login or systemd sets is for programs that know of no higher one than 1024, and may be raised. At
+    the limit newcomers get no answer, and changed files cannot be read.
+    """
+    wanted = connections + _OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard) and wanted > hard:
+        why = f"the system lets a process open {hard} files, max_connections = {connections} needs {wanted}"
+        log(
+            logging.WARNING, "too few open files", why=why, next="raise the limit (ulimit -n), or lower max_connections"
+        )
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def warn_of_cursors(settings: Settings) -> None:

@@ -306,8 +306,10 @@ class Supervisor:
     # ---- signals -----------------------------------------------------------------------------------------------------
 
     def _give_up(self, number: int, _: FrameType | None) -> None:
-        """A signal while everything is being compiled: there is nobody to wait for."""
-        if number in (signal.SIGTERM, signal.SIGINT):
+        """A signal while everything is being compiled: there is nobody to wait for, and a reload is for later."""
+        if number == signal.SIGHUP:
+            self._rolling.ask()
+        elif number in (signal.SIGTERM, signal.SIGINT):
             self._kill_all()
             leave(0)
 

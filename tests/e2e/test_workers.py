@@ -140,6 +140,18 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def test_a_reload_that_is_asked_for_while_it_compiles_is_done_when_it_serves() -> None:
+    running = Service("--workers", "2")
+    try:
+        running.send(signal.SIGHUP)  # kernels are read from the cache by now: a second in which nobody serves
+        running.warm()
+        wait_for(lambda: ": done" in running.page("/statusz")[1])
+        running.send(signal.SIGTERM)
+        assert running.end()[0] == 0
+    finally:
+        running.kill()
+
+
 def test_workers_share_a_port_the_work_and_one_admin_port(service: Service) -> None:
     supervisor = service.process.pid
     assert len(os.listdir(f"/proc/{supervisor}/task")) == 1  # whatever it forks begins sound
