@@ -1,7 +1,7 @@
 """What this process remembers of the store's items: columns in arrays, found by a dictionary, the least used given up.
 
-One arena a shape: a table of rows, the codes of their label fields, and three numbers a row that say when it was
-fetched, when it was used last, and which item it is. So a hit costs a dictionary look-up and its share of a copy.
+One arena a shape, so a hit costs a dictionary look-up and its share of a copy. All that callers decide counts: how many
+items, how many shapes, how long ids and label fields are.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reranker.candidates import Id
+from reranker.signals.arena import Arena, beyond
 from reranker.signals.packed import Shape
 from reranker.signals.pieces import Fields, Piece
 
-_ENTRY_BYTES = 250  # of the dictionary, the id and the bookkeeping of one item
 _MOST_ARENAS = 32  # shapes at a time: more are a producer that changes its mind with every item
-_MOST_FIELDS = 1_000_000  # distinct label fields of one attribute
 _SHARE_GIVEN_UP = 64  # one item in so many makes room when there is none
 _ROW_BITS = 40
 _ROW_MASK = (1 << _ROW_BITS) - 1
 _IDLE = 1_000  # look-ups after which a shape that none of them met is one of the past
 _SECONDS_ON_THE_WAY = 60.0  # more than any fetch takes
+_MOST_DROPPED = 100_000  # ids in that time; beyond it, nothing on the way is kept
 NOTHING = Shape((("", 0, "<f4"),), (), ())
 """The shape of what is known to be absent, and of tombstones: no item has it, as no vector is empty."""
 
@@ -43,63 +43,6 @@ class Recalled:
     pieces: list[Piece]
 
 
-class _Arena:
-    """Rows of one shape. Arrays have room for as many as could ever be; the system gives memory to those in use."""
-
-    def __init__(self, shape: Shape, size: int) -> None:
-        self.shape = shape
-        self.row_bytes = shape.row.itemsize + 4 * len(shape.labels) + _ENTRY_BYTES
-        self._rows = max(1, size // self.row_bytes)
-        self.last_used = 0
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew, and give the memory back."""
-        rows, shape = self._rows, self.shape
-        self.table = np.zeros(rows, shape.row)
-        self.codes = np.zeros((len(shape.labels), rows), np.int32)
-        self.fetched = np.zeros(rows)
-        self.used = np.zeros(rows, np.int64)  # 0 where the row is free
-        self.erased = np.zeros(rows, bool)
-        self.keys: list[Id | None] = []
-        self.fields = [Fields() for _ in shape.labels]
-        self.free: list[int] = []
-
-    @property
-    def taken(self) -> int:
-        return len(self.keys) - len(self.free)
-
-    def add(self, item: Id) -> int:
-        """A row for an item; -1 when there is none left."""
-        if self.free:
-            row = self.free.pop()
-            self.keys[row] = item
-        elif len(self.keys) < len(self.used):
-            row = len(self.keys)
-            self.keys.append(item)
-        else:
-            return -1
-        return row
-
-    def release(self, row: int) -> None:
-        self.keys[row], self.used[row] = None, 0
-        self.free.append(row)
-
-    def least_used(self, share: int, before: int) -> list[Id]:
-        """The items of the longest unused rows, one in `share`, of those not used at tick `before`."""
-        used = self.used[: len(self.keys)]
-        rows = np.flatnonzero((used > 0) & (used < before))
-        if not len(rows):
-            return []
-        count = max(1, len(rows) // share)
-        oldest = rows[np.argpartition(used[rows], count - 1)[:count]]
-        return [key for row in oldest.tolist() if (key := self.keys[row]) is not None]
-
-    def items(self) -> list[Id]:
-        """All items."""
-        return [key for key in self.keys if key is not None]
-
-
 class ItemCache:
     """At most about `size` bytes of items. Safe to use from many threads; what it gives out are copies."""
 
@@ -107,21 +50,22 @@ class ItemCache:
         self._size = size
         self._lock = threading.Lock()
         self._place_of: dict[Id, int] = {}  # the arena's number, then the row's
-        self._arenas: list[_Arena] = []
+        self._arenas: list[Arena] = []
         self._arena_of: dict[Shape, int] = {}
         self._tick = 0
         self._doubted = 0.0
         self._dropped: dict[Id, float] = {}  # and when; those of a while ago are in the other one, then in neither
         self._dropped_before: dict[Id, float] = {}
         self._turned = 0.0
+        self._all_dropped = -1.0
 
     def __len__(self) -> int:
         return len(self._place_of)
 
     @property
     def size(self) -> int:
-        """Bytes in use, roughly."""
-        return sum(arena.taken * arena.row_bytes for arena in self._arenas)
+        """Bytes of memory, roughly."""
+        return sum([arena.size for arena in self._arenas])
 
     def recall(self, ids: Sequence[Id], fetched_since: float, used_since: float) -> Recalled:
         """What is known of ids; nothing of what was fetched before `used_since`, and the rest is fresh or not."""
@@ -158,11 +102,12 @@ class ItemCache:
         """Keep items that were fetched at a moment; `ids` are those of the piece's rows."""
         with self._lock:
             number = self._arena(piece.shape)
-            if number is None or self._arenas[number].fields is not piece.fields:
-                return  # too many shapes, or the cache was emptied meanwhile
+            if number is None:
+                return  # too many shapes
+            arena = self._arenas[number]
             kept = [n for n, item in enumerate(ids) if self._is_current(item, fetched)]
-            slots = self._slots(number, [ids[n] for n in kept], fetched)
-            arena, kept = self._arenas[number], kept[: len(slots)]
+            slots = self._slots(number, [ids[n] for n in kept], fetched, piece.fields)
+            kept = kept[: len(slots)]
             arena.table.put(slots, piece.table.take(kept))  # an index of rows of fields would cost a fifth of a µs each
             for n, codes in enumerate(piece.codes):
                 arena.codes[n, slots] = codes[kept]
@@ -184,6 +129,8 @@ class ItemCache:
             if now > self._turned + _SECONDS_ON_THE_WAY:
                 self._dropped, self._dropped_before, self._turned = {}, self._dropped, now
             self._dropped.update(dict.fromkeys(ids, now))
+            if len(self._dropped) > _MOST_DROPPED:
+                self._dropped, self._dropped_before, self._all_dropped = {}, {}, now
 
     def doubt(self, now: float) -> None:
         """Nothing fetched before `now` is fresh any more: what has changed since is not known."""
@@ -193,11 +140,9 @@ class ItemCache:
     def _arena(self, shape: Shape) -> int | None:
         """The number of a shape's arena, made if there is none; None when there are too many. The lock is held."""
         number = self._arena_of.get(shape)
-        if number is not None and all(len(own) < _MOST_FIELDS for own in self._arenas[number].fields):
-            return number
         if number is not None:
-            self._empty()
-        arena = _Arena(shape, self._size)
+            return number
+        arena = Arena(shape)
         if len(self._arenas) < _MOST_ARENAS:
             number = len(self._arenas)
             self._arenas.append(arena)
@@ -215,18 +160,26 @@ class ItemCache:
 
     def _is_current(self, item: Id, fetched: float) -> bool:
         """Whether what was fetched then is not known to have changed since. The lock is held."""
-        return self._dropped.get(item, -1.0) < fetched and self._dropped_before.get(item, -1.0) < fetched
+        gone = max(self._dropped.get(item, -1.0), self._dropped_before.get(item, -1.0), self._all_dropped)
+        return gone < fetched
 
-    def _slots(self, number: int, ids: Sequence[Id], fetched: float) -> NDArray[np.int64]:
-        """Rows of an arena for distinct items, the first of them where there is no room for all. The lock is held."""
+    def _slots(
+        self, number: int, ids: Sequence[Id], fetched: float, fields: list[Fields] | None = None
+    ) -> NDArray[np.int64]:
+        """Rows of an arena for distinct items, the first of them where there is no room for all. The lock is held.
+
+        None where making room has given the arena other label fields than those of `fields`.
+        """
         arena = self._arenas[number]
         arena.last_used = self._tick
         for item in ids:
             self._forget(item)
-        self._make_room(arena, len(ids))
-        left = (self._size - self.size) // arena.row_bytes
+        self._make_room(arena, ids)
+        if fields is not None and arena.fields is not fields:
+            ids = ()
+        arena.grow(len(ids), self._size - self.size - beyond(ids))
         slots = []
-        for item in ids[:left]:
+        for item in ids:
             slot = arena.add(item)
             if slot < 0:
                 break
@@ -236,29 +189,33 @@ class ItemCache:
         arena.fetched[rows], arena.used[rows], arena.erased[rows] = fetched, max(1, self._tick), False
         return rows
 
-    def _make_room(self, arena: _Arena, count: int) -> None:
+    def _make_room(self, arena: Arena, ids: Sequence[Id]) -> None:
         """Forget what was used least lately, in arenas that nobody asks any more first, then in the largest."""
-        while self.size + count * arena.row_bytes > self._size:
-            filled = [each for each in self._arenas if each.taken]
-            if not filled:
+        long = beyond(ids)
+        while self.size + arena.lacking(len(ids)) + long > self._size:
+            number, giver = min(enumerate(self._arenas), key=lambda each: (not each[1].size, each[1].last_used))
+            if giver.last_used > self._tick - _IDLE:
+                number, giver = max(enumerate(self._arenas), key=lambda each: each[1].size)
+            if not giver.size:
                 return
-            idle = min(filled, key=lambda each: each.last_used)
-            if idle.last_used > self._tick - _IDLE:
-                idle = max(filled, key=lambda each: each.taken * each.row_bytes)
-            given_up = idle.least_used(_SHARE_GIVEN_UP, self._tick)
+            if giver.is_slack and not (giver is arena and giver.taken and giver.lacking(len(ids))):
+                self._compact(number)
+                continue
+            given_up = giver.least_used(_SHARE_GIVEN_UP, self._tick)
             if not given_up:
                 return
             for item in given_up:
                 self._forget(item)
-            if not idle.taken:
-                idle.clear()
+
+    def _compact(self, number: int) -> None:
+        """Give back what an arena has of memory that no item needs. O(items): not before a quarter has gone."""
+        arena = self._arenas[number]
+        if not arena.taken:
+            arena.clear()
+        for row, item in enumerate(arena.compact()):
+            self._place_of[item] = (number << _ROW_BITS) | row
 
     def _forget(self, item: Id) -> None:
         place = self._place_of.pop(item, None)
         if place is not None:
             self._arenas[place >> _ROW_BITS].release(place & _ROW_MASK)
-
-    def _empty(self) -> None:
-        self._place_of.clear()
-        self._arenas.clear()
-        self._arena_of.clear()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reranker.signals.packed import Shape, texts_of
+
+_ENTRY_BYTES = 120  # of the dictionary and the list
 
 
 class Fields:
@@ -18,18 +21,25 @@ class Fields:
     def __init__(self) -> None:
         self.texts: list[tuple[str, ...]] = [()]
         self._code_of: dict[bytes, int] = {b"": 0}
-
-    def __len__(self) -> int:
-        return len(self.texts)
+        self.size = 0
+        """Bytes of all but the empty one, roughly."""
 
     def codes(self, fields: Sequence[bytes]) -> NDArray[np.int32]:
         """The code of each field; raises `StoreLied` for one that cannot be read."""
         known = self._code_of
         return np.array([known[each] if each in known else self._add(each) for each in fields], np.int32)
 
+    def only(self, codes: NDArray[np.int32]) -> tuple[Fields, NDArray[np.int32]]:
+        """The fields that these codes stand for, and the codes that these have there."""
+        kept, fields = Fields(), list(self._code_of)
+        used, places = np.unique(codes, return_inverse=True)
+        return kept, kept.codes([fields[code] for code in used.tolist()]).take(places)
+
     def _add(self, each: bytes) -> int:
-        self.texts.append(texts_of(each))
+        texts = texts_of(each)
+        self.texts.append(texts)
         self._code_of[each] = len(self.texts) - 1
+        self.size += _ENTRY_BYTES + getsizeof(each) + getsizeof(texts) + sum(map(getsizeof, texts))
         return len(self.texts) - 1
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reranker.store.store import Store
 
 FORMAT = 1  # of keys and values: a release that changes either counts on, and reads none of the old
+_KEPT_SHAPES, _LONGEST_SHAPE = 256, 16_384  # bytes: those of a producer that does not change its mind
 _FEED_SECONDS = 0.25  # between two looks at the feed
 _WRITE_BATCH = 500  # items in one round trip
 
@@ -185,7 +186,9 @@ class StoredItems:
         shape = self._shapes.get(text)
         if shape is None:
             shape = Shape.parse(text)
-            if len(self._shapes) < 1_000:
+            if len(self._shapes) >= _KEPT_SHAPES:
+                self._shapes.clear()
+            if len(text) <= _LONGEST_SHAPE:
                 self._shapes[text] = shape
         return shape
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reranker import Candidates
 from reranker.signals import cache as module
@@ -75,3 +79,75 @@ def test_an_item_without_columns_is_no_absent_one() -> None:
     assert known.held.all()
     assert known.erased.tolist() == [False, True]
     assert [piece.at.tolist() for piece in known.pieces] == [[0]]
+
+
+def _mixed(ids: Sequence[str], column: str, width: int, label: str) -> tuple[Candidates, Shape, list[bytes]]:
+    items = Candidates(
+        list(ids), np.zeros(len(ids)), np.ones((len(ids), width)), {column: [f"{label}{each}" for each in ids]}
+    )
+    values = [unpack(value) for value in pack(items, 0)]
+    return items, Shape.parse(values[0][0]), [body for _, body in values]
+
+
+_BATCH = st.tuples(
+    st.integers(0, 4),  # which shape
+    st.integers(0, 200),  # the first id
+    st.integers(1, 60),  # how many
+    st.sampled_from([1, 40, 900]),  # characters of an id
+    st.sampled_from([1, 40, 900]),  # and of a label
+    st.booleans(),  # whether it is a shape that has not been asked for in a long time afterwards
+)
+
+
+@given(st.lists(_BATCH, min_size=1, max_size=40))
+@settings(deadline=None)
+def test_whatever_comes_memory_has_its_bound_and_items_their_own_values(
+    batches: Sequence[tuple[int, int, int, int, int, bool]],
+) -> None:
+    most = 60_000
+    cache = ItemCache(most)
+    for shape_number, first, count, id_length, label_length, pause in batches:
+        cache.recall([], 0.0, 0.0)
+        ids = [f"{number}".zfill(id_length) for number in range(first, first + count)]
+        _, shape, bodies = _mixed(ids, f"c{shape_number}", 2 + shape_number, "x" * label_length)
+        cache.remember(ids, cache.coded(shape, np.arange(count), *take_apart(shape, bodies)), 1.0)
+        batch = count * (id_length + 2 * label_length + 600)  # of which label fields are made before there is room
+        assert cache.size <= most + batch
+        known = cache.recall(ids, 0.0, 0.0)
+        for piece in known.pieces:
+            for n, codes in enumerate(piece.codes):
+                found = [piece.fields[n].texts[code] for code in codes.tolist()]
+                if piece.shape == shape:
+                    assert found == [(f"{'x' * label_length}{ids[at]}",) for at in piece.at.tolist()]
+        if pause:
+            for _ in range(module._IDLE + 1):
+                cache.recall([], 0.0, 0.0)
+    taken = [arena.taken for arena in cache._arenas]
+    assert sum(taken) == len(cache)
+    assert sorted(cache._place_of) == sorted(item for arena in cache._arenas for item in arena.items())
+
+
+def test_hundreds_of_shapes_and_long_names_take_no_more_than_the_bound() -> None:
+    cache = ItemCache(4 << 20)
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            cache.recall([], 0.0, 0.0)
+            ids = [f"{number}-{n}".zfill(1_000) for n in range(20)]
+            _, shape, bodies = _mixed(ids, f"c{number % 500}", 8, "y" * 1_000)
+            cache.remember(ids, cache.coded(shape, np.arange(20), *take_apart(shape, bodies)), 1.0)
+        assert cache.size <= 5 << 20
+        assert tracemalloc.get_traced_memory()[0] <= 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_too_many_changes_at_once_nothing_on_its_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_DROPPED", 10)
+    cache = ItemCache(1 << 20)
+    cache.drop([f"p{number}" for number in range(11)], 100.0)
+    assert not cache._dropped
+    remember(cache, ["p3", "other"], fetched=99.0)
+    assert held(cache, ["p3", "other"]) == [False, False]
+    remember(cache, ["p3", "other"], fetched=101.0)
+    assert held(cache, ["p3", "other"]) == [True, True]
