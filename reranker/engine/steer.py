@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from reranker.context import Context
 from reranker.engine.listing import Listing
 from reranker.exposure import controller
 from reranker.exposure.controller import Group, Steering
+from reranker.exposure.receipt import attention_to
 from reranker.exposure.tally import Served, Tally, TallyBoard, TallyKey
-from reranker.measures.exposure import slot_attention
 from reranker.measures.groups import earlier_equals
 from reranker.policy.blocks import Block
 from reranker.policy.compile import CompiledPolicy
@@ -263,11 +263,6 @@ _KEPT = 1_000  # streams
 _LATEST: dict[TallyKey, tuple[Tally, Exposure, Steering | None]] = {}
 
 
-@lru_cache(64)
-def _attention(slots: int) -> tuple[float, ...]:
-    return tuple(slot_attention(slots).tolist())
-
-
 def _shown(column: AttributeColumn, picks: NDArray[np.int32]) -> tuple[tuple[str, ...], ...]:
     """The values of each pick."""
     if column.offsets is not None:
@@ -283,7 +278,7 @@ def _key(exposure: Exposure, rules: CompiledPolicy, context: Context, arm: str) 
 
 def _got(values: tuple[tuple[str, ...], ...], before: int) -> dict[str, float]:
     """Each value's share of the attention that values got."""
-    attention = _attention(before + len(values))[before:]
+    attention = attention_to(before, len(values))
     got: dict[str, float] = {}
     given = 0.0
     for item, weight in zip(values, attention, strict=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from reranker.exposure.decay import UNIT, bucket_of, weight_of
 from reranker.exposure.stream import Stream
 from reranker.exposure.tally import Served
+from reranker.kept import Kept
 from reranker.measures.exposure import slot_attention
 from reranker.v1.ledger_pb2 import LedgerAccount, LedgerReceipt
 
@@ -117,7 +117,7 @@ _NOTHING = Amounts()
 
 def _amounts(account: LedgerAccount, slots: int, seen: int | None, weight: float) -> Iterator[Amounts]:
     """By value."""
-    attention, worth, count = _attention(account.before, slots), list(account.relevance), len(account.values)
+    attention, worth, count = attention_to(account.before, slots), list(account.relevance), len(account.values)
     exposure, relevance, items, given = [0.0] * count, [0.0] * count, [0] * count, 0.0
     for row, code in zip(account.rows, account.codes, strict=True):
         if seen is None or seen >> row & 1:
@@ -133,10 +133,16 @@ def _amounts(account: LedgerAccount, slots: int, seen: int | None, weight: float
         )
 
 
-@lru_cache(1_024)
-def _attention(before: int, slots: int) -> tuple[float, ...]:
+def attention_to(before: int, slots: int) -> tuple[float, ...]:
     """Attention to the slots of a slate behind `before` others."""
-    return tuple(slot_attention(before + slots)[before:].tolist())
+
+    def make() -> tuple[float, ...]:
+        return tuple(slot_attention(before + slots)[before:].tolist())
+
+    return _ATTENTION.get((before, slots), make, lambda made: 300 + 32 * len(made))
+
+
+_ATTENTION: Kept[tuple[int, int], tuple[float, ...]] = Kept(4 * 2**20)
 
 
 def _account(stream: Stream, part: Served) -> LedgerAccount:

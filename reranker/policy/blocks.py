@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kept import Kept
 from reranker.policy import defaults
 from reranker.policy.vocabulary import fraction_of
 from reranker.v1 import policy_pb2 as pb
@@ -238,19 +238,34 @@ def _around(
             yield PrefixBound(attribute, value, None, upper, weight, share=most, within=written)
 
 
-@lru_cache(4096)
 def share_floor(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
     """floor(t x share) for prefixes t up to `within`; the last one stays from there on (rule 4). Read only."""
-    prefixes = np.minimum(np.arange(slots + 1), within)
-    return _shared(prefixes * share.numerator // share.denominator)
+
+    def make() -> NDArray[np.int32]:
+        prefixes = np.minimum(np.arange(slots + 1), within)
+        return _shared(prefixes * share.numerator // share.denominator)
+
+    return _FLOORS.get((share, within, slots), make, _bytes_of)
 
 
-@lru_cache(4096)
 def share_ceiling(share: Fraction, within: int, slots: int) -> NDArray[np.int32]:
     """ceil(t x share) for prefixes t up to `within`; the cap ends there (rule 4). Read only."""
-    prefixes = np.arange(slots + 1)
-    counts = -(-prefixes * share.numerator // share.denominator)
-    return _shared(np.where(prefixes <= within, counts, NO_CAP))
+
+    def make() -> NDArray[np.int32]:
+        prefixes = np.arange(slots + 1)
+        counts = -(-prefixes * share.numerator // share.denominator)
+        return _shared(np.where(prefixes <= within, counts, NO_CAP))
+
+    return _CEILINGS.get((share, within, slots), make, _bytes_of)
+
+
+def _bytes_of(table: NDArray[np.int32]) -> int:
+    return _ENTRY_BYTES + table.nbytes
+
+
+_ENTRY_BYTES = 600  # of a table's key, its array and what keeps them
+_FLOORS: Kept[tuple[Fraction, int, int], NDArray[np.int32]] = Kept(2 * 2**20)
+_CEILINGS: Kept[tuple[Fraction, int, int], NDArray[np.int32]] = Kept(2 * 2**20)
 
 
 def _shared(table: NDArray[np.int64]) -> NDArray[np.int32]:

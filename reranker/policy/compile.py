@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from reranker.kept import Kept
 from reranker.policy import defaults
 from reranker.policy.aspects import BY_ASPECT, Calibration, aspect_attributes, compile_calibration
 from reranker.policy.blocks import (
@@ -24,6 +24,7 @@ from reranker.policy.terms import Decay, Signal, Spacing, compile_decays, compil
 from reranker.v1 import policy_pb2 as pb
 
 _TYPICAL = 25  # slots of a slate, where none was asked for yet
+_WORD = 20  # bytes in memory of one in a policy's message: texts are objects
 _WARMED = 32  # lengths that a policy is compiled for before it serves
 
 
@@ -101,11 +102,11 @@ class CompiledPolicy:
 
     @property
     def size(self) -> int:
-        """Bytes that the bounds take, those in `merged` included."""
+        """Bytes that it takes, its bounds and those in `merged` included, its texts left out."""
         bounds = sum(len(block.prefix_bounds) for block in self.blocks)
         bounds += sum(len(exposure.alone.prefix_bounds) for exposure in self.exposure)
         tables = bounds + len(self.quota_attributes) + len(self.spacings) + len(self.decays)
-        return 1000 + 16 * (self.slots + 1) * tables
+        return 3_000 + (400 + 16 * (self.slots + 1)) * tables
 
     def label_rule(self, attribute: str) -> LabelRule:
         """The rule of one attribute."""
@@ -191,7 +192,10 @@ class CompiledPolicy:
 
 def compiled(policy: Policy, slots: int) -> CompiledPolicy:
     """The policy for slates of exactly `slots` items, from the cache where it is there."""
-    return _CACHE.get(policy, slots)
+    key = policy.revision, slots
+    return _CACHE.get(
+        key, lambda: _compile(policy, slots), lambda rules: rules.size + _WORD * policy.message.ByteSize()
+    )
 
 
 def with_objective(policy: Policy, rules: CompiledPolicy, strategy: str, candidate_window: int) -> CompiledPolicy:
@@ -207,9 +211,14 @@ def with_objective(policy: Policy, rules: CompiledPolicy, strategy: str, candida
     )
 
 
+def _lengths() -> list[int]:
+    """The lengths that policies are compiled for, some that came last."""
+    return list(dict.fromkeys(slots for _, slots in reversed(_CACHE.keys())))[:_WARMED]
+
+
 def warm(policies: Iterable[Policy]) -> None:
     """Compile policies before they serve, for the lengths of slates that were asked for lately, of one at least."""
-    lengths = _CACHE.lengths() or [_TYPICAL]
+    lengths = _lengths() or [_TYPICAL]
     for policy in policies:
         for slots in lengths:
             compiled(policy, slots)
@@ -217,7 +226,7 @@ def warm(policies: Iterable[Policy]) -> None:
 
 def subjects(policy: Policy) -> frozenset[str]:
     """What a policy counts: attributes, and intersections in words."""
-    rules = compiled(policy, (_CACHE.lengths() or [_TYPICAL])[0])
+    rules = compiled(policy, (_lengths() or [_TYPICAL])[0])
     return frozenset((*rules.quota_attributes, *rules.counted_attributes))
 
 
@@ -227,57 +236,7 @@ def refinement_mode(policy: Policy) -> str:
     return _word(pb.RefinementMode.Name(mode), "REFINEMENT_MODE_")
 
 
-class _Cache:
-    """Compiled policies, bounded by bytes, as some have many bounds; those that nobody asks for are dropped first.
-
-    Looking one up takes no lock: it only marks the entry as asked for. Room is made in the order in which entries came,
-    and one that was asked for since its last turn gets another.
-    """
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
-        self._lock = threading.Lock()
-        self._made: dict[tuple[str, int], _Entry] = {}
-
-    def get(self, policy: Policy, slots: int) -> CompiledPolicy:
-        key = (policy.revision, slots)
-        known = self._made.get(key)
-        if known is not None:
-            known.wanted = True
-            return known.rules
-        made = _compile(policy, slots)
-        with self._lock:
-            if key not in self._made:
-                self._made[key] = _Entry(made)
-                self._bytes += made.size
-            while self._bytes > self._most_bytes and len(self._made) > 1:
-                self._drop_one(key)
-        return made
-
-    def lengths(self) -> list[int]:
-        """The lengths that are compiled for, some that came last."""
-        with self._lock:
-            return list(dict.fromkeys(slots for _, slots in reversed(self._made)))[:_WARMED]
-
-    def _drop_one(self, newest: tuple[str, int]) -> None:
-        key = next(iter(self._made))
-        entry = self._made.pop(key)
-        if entry.wanted or key == newest:
-            entry.wanted = False
-            self._made[key] = entry
-        else:
-            self._bytes -= entry.rules.size
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """A compiled policy, and whether it was asked for since room was last made."""
-
-    rules: CompiledPolicy
-    wanted: bool = False
-
-
-_CACHE = _Cache(64 * 2**20)
+_CACHE: Kept[tuple[str, int], CompiledPolicy] = Kept(32 * 2**20)
 
 
 def _compile(policy: Policy, slots: int) -> CompiledPolicy:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reranker.kept import Kept
 from reranker.policy.blocks import NO_CAP
 from reranker.quotas.pool import Pool
 from reranker.quotas.tables import AttributeTable, Bounds
@@ -17,7 +17,7 @@ Ints = NDArray[np.int32]
 
 _CAP_COST = 64  # how much more a unit above a cap costs the search than one below a floor of equal weight
 _FALL_COST = 1 << 20  # and an item that falls too far: placement comes before quotas (rule 2)
-_KEPT = 64  # policies and slate sizes whose series are kept; those that follow from the candidates are made anew
+_KEPT_BYTES = 8 * 2**20  # of series that policies and slate sizes make; those of a pool's own values come and go
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +79,8 @@ def series_of(tables: Sequence[AttributeTable], pool: Pool, max_fall: int) -> Se
     if max_fall:
         settled = set(pool.forced.tolist())
         falling = tuple(i for i in range(pool.slots - max_fall) if i not in settled)
-    series = _series(parts, pool.slots, max_fall, falling, _apart(tables, pool))
+    key = parts, pool.slots, max_fall, falling, _apart(tables, pool)
+    series = _KNOWN.get(key, lambda: _series(*key), _bytes_of)
     return replace(series, high=_shifted_by_fixed(series, tables, pool)) if pool.fixed else series
 
 
@@ -93,9 +94,19 @@ def _apart(tables: Sequence[AttributeTable], pool: Pool) -> tuple[tuple[int, int
     return tuple(sorted(found))
 
 
-@lru_cache(maxsize=_KEPT)
+_Parts = tuple[tuple[Bounds, bool, bool], ...]
+_Key = tuple[_Parts, int, int, tuple[int, ...], tuple[tuple[int, int], ...]]
+_KNOWN: Kept[_Key, Series] = Kept(_KEPT_BYTES)
+
+
+def _bytes_of(series: Series) -> int:
+    """Those of its arrays twice: the tables' bounds, which its key keeps, are as large."""
+    arrays = [getattr(series, each.name) for each in fields(series)]
+    return 4_000 + 2 * sum([own.nbytes for own in arrays if isinstance(own, np.ndarray)])
+
+
 def _series(
-    parts: tuple[tuple[Bounds, bool, bool], ...],
+    parts: _Parts,
     slots: int,
     max_fall: int,
     falling: tuple[int, ...],
@@ -160,7 +171,7 @@ def _series(
     return _read_only(series)
 
 
-def _windows(parts: tuple[tuple[Bounds, bool, bool], ...], base: Ints, slots: int) -> tuple[Ints, Ints, Ints]:
+def _windows(parts: _Parts, base: Ints, slots: int) -> tuple[Ints, Ints, Ints]:
     """Row, caps by slot and span of every series that a sliding window adds, or the edge of an earlier page."""
     rows: list[int] = []
     highs: list[Ints] = []

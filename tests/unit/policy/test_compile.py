@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from reranker.policy import Policy
 from reranker.policy.blocks import NO_CAP, EachBound, PrefixBound, WindowBound, share_ceiling, share_floor
-from reranker.policy.compile import CompiledPolicy, Guard, _Cache, compiled
+from reranker.policy.compile import CompiledPolicy, Guard, compiled
 
 
 def rules(slots: int = 10, *quotas: dict[str, Any], **words: Any) -> CompiledPolicy:
@@ -165,34 +164,3 @@ def test_a_policy_is_compiled_once_for_each_slate_length() -> None:
     first = rules(10, {"min_share": {"a": 0.1}})
     assert rules(10, {"min_share": {"a": 0.1}}) is first
     assert rules(11, {"min_share": {"a": 0.1}}) is not first
-
-
-def test_the_cache_keeps_what_is_asked_for() -> None:
-    cache = _Cache(most_bytes=5_000)
-    often, others = Policy.from_dict({"name": "often"}), [Policy.from_dict({"name": f"p{i}"}) for i in range(40)]
-    first = cache.get(often, 10)
-    assert cache.get(often, 11) is not first
-    for other in others:
-        assert cache.get(other, 10).name == other.name
-        assert cache.get(often, 10) is first
-        assert sum(entry.rules.size for entry in cache._made.values()) == cache._bytes <= 5_000
-
-
-def test_a_policy_that_alone_is_too_large_is_kept_until_the_next() -> None:
-    cache = _Cache(most_bytes=1)
-    for i in range(3):
-        policy = Policy.from_dict({"name": f"p{i}"})
-        assert cache.get(policy, 10) is cache.get(policy, 10)
-        assert len(cache._made) == 1
-
-
-def test_many_threads_ask_one_cache() -> None:
-    cache, policies = _Cache(most_bytes=6_000), [Policy.from_dict({"name": f"p{i}"}) for i in range(12)]
-
-    def ask(start: int) -> bool:
-        asked = [policies[(start * at) % 12] for at in range(400)]
-        return all(cache.get(policy, 5).revision == policy.revision for policy in asked)
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(ask, [1, 5, 7, 11]))
-    assert sum(entry.rules.size for entry in cache._made.values()) == cache._bytes <= 6_000
