@@ -2,7 +2,10 @@
 
 The server has policies, a ledger, a request log, measures and items in a real Valkey. A defect is a code that only the
 server's fault explains, a call without an answer, an answer whose aftermath failed, a server that is gone, or memory
-that grows from the third tenth of the requests to the end.
+that grows. What counts as growth: the server's resident memory is looked at forty times, a line is fitted to the looks
+of the second half, and the upper end of its 95 % interval must not be a rise of more than 5 % of the mean over that
+half; nor may memory end 512 MiB above the start. Everything that callers can fill is bounded by bytes; what has not
+reached its bound by then still fills.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from fuzz.frames import conversation, spoilt
 from fuzz.house import Defect, check
 from fuzz.mutation import Mutator
 from fuzz.seeds import POLICIES, REQUESTS, items, seeds
+from loadtest.results.slopes import SMALL, Slope, slope_of
 from loadtest.servers.usage import used
 from loadtest.servers.valkey import free_port, running_valkey
 from reranker.v1.reranker_service_pb2 import RerankRequest, RerankResponse
@@ -37,9 +41,9 @@ _PUT = "/reranker.v1.SignalService/Put"
 _AT_ONCE = 16
 _SECONDS = 30.0  # for one call: far beyond what any takes
 _IN_A_STREAM = 50
-_REPORTS = 10
-_STEADY_FROM = 3  # tenths of the requests after which memory should have settled
-_GROWTH = 64 << 20  # bytes that it may vary by from there on
+_REPORTS, _LOOKS = 10, 40
+_LEAST_REQUESTS = 20_000  # before as many were made, caches still fill and nothing is said of growth
+_MOST_FILLED = 512 << 20  # bytes above the start: what all that is bounded may come to
 _FAULTS = frozenset({"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "DATA_LOSS", "ABORTED"})
 _WEIGHTS = {_RERANK: 8, _STREAM: 2, _PUT: 2}  # what requests are drawn by; 1 for every other method
 
@@ -58,6 +62,11 @@ class Found(NamedTuple):
     codes: dict[str, Counter[str]]
     resident: list[int]
 
+    @property
+    def growth(self) -> Slope:
+        """Of resident memory over the second half of the requests."""
+        return slope_of(self.resident[len(self.resident) // 2 :])
+
 
 def over_the_wire(requests: int, connections: int, seed: int) -> Found:
     """So many requests and broken connections; raises `Defect` for what must not be. Prints how it goes on."""
@@ -66,7 +75,6 @@ def over_the_wire(requests: int, connections: int, seed: int) -> Found:
         found = _requests(served, channel, requests, seed)
         _connections(served, connections, seed)
         _check_aftermath(served, channel)
-        found.resident.append(_resident(served))
     return found
 
 
@@ -115,8 +123,8 @@ def _requests(served: Served, channel: grpc.Channel, count: int, seed: int) -> F
                 defects.append(f"{method}: {error}: {data.hex()}")
 
     sent = 0
-    for turn in range(_REPORTS):
-        while sent < count * (turn + 1) // _REPORTS and not defects:
+    for turn in range(_LOOKS):
+        while sent < count * (turn + 1) // _LOOKS and not defects:
             method = draw.choice(methods)
             mutator = mutators[method]
             if method == _STREAM:
@@ -129,18 +137,32 @@ def _requests(served: Served, channel: grpc.Channel, count: int, seed: int) -> F
             call = _unary(channel, method).future(data, timeout=_SECONDS)
             call.add_done_callback(lambda done, method=method, data=data: ended(method, data, done))
             sent += 1
-        for _ in range(_AT_ONCE):
-            free.acquire()
-        for _ in range(_AT_ONCE):
-            free.release()
+        _await_all(free)
         if defects:
             raise Defect("\n".join(defects[:5]))
         resident.append(_resident(served))
-        print(f"wire: {sent} requests, {resident[-1] >> 20} MiB resident in the server", flush=True)
-    grown = resident[-1] - min(resident[_STEADY_FROM:])
-    if grown > _GROWTH:
-        raise Defect(f"the server grew by {grown >> 20} MiB while it should have been steady")
-    return Found(codes, resident)
+        if (turn + 1) % (_LOOKS // _REPORTS) == 0:
+            print(f"wire: {sent} requests, {resident[-1] >> 20} MiB resident in the server", flush=True)
+    found = Found(codes, resident)
+    if count >= _LEAST_REQUESTS:
+        _check_growth(found)
+    return found
+
+
+def _await_all(free: threading.BoundedSemaphore) -> None:
+    """Until no call is under way."""
+    for _ in range(_AT_ONCE):
+        free.acquire()
+    for _ in range(_AT_ONCE):
+        free.release()
+
+
+def _check_growth(found: Found) -> None:
+    growth, filled = found.growth, found.resident[-1] - found.resident[0]
+    if not growth.high <= SMALL:
+        raise Defect(f"over the second half the server grew by {growth.low:.1%} to {growth.high:.1%}")
+    if filled > _MOST_FILLED:
+        raise Defect(f"the server is {filled >> 20} MiB larger than when it began")
 
 
 def _stream(channel: grpc.Channel, batch: list[bytes]) -> Counter[str]:
@@ -222,4 +244,10 @@ def _unary(channel: grpc.Channel, method: str) -> Any:
 def summary(found: Found) -> str:
     """The answers as JSON, by method and code."""
     counts = {method.rpartition("/")[2]: dict(codes) for method, codes in found.codes.items()}
-    return json.dumps({"answers": counts, "resident_mib": [size >> 20 for size in found.resident]})
+    growth = found.growth
+    document = {
+        "answers": counts,
+        "resident_mib": [size >> 20 for size in found.resident],
+        "growth_over_second_half": {"change": growth.change, "low": growth.low, "high": growth.high},
+    }
+    return json.dumps(document)
