@@ -8,8 +8,8 @@ from collections.abc import Iterable
 TORN = "must be whole Unicode text: half of a surrogate pair stands alone in it"
 
 _JOINERS = "\u200c\u200d"  # invisible, and part of how Persian, Indic scripts and emoji are written
-# Control characters, line and paragraph separators, and what turns the direction of the text around it.
-_NEVER_MEANT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Control characters, line and paragraph separators, what turns the direction of the text around it, and noncharacters.
+_NEVER_MEANT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
 def escaped(text: str) -> str:
@@ -40,3 +40,8 @@ def are_whole(texts: Iterable[str]) -> bool:
 def has_controls(text: str) -> bool:
     """Whether the text holds characters that no name or value is ever meant to hold."""
     return _NEVER_MEANT.search(text) is not None
+
+
+def harmless(text: str) -> str:
+    """The text as it is, `escaped` where it holds such characters."""
+    return escaped(text) if has_controls(text) else text

@@ -13,6 +13,7 @@ from reranker.replay.comparison import Comparison
 from reranker.replay.frontier import Point
 from reranker.replay.measured import TIMES, UNKNOWN
 from reranker.replay.words import MEANINGS, Measure
+from reranker.texts import harmless
 
 _VERSION = "6.1"  # of Vega-Lite: the same charts whatever the converter brings along
 _PALETTE = 10  # colours --c0 to --c9 of the style; then they come again
@@ -43,9 +44,10 @@ def draw(spec: dict[str, Any], label: str) -> str:
         import vl_convert
     except ImportError:
         raise MissingExtra("vl-convert-python", "report") from None
-    whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **spec}
+    # A character that XML does not have would end the converter, and this process with it.
+    whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **_harmless(spec)}
     svg: str = vl_convert.vegalite_to_svg(whole, vl_version=_VERSION, allowed_base_urls=[])
-    name = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    name = harmless(label).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg ", f'<svg role="graphics-document" aria-label="{name}" ', 1)
 
 
@@ -268,6 +270,16 @@ def _ends(interval: Interval) -> dict[str, Any]:
     if interval.requests == 0:
         return {"mean": None, "low": None, "high": None}
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def _harmless(part: Any) -> Any:
+    """The same specification, every text in it without what no text is meant to hold."""
+    if isinstance(part, str):
+        # Vega reads titles as its own quoted text, in which a backslash would begin an escape.
+        return harmless(part).replace("\\", "\N{REVERSE SOLIDUS OPERATOR}")
+    if isinstance(part, dict):
+        return {key: _harmless(value) for key, value in part.items()}
+    return [_harmless(each) for each in part] if isinstance(part, list) else part
 
 
 def _named(value: str) -> str:

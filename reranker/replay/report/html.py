@@ -9,7 +9,7 @@ from re import compile as pattern
 
 from reranker.replay.bootstrap import Interval
 from reranker.replay.words import MEANINGS, Measure
-from reranker.texts import escaped, has_controls
+from reranker.texts import harmless
 
 _MINUS = pattern(r"(?<![\w\-–])-(?=[\d.])")
 
@@ -29,7 +29,7 @@ def text(part: Part) -> Html:
 
 
 def _quoted(said: str) -> str:
-    return escape(escaped(said) if has_controls(said) else said)
+    return escape(harmless(said))
 
 
 def join(parts: Iterable[Part], between: str = "") -> Html:

@@ -4,17 +4,19 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from reranker.errors import InvalidInput
+from reranker.replay.accounts import SlotShares
 from reranker.replay.browser import Words, browse, most_changed
 from reranker.replay.comparison import compare
 from reranker.replay.frontier import frontier
 from reranker.replay.measured import Yardstick
 from reranker.replay.plan import Plan, entries_of, upstream
-from reranker.replay.report import Report, as_html, as_json
+from reranker.replay.report import Report, as_html, as_json, charts
 from reranker.replay.report.html import number, typeset
 from reranker.replay.results import Results
 from reranker.replay.survey import Traffic
@@ -22,6 +24,7 @@ from reranker.replay.titles import read_queries, read_titles
 from reranker.replay.verdict import sentences
 from reranker.replay.words import Measure
 from reranker.requestlog import write
+from reranker.texts import escaped
 from reranker.v1.request_log_pb2 import RequestLog
 from tests.unit.replay.runs import TONES, made_up, policy, run
 
@@ -128,6 +131,15 @@ def test_numbers_are_written_as_people_write_them() -> None:
     assert number(distance, 0.5, signed=True) == "+0.500"
     assert number(distance, float("nan")) == "–"
     assert typeset("a-b -3 to 4-5, -.5 (-2)") == "a-b \N{MINUS SIGN}3 to 4-5, \N{MINUS SIGN}.5 (\N{MINUS SIGN}2)"
+
+
+@pytest.mark.parametrize("hostile", ["\x00", "\x1b", "\ufffe", "\uffff", "\\x1b", "\\", '"', "'", '\\"'])
+def test_a_chart_is_drawn_of_names_that_xml_or_vega_could_not_hold(hostile: str) -> None:
+    shares = SlotShares(f"tone{hostile}", (f"d{hostile}rk",), {f"own{hostile}": [[1.0]]})
+    drawn = charts.draw(charts.by_slot(shares), f"of {hostile}")
+    shown = "".join(ElementTree.fromstring(drawn).itertext())
+    for name in ("tone", "d", "own"):
+        assert f"{name}{escaped(hostile)}".replace("\\", "\N{REVERSE SOLIDUS OPERATOR}") in shown
 
 
 def test_what_comes_from_data_is_only_text(page: Page) -> None:
