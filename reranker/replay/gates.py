@@ -22,7 +22,7 @@ from reranker.replay.contrasts import change_column, column, measures_of, paired
 from reranker.replay.measured import TIMES
 from reranker.replay.results import Answers
 from reranker.replay.slices import LENGTH, QUERY, Slice
-from reranker.replay.words import MEANINGS, OF_PAIRS, Measure
+from reranker.replay.words import MEANINGS, OF_PAIRS, Meaning, Measure
 
 DIMENSIONS = ("kind", "surface", "intent", "language", "country", QUERY, LENGTH)
 _MOST_DRAWS = 40_000  # beyond 100 checks the ends are too far out rather than too far in
@@ -242,11 +242,29 @@ def _gate(path: str, block: dict[str, Any], found: list[Violation]) -> Gate | No
     given = [word for word in LIMITS if word in block]
     if len(given) != 1:
         found.append(Violation(path, f"must have exactly one of {', '.join(LIMITS)}, has {len(given)}"))
-    found += [Violation(f"{path}.{word}", "must be a number") for word in given if not _is_number(block[word])]
+    for word in given:
+        reason = _wrong_limit(word, block[word], MEANINGS.get(str(name)))
+        found += [Violation(f"{path}.{word}", reason)] if reason else []
     by = block.get("by", [])
     if not isinstance(by, list) or not set(map(str, by)) <= set(DIMENSIONS):
         found.append(Violation(f"{path}.by", f"must be a list of {', '.join(DIMENSIONS)}"))
     return None if len(found) > before else Gate(**{**block, "by": tuple(by)})
+
+
+def _wrong_limit(word: str, limit: Any, meaning: Meaning | None) -> str:
+    """Why no such limit can be meant: everything would clear it, or nothing."""
+    if not _is_number(limit):
+        return "must be a number"
+    if meaning is None:
+        return ""
+    low, high = meaning.low, meaning.high
+    if word.startswith("change"):
+        low, high = low - high, high - low
+    if low <= limit <= high:
+        return ""
+    of_shares = "; shares are written as 0.05, not as 5" if meaning.percent else ""
+    ends = f"from {low:g} to {high:g}" if np.isfinite(high) else f"of at least {low:g}"
+    return f"must be a number {ends}, as nothing else can occur{of_shares}"
 
 
 def _is_number(value: Any) -> bool:

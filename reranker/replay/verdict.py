@@ -13,7 +13,7 @@ from reranker.replay.noisy import UnderNoise
 from reranker.replay.words import MEANINGS, Measure
 from reranker.slate import REASON_WORDS, OutcomeReason
 
-_COSTS = frozenset({"relevance_retained", "ndcg", "latency_us", "answered"})
+_COSTS = frozenset({"relevance_retained", "ndcg", "latency_us"})
 _SHOWN = 4  # groups that gain or lose, in one sentence
 
 
@@ -26,7 +26,8 @@ def sentences(found: Comparison) -> list[str]:
     """The verdict, a thought a sentence: the outcome first, then reach, price, groups, and what is not known."""
     said = [f"{headline(found)}.", _reach(found)]
     if not _is_no_effect(found):
-        said += [text for text in (_price(found), _causes(found), *_representation(found), _bounds(found)) if text]
+        worth = (_price(found), _causes(found), *_representation(found)) if found.together["changed"].requests else ()
+        said += [text for text in (*worth, _bounds(found)) if text]
     said += _gates(found.checks)
     for level in found.label_noise:
         said += _under_noise(level)
@@ -46,6 +47,8 @@ def _character(found: Comparison) -> str:
     unfair = list(dict.fromkeys(_who(check.measure) for check in failed if check.measure.attribute))
     costly = [check for check in failed if check.measure.name in _COSTS]
     parts = []
+    if any(check.measure.name == "answered" for check in failed):
+        parts.append("it leaves requests without a slate")
     if unfair:
         parts.append(f"it is worse for {_listed(unfair[:_SHOWN])}")
     if costly:

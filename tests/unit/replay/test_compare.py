@@ -218,6 +218,14 @@ def test_what_cannot_be_replayed_is_counted_and_never_lost() -> None:
     assert "have no slate under fails" in " ".join(sentences(found))
 
 
+def test_a_policy_that_refuses_every_request_is_not_called_costly() -> None:
+    fails = entry("fails", on_infeasible={"mode": "fail"}, quotas=[{"attribute": "tone", "min_count": {"blue": 1}}])
+    first, *others = sentences(compare(run(made_up(4, requests=40), [entry("one"), fails]), "one", "fails"))
+    assert first == "FAIL: fails against one: it leaves requests without a slate."
+    assert others[0] == "No request of 40 has a slate under both policies."
+    assert not any("score_zero" in sentence for sentence in others)
+
+
 def test_results_do_not_depend_on_how_the_traffic_is_cut() -> None:
     records, entries = made_up(11, requests=10), [entry("one"), entry("other", objective=RELEVANCE)]
     plan = Plan(tuple(entries), Yardstick())

@@ -153,8 +153,29 @@ def test_gates_are_read_and_every_mistake_is_named(tmp_path: Path) -> None:
         read_gates(file)
     paths = [violation.path for violation in error.value.violations]
     of_gates = ["gates[0].measure", "gates[0].value", "gates[0].at_least", "gates[1].limit", "gates[1]", "gates[1].by"]
+    of_gates.append("gates[1].at_most")
     assert sorted(paths) == sorted(["other", "significance", "min_requests", *of_gates])
     for text in ("gates = 3", "[[gates", ""):
         file.write_text(text)
         with pytest.raises(InvalidInput):
             read_gates(file)
+
+
+@pytest.mark.parametrize(
+    ("limit", "ends"),
+    [
+        ('measure = "relevance_retained"\nchange_at_least = -5', "from -1 to 1, as nothing else can occur; shares are"),
+        ('measure = "answered"\nat_least = 98', "from 0 to 1, as nothing else can occur; shares are"),
+        ('measure = "ndcg"\nat_most = -0.1', "from 0 to 1, as nothing else can occur"),
+        ('measure = "latency_us"\nat_most = -1', "of at least 0, as nothing else can occur"),
+    ],
+)
+def test_a_limit_beyond_everything_that_can_occur_is_a_mistake(limit: str, ends: str, tmp_path: Path) -> None:
+    file = tmp_path / "gates.toml"
+    file.write_text(f"[[gates]]\n{limit}\n")
+    with pytest.raises(InvalidInput, match=ends):
+        read_gates(file)
+    file.write_text(
+        '[[gates]]\nmeasure = "min_skew"\nat_least = -3\n[[gates]]\nmeasure = "ndkl"\nchange_at_most = -2\n'
+    )
+    assert len(read_gates(file).gates) == 2
