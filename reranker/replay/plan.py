@@ -181,9 +181,15 @@ def swept(entry: Entry, sweeps: Mapping[str, Sequence[float]]) -> list[Entry]:
         tree = deepcopy(entry.policy.to_dict())
         for path, value in setting:
             _put(tree, path, value)
-        says = ", ".join(f"{path} = {value:g}" for path, value in setting)
+        says = ", ".join(f"{path} = {_told(value)}" for path, value in setting)
         made.append(Entry(f"{entry.label}, {says}", Policy.from_dict(tree), part_of=entry.label, setting=setting))
     return made
+
+
+def _told(value: float) -> str:
+    """A setting as short as it can be told from all others."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _put(tree: dict[str, Any], path: str, value: float) -> None:
@@ -205,7 +211,7 @@ def _put(tree: dict[str, Any], path: str, value: float) -> None:
                 raise InvalidInput([Violation("--sweep", f"{path!r}: the policy has no {step!r}")])
             place[step] = {}
         if following is None:
-            place[step] = value
+            place[step] = int(value) if value.is_integer() else value  # a count is no decimal
         else:
             place = place[step]
 
@@ -225,7 +231,7 @@ def sweeps_of(texts: Iterable[str]) -> dict[str, list[float]]:
         elif path in sweeps:
             found.append(Violation("--sweep", f"{path} is given twice"))
         else:
-            sweeps[path] = numbers
+            sweeps[path] = list(dict.fromkeys(numbers))
     if found:
         raise InvalidInput(found)
     return sweeps

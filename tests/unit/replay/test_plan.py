@@ -53,6 +53,10 @@ def test_a_sweep_sets_every_combination() -> None:
     assert float(tree["quotas"][0]["min_share"]["dark"]) == 0.1
     assert found[0].part_of == "one"
     assert "one, objective.diversity = 0.5" in found[1].label
+    counted = swept(
+        entry("one", quotas=[{"attribute": "tone", "min_count": {"dark": 1}}]), {"quotas[0].min_count.dark": [2.0]}
+    )
+    assert counted[0].policy.to_dict()["quotas"][0]["min_count"] == {"dark": 2}
 
 
 @pytest.mark.parametrize(
@@ -71,9 +75,18 @@ def test_a_setting_that_no_policy_may_have_is_a_mistake_of_the_policy() -> None:
         swept(entry("one"), {"objective.diversity": [0.01 * step for step in range(65)]})
 
 
+def test_settings_that_are_nearly_the_same_have_labels_of_their_own() -> None:
+    own = entries_of([upstream(), policy("own")], {"objective.diversity": [0.3, 0.30000001]}, parts=False)
+    assert [entry.label for entry in own[2:]] == [
+        "own, objective.diversity = 0.3",
+        "own, objective.diversity = 0.30000001",
+    ]
+
+
 def test_sweeps_are_read_and_every_mistake_is_named() -> None:
     read = sweeps_of(["objective.diversity=0,0.25", "quotas[0].weight=1"])
     assert read == {"objective.diversity": [0.0, 0.25], "quotas[0].weight": [1.0]}
+    assert sweeps_of(["objective.diversity=0.5,0.1,0.50,1e-1"]) == {"objective.diversity": [0.5, 0.1]}
     with pytest.raises(InvalidInput) as error:
         sweeps_of(["objective.diversity", "a=1,x", "b=1", "b=2", "=3"])
     assert len(error.value.violations) == 4
