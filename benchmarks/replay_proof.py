@@ -92,9 +92,17 @@ def _kill(process: BaseProcess, rng: random.Random) -> str:
         process.join(30.0)
     process.kill()
     process.join()
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):  # they end with the leader
+    while any(_runs(pid) for pid in workers):  # they end with the leader
         time.sleep(0.005)
     return who
+
+
+def _runs(pid: int) -> bool:
+    """Whether it has not ended; one that ended waits in /proc for a parent that may never ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _works(pid: int) -> bool:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
+pytestmark = pytest.mark.timeout(700)
+PATIENCE = 600.0  # a run begins again after each kill: twenty seconds, where others keep the cores busy
 
 
 def done(module: str, *flags: str) -> str:
     words = [sys.executable, "-m", f"benchmarks.{module}", *flags]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
