@@ -94,8 +94,9 @@ _PRECEDENCE = (
 )
 _CODES = (
     "Exit codes: 0 done; 1 something that nobody foresaw; 2 a mistake in a setting, a flag, a policy or a list, or "
-    f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy, a hard bound does not hold, and of '
-    "catalog verify --absent, an id is still there."
+    f'quotas that cannot hold under mode = "fail"; {_BROKEN}, of check-policy, a hard bound does not hold, of catalog '
+    f"verify --absent, an id is still there, and of compare, a gate fails; {replay.NOT_KNOWN}, of compare, none fails, "
+    "but the requests are too few to tell."
 )
 _SIGNALS = "130 and 143: a second SIGINT or SIGTERM ended the server at once."
 _RERANK = f"Re-rank one list, in this process. {inputs.FORMAT}"

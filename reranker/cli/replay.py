@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reranker.cli import terminal
 from reranker.cli.progress import Progress
 from reranker.cli.replay_live import SERVED, add_live_flags, ask_servers, check_live_flags, timing_of, what_was_sent
+from reranker.cli.replay_notes import before_the_numbers, not_there
 from reranker.errors import FileViolation, InvalidInput, Violation
 
 if TYPE_CHECKING:
@@ -164,6 +165,11 @@ def _replay(options: argparse.Namespace) -> int:
         progress.close()
         terminal.note([f"stopped; the same command goes on from here ({options.folder})"])
         return 130
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        reason = "no space is left on its disk: make room, and the same command goes on where it was"
+        raise InvalidInput([Violation(options.folder, reason)]) from None
     finally:
         progress.close()
     labels = [entry.label for entry in entries if not entry.part_of]
@@ -199,7 +205,7 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
     data = Path(options.json_file or folder.path / "comparison.json")
     for path, text in ((data, as_json(report)), (page, as_html(report))):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        _write(path, text)
     terminal.show(["", f"the report: {page}", f"for programs: {data}"])
     if options.tables is not None:
         from reranker.replay.report.parquet import write_tables
@@ -207,6 +213,17 @@ def _publish(options: argparse.Namespace, folder: Any, baseline: str, candidate:
         count = len(write_tables(Path(options.tables), report, results))
         terminal.show([f"{count} tables: {options.tables}"])
     return report.found
+
+
+def _write(path: Path, text: str) -> None:
+    """A file is there whole or as it was; into anything else, such as a pipe, the text is written."""
+    from reranker.requestlog.whole import whole
+
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    with whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _report(options: argparse.Namespace, folder: Any, results: Results, baseline: str, candidate: str) -> Report:
@@ -229,14 +246,19 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
     results = with_queries(results, words.queries)
     found = compare(results, baseline, candidate, gates=gates, **spent)
     plan, traffic = plan_of(manifest), traffic_of(manifest)
+    catalog, changed_since = _read_again(manifest, plan, traffic)
     if options.label_noise is not None:
-        found = _under_noise(options, found, results, plan, traffic, gates)
-    warnings = _warnings(manifest, plan, {baseline, candidate}, results.traffic.recorded_catalogs)
+        if changed_since is not None:
+            raise changed_since
+        found = _under_noise(options, found, results, plan, traffic, gates, catalog)
+    warnings = before_the_numbers(manifest, plan, {baseline, candidate}, results.traffic.recorded_catalogs)
+    warnings += not_there(plan, found, results.providers)
     warnings += what_was_sent(plan, folder)
     changed = []
     servers = folder.answered_to if plan.timing else None
     try:
-        catalog = _catalog(plan.catalog)
+        if changed_since is not None:
+            raise changed_since
         with terminal.announcing_compilation(options.command):
             changed = browse(
                 results, plan, traffic, baseline, candidate, catalog=catalog, words=words, answered=servers
@@ -251,13 +273,35 @@ def _report(options: argparse.Namespace, folder: Any, results: Results, baseline
     return Report(found, frontier(results, plan.entries, candidate, **spent), changed, about, warnings, people)
 
 
+def _read_again(manifest: dict[str, Any], plan: Plan, traffic: Traffic) -> tuple[Catalog | None, Exception | None]:
+    """The catalog of a run, and why what the run was made of cannot be read again, where it cannot."""
+    from reranker.replay.survey import Survey
+
+    try:
+        catalog = _catalog(plan.catalog)
+        reason = "is not what was replayed: it has changed since"
+        if catalog is not None and catalog.version != manifest["catalog_version"]:
+            raise InvalidInput([Violation(plan.catalog, f"{reason}, to {catalog.version}")])
+        if Survey.of(traffic).digest != manifest["digest"]:
+            raise InvalidInput([Violation(", ".join(map(str, traffic.files)), reason)])
+    except (OSError, InvalidInput) as error:
+        return None, error
+    return catalog, None
+
+
 def _under_noise(
-    options: argparse.Namespace, found: Comparison, results: Results, plan: Plan, traffic: Traffic, gates: Gates
+    options: argparse.Namespace,
+    found: Comparison,
+    results: Results,
+    plan: Plan,
+    traffic: Traffic,
+    gates: Gates,
+    catalog: Catalog | None,
 ) -> Comparison:
     from reranker.replay.noise import read_noise
     from reranker.replay.noisy import under_noise
 
-    catalog, noises = _catalog(plan.catalog), read_noise(options.label_noise)
+    noises = read_noise(options.label_noise)
     return under_noise(found, results, plan, traffic, noises, gates=gates, catalog=catalog, seed=options.seed)
 
 
@@ -270,29 +314,6 @@ def _outcomes(options: argparse.Namespace, results: Results, baseline: str, cand
         return outcomes_of(results, baseline, candidate, sys.stdin, arms=arms, **spent)
     with Path(options.outcomes).open(encoding="utf-8", errors="replace") as lines:
         return outcomes_of(results, baseline, candidate, lines, arms=arms, **spent)
-
-
-def _warnings(manifest: dict[str, Any], plan: Plan, compared: Collection[str], recorded: Any) -> list[str]:
-    """What a reader has to know before the numbers: that the catalog has gone on since, and what is not steered."""
-    from reranker.replay.plan import unsteered
-
-    found = []
-    now = manifest["catalog_version"]
-    other = sum(count for version, count in recorded.items() if version != now)
-    if other:
-        versions = ", ".join(sorted(version for version in recorded if version != now))
-        found.append(
-            f"{other:,} of {manifest['records']:,} requests were recorded with another version of the catalog "
-            f"({versions}; this replay: {now or 'none'}): their items may have changed since, and slates are not those "
-            "that were served"
-        )
-    targets = [label for label in unsteered(plan.entries) if label in compared]
-    if targets:
-        found.append(
-            f"{' and '.join(targets)}: exposure targets are replayed as quotas on each slate: a server with a ledger "
-            "steers them across requests, at less cost and nearer to the target (docs/exposure.md)"
-        )
-    return found
 
 
 def _policies(files: list[str], servers: int) -> list[Policy]:

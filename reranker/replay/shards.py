@@ -9,7 +9,6 @@ answers/00000000.parquet    what servers answered, where the run asks any
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,9 +53,10 @@ class RunFolder:
         Raises `InvalidInput` saying what differs where it is another run's; `fresh` deletes that run's results first.
         """
         if fresh and (self.path / _MANIFEST).exists():
-            for name in _SCHEMAS:
-                shutil.rmtree(self.path / name, ignore_errors=True)
-            (self.path / _MANIFEST).unlink()
+            for shard in self._shards():
+                shard.unlink()
+            self._tidy()
+            (self.path / _MANIFEST).unlink()  # last: what is left without it would be taken for no run's
         if (self.path / _MANIFEST).exists():
             known = self.manifest
             different = sorted(key for key in {*known, *manifest} if known.get(key) != manifest.get(key))
@@ -67,6 +67,9 @@ class RunFolder:
                 raise InvalidInput([Violation(str(self.path), reason)])
             self._tidy()
             return
+        if any(self._shards()):
+            reason = "holds results without the manifest.json that says of what: name another folder"
+            raise InvalidInput([Violation(str(self.path), reason)])
         for name in (_RESULTS, _TIMINGS):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True)
@@ -149,6 +152,10 @@ class RunFolder:
         wanted = None if columns is None else list(columns)
         found = [pq.read_table(self._shard(name, number), schema=schema, columns=wanted) for number in numbers]
         return found or [schema.empty_table() if wanted is None else schema.empty_table().select(wanted)]
+
+    def _shards(self) -> Iterator[Path]:
+        for name in _SCHEMAS:
+            yield from (self.path / name).glob("[0-9]*.parquet")
 
     def _shard(self, name: str, number: int) -> Path:
         return self.path / name / f"{number:08d}.parquet"

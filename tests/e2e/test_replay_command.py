@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reranker.cli import main
+from reranker.cli.replay import NOT_KNOWN
 from reranker.requestlog import read, write
 from reranker.v1.request_log_pb2 import RequestLog
 from tests.e2e.processes import ROOT
@@ -158,3 +159,43 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "pip install 'diversity-reranker[parquet]'" in done.stderr
+
+
+def test_an_attribute_that_no_list_carries_is_said_before_the_verdict(
+    tmp_path: Path, catalog: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--limit", "20", "--no-parts", "--attribute", "gendre", "--attribute", "occupation_group")
+    assert main(command(tmp_path / "run", catalog, *flags)) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "note: no candidate has a value of gendre or occupation_group: nothing that follows is about it"
+
+
+def test_a_report_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path: Path, catalog: str) -> None:
+    run = tmp_path / "run"
+    assert main(command(run, catalog, "--limit", "20", "--no-parts")) == 0
+    before = {name: (run / name).read_bytes() for name in ("report.html", "comparison.json")}
+    line = [sys.executable, "-m", "reranker.cli", "compare", str(run)]
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *line]  # blocks of 1,024 bytes: a disk that is full
+    ended = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode != 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert not list(run.glob("*.partial"))
+
+
+def test_traffic_that_has_changed_since_is_not_shown_for_what_was_replayed(
+    tmp_path: Path, catalog: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, run = tmp_path / "log.rlog", tmp_path / "run"
+    records = list(read(DATA / "requests.rlog.gz"))
+    write(log, records[:20])
+    assert main(command(run, catalog, "--no-parts", "--jobs", "1", log=str(log))) == 0
+    verdict = capsys.readouterr().out.splitlines()[:3]
+    for others in (records[20:40], records[:3]):
+        write(log, others)
+        assert main(["compare", str(run)]) == NOT_KNOWN
+        note, *said = capsys.readouterr().out.splitlines()
+        assert note.startswith("note: the requests that change most cannot be shown")
+        assert "log.rlog: is not what was replayed: it has changed since" in note
+        assert said[:3] == verdict
+        assert main(["compare", str(run), "--label-noise", "0.1"]) == 2
+        assert "is not what was replayed" in capsys.readouterr().err

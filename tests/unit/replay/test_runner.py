@@ -123,3 +123,25 @@ def test_no_traffic_is_no_run(tmp_path: Path) -> None:
     run(planned(), Traffic((path,)), folder, jobs=1)
     with pytest.raises(InvalidInput, match="no request"):
         folder.results()
+
+
+def test_beginning_anew_leaves_nothing_of_another_run_even_behind_a_link(traffic: Traffic, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(planned(), traffic, RunFolder(folder), jobs=1, size=SIZE)
+    for name in ("results", "timings"):
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+    (folder / "results" / ".00000001.parquet.999999999.partial").write_bytes(b"half")
+    run(planned(0.9), traffic, RunFolder(folder), jobs=1, size=SIZE, fresh=True)
+    run(planned(0.9), traffic, RunFolder(tmp_path / "other"), jobs=1, size=SIZE)
+    assert results(folder) == results(tmp_path / "other")
+
+
+def test_results_without_a_manifest_are_taken_for_nobodys(traffic: Traffic, tmp_path: Path) -> None:
+    run(planned(), traffic, RunFolder(tmp_path), jobs=1, size=SIZE)
+    (tmp_path / "manifest.json").unlink()
+    before = results(tmp_path)
+    for fresh in (False, True):
+        with pytest.raises(InvalidInput, match="holds results without"):
+            run(planned(0.9), traffic, RunFolder(tmp_path), jobs=1, size=SIZE, fresh=fresh)
+    assert results(tmp_path) == before
