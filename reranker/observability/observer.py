@@ -28,7 +28,8 @@ _CLIENT_CODES = frozenset(
 _SHED = frozenset(
     {"QUEUE_FULL", "WAIT_TOO_LONG", "NO_TIME", "TOO_MANY_STREAMS", "DEADLINE_SPENT", "TENANT_LIMIT"}
 )  # reasons that more capacity would mend
-_AT_ONCE = "NO_TIME"  # refused before any work, so that there may be thousands of these a second as well
+_AT_ONCE = frozenset({"NO_TIME", "DEADLINE_SPENT", "TENANT_LIMIT"})
+"""Refused before any work, so that there may be thousands of these a second as well."""
 _SECONDS_BETWEEN_LINES = 1.0  # about calls that are refused at the door: there may be thousands a second
 _NAMED_INDEX = re.compile(r"\[[^\]\d][^\]]*\]")  # a path's index that is a name: it may be an attribute value
 
@@ -82,7 +83,7 @@ class Observer:
         """One request got a status instead of an answer; `violations` are field paths, `error` gives its frames."""
         if reason in _SHED:
             self.metrics.request_shed(reason)
-        if reason == _AT_ONCE:
+        if reason in _AT_ONCE:
             self._log_refusal(method, code, reason)
             return
         level = logging.ERROR if is_fault(code) else logging.WARNING

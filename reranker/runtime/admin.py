@@ -112,6 +112,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Scrapes are not news."""
 
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002
+        """A request that is none: by its code alone, as the base class's text quotes what was sent."""
+        code = next((each for each in args if isinstance(each, int)), None)
+        self.log_message(*(("%s", HTTPStatus(code).phrase) if code else (format, *args)))
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name for it
         """What the base class has to say about a connection, as a line like all others."""
         log(logging.INFO, "admin request failed", problem=(format % args)[:200])

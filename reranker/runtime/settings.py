@@ -49,9 +49,10 @@ def _seconds(text: str) -> float:
 
 def _whole_seconds(least: int, most: int) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        if not text.isdecimal() or not least <= int(text) <= most:
+        digits = text.removesuffix(".0")  # as /configz shows it
+        if not digits.isdecimal() or not least <= int(digits) <= most:
             raise ValueError(f"must be a whole number of seconds from {least} to {most}")
-        return float(text)
+        return float(digits)
 
     return parse
 

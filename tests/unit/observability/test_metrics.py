@@ -113,12 +113,18 @@ def test_refusals_are_counted_each_and_logged_once_a_second(metrics: Metrics, ca
         logging.getLogger("reranker").propagate = True
         for _ in range(100):
             observer.call_refused("Rerank", "ResourceExhausted", "QUEUE_FULL")
-            observer.request_failed("Rerank", "ResourceExhausted", "NO_TIME")
+            for code, reason in (
+                ("ResourceExhausted", "NO_TIME"),
+                ("DeadlineExceeded", "DEADLINE_SPENT"),
+                ("ResourceExhausted", "TENANT_LIMIT"),  # in a stream, or of a certificate
+            ):
+                observer.request_failed("Rerank", code, reason)
         observer.request_failed("RerankStream", "ResourceExhausted", "TOO_MANY_STREAMS")
         observer.request_failed("Rerank", "InvalidArgument", "INVALID_INPUT")
     assert [record.getMessage() for record in caplog.records] == ["calls refused", "request failed", "request failed"]
     assert value(metrics, "reranker_shed_total", reason="QUEUE_FULL") == 100
-    assert value(metrics, "reranker_shed_total", reason="NO_TIME") == 100
+    for reason in ("NO_TIME", "DEADLINE_SPENT", "TENANT_LIMIT"):
+        assert value(metrics, "reranker_shed_total", reason=reason) == 100
     assert value(metrics, "reranker_shed_total", reason="TOO_MANY_STREAMS") == 1
     assert value(metrics, "reranker_shed_total", reason="INVALID_INPUT") is None
     labels = {"grpc_service": "reranker.v1.RerankerService", "grpc_method": "Rerank"}

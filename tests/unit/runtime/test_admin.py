@@ -57,8 +57,9 @@ def test_what_goes_wrong_is_logged_as_everything_is(
         with socket.create_connection(("127.0.0.1", admin.port), timeout=5) as silent:
             assert silent.recv(1) == b""
         with socket.create_connection(("127.0.0.1", admin.port), timeout=5) as garbage:
-            garbage.sendall(b"nonsense\r\n\r\n")
+            garbage.sendall(b"GET /?token=secret word HTTP/1.0\r\n\r\n")
             assert b"400" in garbage.recv(4_096)
     assert {record.getMessage() for record in caplog.records} == {"admin request failed"}
     assert "timed out" in str(vars(caplog.records[0])["fields"])
+    assert vars(caplog.records[1])["fields"] == {"problem": "Bad Request"}
     assert capsys.readouterr().err == ""

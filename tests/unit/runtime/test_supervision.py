@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain_tex
 
 from reranker.runtime.backoff import FIRST, LAST_ONE, MOST, Backoff
 from reranker.runtime.children import CannotFork, assert_alone
+from reranker.runtime.configuration import resolve
 from reranker.runtime.labelled import Labelled, merged
 from reranker.runtime.link import Answer, Asker, Unanswered, answer
 from reranker.runtime.pages import Overview, WorkerView, as_html, duration, settings_as_text
@@ -141,6 +143,12 @@ def test_settings_are_shown_as_a_file_with_sources_and_without_passwords() -> No
     assert 'listen = "127.0.0.1:50051"  # default\n' in text
     assert "# drain_delay: 0 on loopback, else 5\n" in text
     assert "hush" not in text
+
+
+def test_the_settings_page_is_a_file_of_settings(tmp_path: Path) -> None:
+    given = Settings(workers=2, drain_delay=1.5, admin="", tls_key=None, policies=tmp_path)
+    (tmp_path / "shown.toml").write_text(settings_as_text(given, {}))
+    assert resolve({"config": str(tmp_path / "shown.toml")}, {}).settings == given
 
 
 def test_the_status_page_says_once_what_all_workers_agree_on_and_escapes_it() -> None:
