@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from loadtest.server_faults.__main__ import main
+from loadtest.server_faults.acts import FAULTS
 from loadtest.server_faults.cases import HURRIED, RUNGS, Case, make_cases
 from loadtest.server_faults.judge import mistake_of, rung_of
+from loadtest.server_faults.run import Outcome
 from reranker.v1.reranker_service_pb2 import DEGRADED_REASON_DEADLINE, RerankResponse
 
 
@@ -27,6 +29,13 @@ def test_killed_workers_and_bad_policies_make_no_slate_wrong_and_lose_nothing(tm
         assert ended == outcome["sent"]
     assert set(kill["failed"]) <= {"UNAVAILABLE"}
     assert policy["failed"] == {}
+
+
+def test_a_server_that_sheds_nearly_everything_is_not_kept() -> None:
+    fault = next(iter(FAULTS.values()))
+    assert Outcome(fault, sent=100, answered=60, shed=40).is_kept
+    assert not Outcome(fault, sent=100, answered=40, shed=60).is_kept
+    assert not Outcome(fault).is_kept
 
 
 def test_a_fault_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
