@@ -92,8 +92,8 @@ def _row(multiple: float, outcome: Outcome, found: Capacity, probes: Probes) -> 
         "refused": refused,
         "never_sent": codes["NOT_SENT"],
         "late": late(outcome) + codes["DEADLINE_EXCEEDED"],
-        "late_share": (late(outcome) + codes["DEADLINE_EXCEEDED"]) / admitted if admitted else math.nan,
-        "shed_us": math.nan if cpu is None or not refused else max(0.0, cpu - answering) / refused * 1e6,
+        "late_share": (late(outcome) + codes["DEADLINE_EXCEEDED"]) / admitted if admitted else 0.0,
+        "shed_us": math.nan if cpu is None else max(0.0, cpu - answering) / refused * 1e6 if refused else 0.0,
         "saturated": [
             reason for reason in outcome.saturated if "of a core" in reason
         ],  # what waits, waits for the server
@@ -116,9 +116,11 @@ def _gates(rows: list[dict[str, Any]]) -> list[Gate]:
     gates = []
     for row in (rows[0], rows[-1]):
         allowed_share = 1.0 if row is rows[0] else row["allowed"]
-        lost = max(0.0, 1.0 - row["of_peak"] / allowed_share)
+        lost = max(1.0 - row["of_peak"] / allowed_share, 0.0)
         short = row["offered_times"] < 0.95 * row["multiple"]
         unknown = f"the generator reached {row['offered_times']:.1f} times" if short and lost <= MOST_LOST else ""
+        if math.isnan(lost):
+            unknown = "the server's CPU is not known, so neither is what refusals leave"
         if row["saturated"] and lost > MOST_LOST:
             unknown = "the generator was saturated"
         gates.append(Gate(f"goodput_lost_{row['multiple']:g}x", MOST_LOST, lost, unknown))

@@ -161,7 +161,7 @@ def overload(screen: Screen, found: dict[str, Any]) -> None:
             f"{row['offered_times']:.1f}×",
             rate(row["goodput"]),
             share(row["of_peak"]),
-            share(row["of_peak"] / row["allowed"]),
+            "–" if row["allowed"] is None else share(row["of_peak"] / row["allowed"]),
             count(row["refused"]),
             count(row["never_sent"]),
             count(row["late"]),

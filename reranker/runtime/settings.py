@@ -277,7 +277,7 @@ class Settings:
     max_concurrent_calls: int = field(
         default=100,
         metadata=_read(
-            _count(1, 1_000_000), "how many calls one connection may have open; those beyond wait at the caller"
+            _count(1, 1_000_000), "how many calls a connection has open; more wait at the caller or are UNAVAILABLE"
         ),
     )
     max_connection_age: float | None = field(

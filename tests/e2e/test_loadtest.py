@@ -183,7 +183,8 @@ def session() -> Any:
     found = scenario.load("small")
     settings = scenario.Run(rate=100.0, seconds=8.0, warm_up=1.0, deadline_ms=5000.0)
     found = scenario.Scenario(found.name, found.about, Arrivals("constant"), found.requests, found.slo, settings)
-    with opened(found, ["."], echo=False) as everything:
+    # One connection has the whole second's requests open while the server stands still.
+    with opened(found, ["."], flags=["--max-concurrent-calls", "1000"], echo=False) as everything:
         yield everything
 
 

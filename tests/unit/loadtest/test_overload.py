@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -50,3 +51,9 @@ def test_a_generator_that_cannot_ask_for_as_much_proves_nothing() -> None:
     short = {gate.name: gate for gate in _gates([GOOD, {**TEN, "offered_times": 4.0}])}
     assert not short["goodput_lost_10x"].met
     assert not short["goodput_lost_10x"].missed
+
+
+def test_a_cost_that_is_not_known_proves_nothing() -> None:
+    unknown = {gate.name: gate for gate in _gates([GOOD, {**TEN, "allowed": math.nan}])}
+    assert not unknown["goodput_lost_10x"].met
+    assert not unknown["goodput_lost_10x"].missed
