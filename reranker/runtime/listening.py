@@ -24,7 +24,7 @@ def grpc_server(settings: Settings, pool: ThreadPoolExecutor, *, shares_port: bo
         ("grpc.max_send_message_length", -1),
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         # What a connection asks for beyond that is turned away before Python hears of it, or waits at the caller. With
-        # `grpc.http.overload_protection` off it always waits there, until its deadline: then overload leaves nothing in time.
+        # `grpc.http.overload_protection` off it waits there, always: under overload nothing is in time then.
         ("grpc.max_concurrent_streams", settings.max_concurrent_calls),
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.keepalive_time_ms", 60_000),
