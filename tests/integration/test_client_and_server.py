@@ -124,7 +124,7 @@ def test_refusals_become_the_exceptions_of_the_call_in_process(strict_client: Cl
     assert (failed.value.code, failed.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "QUOTAS_INFEASIBLE")
 
 
-def test_a_server_that_is_not_there_yet_is_asked_three_times() -> None:
+def test_a_server_that_is_not_there_yet_is_asked_five_times() -> None:
     cold = Server(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0", grace=1.0))
     try:
         with Client(cold.address, deadline=10.0) as client:
@@ -132,7 +132,7 @@ def test_a_server_that_is_not_there_yet_is_asked_three_times() -> None:
             assert client.fallbacks == {"UNAVAILABLE": 1}
         with urllib.request.urlopen(f"http://{cold.admin_address}/metrics", timeout=5) as page:
             counted = next(line for line in page.read().decode().splitlines() if 'grpc_code="Unavailable"' in line)
-        assert counted.endswith(" 3.0")
+        assert counted.endswith(" 5.0")
     finally:
         cold.drain()
 
