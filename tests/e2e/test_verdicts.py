@@ -14,6 +14,7 @@ import pytest
 from examples.catalog import Corpus
 from reranker.cli import main
 from reranker.requestlog import write
+from reranker.v1.reranker_service_pb2 import RerankRequest
 from tests.e2e.processes import ROOT
 
 Captured = pytest.CaptureFixture[str]
@@ -187,16 +188,16 @@ def test_on_books_the_outcome_join_recovers_what_later_ratings_say(tmp_path: Pat
     assert "see an engagement in the arm varied" in capsys.readouterr().out
 
 
-def plain_mmr(corpus: Corpus, request: object, diversity: float) -> list[int]:
+def plain_mmr(corpus: Corpus, request: RerankRequest, diversity: float) -> list[int]:
     """The slate by the formula of docs/policies.md, float64, one pick after the other: places in the list."""
-    rows = corpus.rows(request)  # type: ignore[arg-type]
+    rows = corpus.rows(request)
     vectors = corpus.embeddings[rows].astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    scores = np.array(request.candidates.scores)  # type: ignore[attr-defined]
+    scores = np.array(request.candidates.scores)
     spread = scores.max() - scores.min()
     relevance = (scores - scores.min()) / spread if spread else np.zeros(len(scores))
     nearest, picked = np.zeros(len(scores)), list[int]()
-    for _ in range(request.slate_size):  # type: ignore[attr-defined]
+    for _ in range(request.slate_size):
         utility = (1.0 - diversity) * relevance - diversity * nearest
         utility[picked] = -np.inf
         best = int(np.lexsort((np.arange(len(scores)), -scores, -utility))[0])
