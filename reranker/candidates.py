@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import countOf
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -192,7 +191,7 @@ def _are_sound(ids: list[Any]) -> bool:
         return False
     if len(unique) != len(ids) or not sound:
         return False
-    return kind is str or (0 not in unique and 1 not in unique) or countOf(map(type, ids), int) == len(ids)
+    return kind is str or all(type(ids[ids.index(bit)]) is int for bit in (0, 1) if bit in unique)
 
 
 def _checked_ids(ids: list[Any], found: list[Violation]) -> Sequence[Id]:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from reranker.candidates import Candidates
 from reranker.context import Context
 from reranker.engine.page import Page
-from reranker.kernels.ranking import key_scores, order_keys
+from reranker.kernels.ranking import COUNTS, key_scores, order_keys, spread_scores
 from reranker.policy import Policy, defaults
 from reranker.policy.compile import refinement_mode
 from reranker.quotas.pool import carries
 from reranker.texts import escaped
+
+_MANY = 512  # candidates, up to which NumPy sorts their keys as fast
 
 
 @dataclass(slots=True, eq=False)
@@ -62,11 +64,16 @@ def _ranked(scores: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.
     """The upstream order of finite scores, and the scores in it. O(N) where they come in it, else O(N log N)."""
     count = len(scores)
     order, falling, keys = np.empty(count, np.int32), np.empty(count), np.empty(count, np.int64)
-    if not key_scores(scores, scores.view(np.int64), keys, order, falling):
-        keys.sort()
-        if not order_keys(scores, keys, order, falling):
-            order = np.argsort(-scores, kind="stable").astype(np.int32)
-            falling = scores[order]
+    if key_scores(scores, scores.view(np.int64), keys, order, falling):
+        return order, falling
+    if count > _MANY:
+        work, counts = np.empty((2, count), np.int32), np.empty(COUNTS, np.int32)
+        if spread_scores(scores, work, counts, order, falling):
+            return order, falling
+    keys.sort()
+    if not order_keys(scores, keys, order, falling):
+        order = np.argsort(-scores, kind="stable").astype(np.int32)
+        falling = scores[order]
     return order, falling
 
 

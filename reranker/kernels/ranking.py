@@ -4,6 +4,7 @@ Upstream order is score descending, ties by input position. A random order of a 
 most of the time that mispredicted branches cost; NumPy sorts plain integers by vector instructions, several times as
 fast. So each score becomes an integer that falls as the score rises, with the input position in place of its last
 bits: sorted, those are the order but for scores that differ in these bits alone, and they are put right afterwards.
+Of a long list, scores that are spread over their range go faster into order by two digits of where they lie in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ _LARGEST = np.int64(0x7FFFFFFFFFFFFFFF)
 _MINUS_ZERO = np.int64(-0x8000000000000000)
 _FEW = 64  # candidates that are inserted one by one, however many moves that takes
 _MOVES = 16  # a candidate in near-equal keys, before a sort of another kind takes over
+_DIGIT = 8  # bits: two digits tell most of ten thousand scores apart, and longer ones would take longer to count
+_MASK = (1 << _DIGIT) - 1
+COUNTS = 2 << _DIGIT
+"""Room for how often each value of either digit occurs."""
 _FAR, _NEAR = 2.0**500, 2.0**-500
 
 
@@ -27,6 +32,25 @@ def _unit(largest: float) -> float:
     if largest > _FAR:
         return _NEAR
     return _FAR if largest < _NEAR else 1.0
+
+
+@inner
+def _moved_up(scores: NDArray[np.float64], order: NDArray[np.int32], moves: int, falling: NDArray[np.float64]) -> bool:
+    """Put nearly the upstream order right, and write the scores in it; False where that takes more `moves`."""
+    for i in range(len(order)):
+        own = order[i]
+        score = scores[own]
+        at = i
+        while at > 0 and (falling[at - 1] < score or (falling[at - 1] == score and order[at - 1] > own)):
+            falling[at] = falling[at - 1]
+            order[at] = order[at - 1]
+            at -= 1
+            moves -= 1
+        falling[at] = score
+        order[at] = own
+        if moves < 0:
+            return False
+    return True
 
 
 @kernel(boolean(read_only(f64, 1), read_only(i64, 1), scratch(i64, 1), scratch(i32, 1), scratch(f64, 1)), borrows=True)
@@ -70,6 +94,60 @@ def key_scores(
     return False
 
 
+@kernel(boolean(read_only(f64, 1), scratch(i32, 2), scratch(i32, 1), scratch(i32, 1), scratch(f64, 1)), borrows=True)
+def spread_scores(
+    scores: NDArray[np.float64],
+    work: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    order: NDArray[np.int32],
+    falling: NDArray[np.float64],
+) -> bool:
+    """Write the upstream order of finite `scores` (N,), N > 0, and the scores in it; False where they lie too close.
+
+    A radix sort by where a score lies between best and worst, in two digits; `work` (2, N) and `counts` (`COUNTS`,)
+    are scratch. What shares both digits is moved up one by one, a few moves a candidate at most. O(N).
+    """
+    count = len(scores)
+    best, worst = scores[0], scores[0]
+    for i in range(count):
+        best = max(best, scores[i])
+        worst = min(worst, scores[i])
+    if not _NEAR < best - worst < _FAR:
+        return False
+    last = (1 << 2 * _DIGIT) - 1.0
+    step = last / (best - worst)
+    for digit in range(COUNTS):
+        counts[digit] = 0
+    for i in range(
+        count
+    ):  # equal scores may be rounded to two places: by a vector instruction, and by what is left over
+        digits = np.int32(min((best - scores[i]) * step, last))
+        work[0, i] = digits
+        counts[digits & _MASK] += 1
+        counts[_MASK + 1 + (digits >> _DIGIT)] += 1
+    for digit in range(_MASK + 1, COUNTS):
+        if counts[digit] > count // 4:  # most of them are next to nothing beside the best, say
+            return False
+    low, high = np.int32(0), np.int32(0)
+    for digit in range(_MASK + 1):
+        many = counts[digit]
+        counts[digit] = low
+        low += many
+        many = counts[_MASK + 1 + digit]
+        counts[_MASK + 1 + digit] = high
+        high += many
+    for i in range(count):
+        digit = work[0, i] & _MASK
+        work[1, counts[digit]] = i
+        counts[digit] += 1
+    for j in range(count):
+        i = work[1, j]
+        digit = _MASK + 1 + (work[0, i] >> _DIGIT)
+        order[counts[digit]] = i
+        counts[digit] += 1
+    return _moved_up(scores, order, 2 * count, falling)
+
+
 @kernel(boolean(read_only(f64, 1), read_only(i64, 1), scratch(i32, 1), scratch(f64, 1)), borrows=True)
 def order_keys(
     scores: NDArray[np.float64], keys: NDArray[np.int64], order: NDArray[np.int32], falling: NDArray[np.float64]
@@ -82,21 +160,9 @@ def order_keys(
     places = np.int64(1)
     while places < count:
         places *= 2
-    moves = _MOVES * count
     for i in range(count):
-        own = np.int32(keys[i] & (places - 1))
-        score = scores[own]
-        at = i
-        while at > 0 and falling[at - 1] < score:
-            falling[at] = falling[at - 1]
-            order[at] = order[at - 1]
-            at -= 1
-            moves -= 1
-        falling[at] = score
-        order[at] = own
-        if moves < 0:
-            return False
-    return True
+        order[i] = np.int32(keys[i] & (places - 1))
+    return _moved_up(scores, order, _MOVES * count, falling)
 
 
 @kernel(types.void(read_only(f64, 1), boolean, scratch(f64, 1)), borrows=True)

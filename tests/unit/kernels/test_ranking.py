@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reranker.engine.listing import upstream_order
-from reranker.kernels.ranking import key_scores, normalise, order_keys, share_kept
+from reranker.kernels.ranking import COUNTS, key_scores, normalise, order_keys, share_kept, spread_scores
 from reranker.measures import relevance_retained
 
-for kernel in (key_scores, order_keys, normalise, share_kept):
+for kernel in (key_scores, spread_scores, order_keys, normalise, share_kept):
     kernel.compile()
 
 LARGEST = 1.7976931348623157e308
@@ -38,11 +38,10 @@ def test_upstream_order(scores: list[float]) -> None:
     check_order(np.array(scores, np.float64))
 
 
-SHAPES = ["spread", "ties", "near", "nearly falling", "huge"]
+SHAPES = ["spread", "ties", "near", "nearly falling", "huge", "far away"]
 
 
-@given(st.integers(0, 2**32), st.integers(0, 3000), st.sampled_from(SHAPES))
-def test_upstream_order_of_long_lists(seed: int, count: int, shape: str) -> None:
+def long_list(seed: int, count: int, shape: str) -> NDArray[np.float64]:
     numbers = np.random.default_rng(seed)
     scores: NDArray[np.float64] = numbers.standard_normal(count)
     if shape == "ties":
@@ -52,8 +51,17 @@ def test_upstream_order_of_long_lists(seed: int, count: int, shape: str) -> None
     elif shape == "nearly falling":
         scores = -np.sort(-scores)
         scores[: count // 50] = scores[: count // 50][::-1]
+    elif shape == "far away":
+        scores = 1000.0 + 1e-6 * scores
+        scores[:1] = -1e300
     elif shape == "huge":
         scores = scores * np.exp2(numbers.integers(-1060, 1020, count).astype(np.float64))
+    return scores
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3000), st.sampled_from(SHAPES))
+def test_upstream_order_of_long_lists(seed: int, count: int, shape: str) -> None:
+    scores = long_list(seed, count, shape)
     check_order(scores)
     with np.errstate(over="ignore", under="ignore"):
         check_order(scores.astype(np.float32).astype(np.float64))
@@ -76,6 +84,19 @@ def test_the_kernels_say_when_they_are_done(count: int) -> None:
     assert not key_scores(near, near.view(np.int64), keys, order, falling)
     keys.sort()
     assert not order_keys(near, keys, order, falling)
+
+
+@pytest.mark.parametrize(
+    ("shape", "far_apart"), [("spread", True), ("ties", False), ("far away", False), ("huge", False)]
+)
+def test_scores_are_spread_where_they_lie_far_apart(shape: str, far_apart: bool) -> None:
+    scores = long_list(7, 900, shape)
+    order, falling = np.empty(900, np.int32), np.empty(900)
+    work, counts = np.empty((2, 900), np.int32), np.empty(COUNTS, np.int32)
+    assert spread_scores(scores, work, counts, order, falling) == far_apart
+    if far_apart:
+        assert order.tolist() == naive_order(scores.tolist())
+        assert falling.tolist() == sorted(scores.tolist(), reverse=True)
 
 
 def exact_relevance(falling: list[float], zscore: bool) -> list[float]:
