@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -172,6 +173,8 @@ class Server:
             self._watch.start()
         self._ledger.start()
         self._after.start()
+        gc.collect()
+        gc.freeze()  # else the collector looks through all that the start left, for 50 ms, while nobody is answered
         self._metrics.set_ready(True)
         self._gate.open()
         self._health.set_ready(True)
