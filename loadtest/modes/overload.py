@@ -77,6 +77,15 @@ def allowed(multiple: float, shed_us: float, request_us: float) -> float:
     return 1.0 / (1.0 + (multiple - 1.0) * shed_us / request_us)
 
 
+def attainable(multiple: float, shed_us: float, request_us: float) -> float:
+    """The share of the peak that is left when as many come whatever happens, and all but the answered are refused.
+
+    `allowed` takes nine refusals for each answer. Where refusals alone fill a core there are many more for each.
+    """
+    cost = shed_us / request_us
+    return min(1.0, max(0.0, 1.0 - multiple * cost) / (1.0 - cost)) if cost < 1.0 else 0.0
+
+
 def _row(multiple: float, outcome: Outcome, found: Capacity, probes: Probes) -> dict[str, Any]:
     codes, cpu = outcome.counts.codes, outcome.machine.server_cpu
     admitted = codes["OK"] + codes["DEADLINE_EXCEEDED"]
@@ -84,6 +93,7 @@ def _row(multiple: float, outcome: Outcome, found: Capacity, probes: Probes) -> 
     answering = outcome.machine.answered * found.request_us / 1e6
     return {
         "multiple": multiple,
+        "offered": outcome.offered,
         "offered_times": outcome.offered / found.peak,
         "goodput": goodput(outcome),
         "of_peak": goodput(outcome) / found.peak,
@@ -139,6 +149,14 @@ def _findings(found: Capacity, shed: float, rows: list[dict[str, Any]]) -> list[
     )
     if found.request_us >= LONG_US:
         model += " Of requests this long the whole peak is asked for all the same."
+    elif shed > 0.0:
+        offered, times = last["offered"], last["offered_times"]
+        model += (
+            f" That counts {times - 1:.1f} refusals for each answer. As {offered:,.0f} a second come whatever happens, "
+            f"to refuse as many takes {offered * shed / 1e6:.0%} of a core, and "
+            f"{attainable(times, shed, found.request_us):.0%} of the peak is all that can be answered "
+            f"beside that; {last['of_peak']:.0%} was."
+        )
     others = max(row["others_share"] for row in rows)
     doubt = (
         [f"Other programs took up to {others:.0%} of this machine: measure again without them."] if others > 0.1 else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.modes.overload import _gates, allowed
+from loadtest.modes.overload import _gates, allowed, attainable
 
 GOOD: dict[str, Any] = {
     "multiple": 1.5,
@@ -26,6 +26,16 @@ def test_what_refusals_leave() -> None:
     assert allowed(10.0, 100.0, 900.0) == pytest.approx(0.5)
     assert allowed(1.0, 100.0, 900.0) == 1.0
     assert allowed(10.0, 0.0, 900.0) == 1.0
+
+
+def test_what_is_attainable_when_they_come_all_the_same() -> None:
+    assert attainable(10.0, 0.0, 900.0) == 1.0
+    # What a core does in the time of one answer: a share of an answer, and a refusal for each of the others.
+    left = attainable(10.0, 60.0, 1_000.0)
+    assert left * 1_000.0 + (10.0 - left) * 60.0 == pytest.approx(1_000.0)
+    assert left < allowed(10.0, 60.0, 1_000.0)
+    assert attainable(10.0, 100.0, 1_000.0) == attainable(10.0, 2_000.0, 1_000.0) == 0.0
+    assert attainable(1.0, 60.0, 1_000.0) == pytest.approx(1.0)
 
 
 def test_goodput_is_judged_by_what_refusals_leave() -> None:
