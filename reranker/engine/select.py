@@ -11,6 +11,7 @@ from reranker.candidates import EmbeddingColumn
 from reranker.engine.explain import Explainer
 from reranker.engine.schedule import Schedule
 from reranker.engine.steer import Steer
+from reranker.lane import aside
 from reranker.quotas.planner import Plan
 from reranker.quotas.pool import Pool
 from reranker.quotas.wishes import Wishes
@@ -19,6 +20,7 @@ from reranker.strategies import Strategy
 
 _NEVER = np.iinfo(np.int32).max
 _RUN = 20_000_000  # multiply-adds between two looks at the clock, at most: a few milliseconds
+_LONG = 4_000_000  # of them from which stepping out of the lane is worth the while: some tenths of a millisecond
 _A_SECOND = 400_000_000  # of them that a slow core makes in it
 _SHARE = 0.2  # of the time that is left, that may pass between two looks there
 
@@ -93,7 +95,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         likeness.close(slot, pool, gate)
     if explainer is not None:
         explainer.before(slot)
-    strategy.select(slot, slot + 1)
+    _pick(strategy, slot, slot + 1)
     if driver is None and gate.picks[slot] < 0:
         _must_fill(selection, slot)
     if not free or driver is None:
@@ -107,7 +109,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         gate.is_open[gate.kind[pick]] = False
         strategy.retract(slot)
         gate.taken[pick] = pick >= selection.tail
-        strategy.select(slot, slot + 1)
+        _pick(strategy, slot, slot + 1)
 
 
 def _accepted(selection: Selection, slot: int, explainer: Explainer | None) -> bool:
@@ -130,13 +132,22 @@ def _in_runs(selection: Selection) -> None:
     while first < pool.slots:
         schedule.check(pool.slots, first)
         last = min(first + max(run, 1), pool.slots)
-        strategy.select(first, last)
+        _pick(strategy, first, last)
         if selection.tail < len(pool):
             empty = np.flatnonzero(picks[first:last] < 0)
             if len(empty):
                 last = first + int(empty[0]) + 1
                 _must_fill(selection, last - 1)
         first = last
+
+
+def _pick(strategy: Strategy, first: int, last: int) -> None:
+    """Fill these slots. What may take long needs no Python, which is for other requests meanwhile."""
+    if strategy.work * (last - first) < _LONG:
+        strategy.select(first, last)
+        return
+    with aside():
+        strategy.select(first, last)
 
 
 def _must_fill(selection: Selection, slot: int) -> bool:

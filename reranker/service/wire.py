@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from reranker.engine import Presence
+from reranker.lane import Lane
 from reranker.observability import Observer
 from reranker.observability.metrics import service_of
 from reranker.service.doors import Doors
@@ -115,7 +116,7 @@ class Wire:
     ) -> None:
         """`storing` are threads for calls that may wait for a disk or a store; without them requests' own do it.
 
-        At most `at_once` requests are worked on at a time, however many threads have one.
+        At most `at_once` requests are worked on at a time, however many threads have one, and one of them in Python.
         """
         self._gate = gate
         self.patience = Patience()
@@ -123,7 +124,7 @@ class Wire:
         self._observer, self._spans = observer, spans
         self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
-        self._turns = threading.BoundedSemaphore(at_once)
+        self._turns, self._lane = threading.BoundedSemaphore(at_once), Lane()
         self._free_streams = threading.BoundedSemaphore(streams)
 
     def unary(
@@ -138,7 +139,7 @@ class Wire:
         """A handler for one request and one response; one that `stores` holds no thread that requests need."""
 
         def handle(data: bytes, context: grpc.ServicerContext) -> Response:
-            with self._turns:
+            with self._turns, self._lane:
                 if TURN.came is not None:
                     self._observer.metrics.hurry.waited(perf_counter() - TURN.came)
                 return work(data, context)
@@ -198,7 +199,7 @@ class Wire:
                     self._doors.take(call.caller)
                     if admit is not None:
                         call = admit(call._replace(size=len(data)))
-                    with self._turns:
+                    with self._turns, self._lane:
                         request = parse(request_type, data)
                         response, code = answer(request, call), "OK"
                 except Exception as error:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from reranker.candidates import Candidates, Id
 from reranker.errors import StoreError
+from reranker.lane import aside
 from reranker.signals.cache import ItemCache
 from reranker.signals.feed import Feed, member_of
 from reranker.signals.packed import Shape, pack, take_apart, tombstone, unpack
@@ -83,7 +84,8 @@ class StoredItems:
         missing = np.flatnonzero(~recalled.fresh)
         if not len(missing):
             return StoredFound(pieces, erased, False, counts)
-        values = self.store.fetch([self._key(ids[at]) for at in missing.tolist()], seconds())
+        with aside():
+            values = self.store.fetch([self._key(ids[at]) for at in missing.tolist()], seconds())
         fetched, dead, failed = self._sorted(ids, missing, values, now)
         pieces = [_without(piece, ~recalled.fresh & ~failed) for piece in pieces] + fetched
         erased = (erased & (recalled.fresh | failed)) | dead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from reranker.codec.candidates import decode_candidates
 from reranker.codec.catalog import Lookup
 from reranker.codec.limits import Limits
 from reranker.errors import StoreError, StoreUnavailable, Violation
+from reranker.lane import Lane
 from reranker.signals import Catalog
 from reranker.signals.stored import StoredItems, StoredSettings
 from reranker.store import Command, Reply, StoreAddress, command
@@ -248,6 +250,14 @@ def test_what_was_on_its_way_while_it_was_erased_is_not_remembered(items: Stored
     assert by_reference(other, ["a"])[0].embeddings  # the request began before the deletion
     slow.between = lambda: None
     assert other.find(["a"], lambda: PATIENT).erased.all()
+
+
+def test_whoever_waits_for_the_store_leaves_the_lane_to_others(items: StoredItems, store: Store) -> None:
+    lane, slow = Lane(), SlowLooks(store)
+    items.store = slow  # type: ignore[assignment]
+    with ThreadPoolExecutor(1) as other, lane:
+        slow.between = lambda: [other.submit(step).result(60) for step in (lane.__enter__, lane.__exit__)]
+        assert items.find(["a"], lambda: PATIENT).counts["store"] == 1
 
 
 def test_a_feed_that_begins_anew_is_heard_though_the_clock_went_back(items: StoredItems, store: Store) -> None:

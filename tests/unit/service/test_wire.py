@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import pytest
 from reranker.client import from_columns
 from reranker.codec.limits import Limits
 from reranker.errors import CallerGone, DeadlinePassed
+from reranker.lane import aside
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
@@ -135,7 +137,10 @@ def test_a_bug_is_internal_and_its_text_stays_inside(caplog: pytest.LogCaptureFi
     assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
-def test_no_more_requests_are_worked_on_than_should_be_at_once() -> None:
+@pytest.mark.parametrize(("elsewhere", "at_a_time"), [(aside, 2), (nullcontext, 1)])
+def test_so_many_requests_are_worked_on_at_once_and_one_of_them_in_python(
+    elsewhere: Callable[[], AbstractContextManager[None]], at_a_time: int
+) -> None:
     gate = Gate()
     gate.open()
     pool = ThreadPoolExecutor(8)
@@ -143,10 +148,11 @@ def test_no_more_requests_are_worked_on_than_should_be_at_once() -> None:
     most: list[int] = []
 
     def slow(_: messages.RerankRequest, __: Call) -> messages.RerankResponse:
-        at_work.append(1)
-        most.append(len(at_work))
-        time.sleep(0.01)
-        at_work.pop()
+        with elsewhere():
+            at_work.append(1)
+            most.append(len(at_work))
+            time.sleep(0.01)
+            at_work.pop()
         return messages.RerankResponse()
 
     wire = Wire(gate, Observer(Metrics()), pool, streams=1, at_once=2)
@@ -163,7 +169,7 @@ def test_no_more_requests_are_worked_on_than_should_be_at_once() -> None:
     finally:
         server.stop(0).wait()
         pool.shutdown()
-    assert max(most) == 2
+    assert max(most) == at_a_time
 
 
 def test_work_hears_that_its_caller_has_left() -> None:
