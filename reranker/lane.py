@@ -8,7 +8,37 @@ piece, the next is all the sooner through with its own.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import AbstractContextManager, nullcontext
+
+
+class Turns:
+    """A block that so many threads are in at a time, first come first served.
+
+    Locks and semaphores of `threading` go to whoever asks at the right moment, which is who has just given one back: a
+    thread with one request after another would keep those with one away.
+    """
+
+    def __init__(self, at_a_time: int) -> None:
+        self._free, self._waiting = at_a_time, deque[threading.Lock]()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()  # until whoever leaves makes room for this thread
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 class _Here(threading.local):
@@ -23,16 +53,16 @@ class Lane:
     """One thread is in it at a time, for as long as its block lasts; it does not enter twice."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._turns = Turns(1)
         self.aside = _Aside(self)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self._turns.__enter__()
         _HERE.lane = self
 
     def __exit__(self, *_: object) -> None:
         _HERE.lane = None
-        self._lock.release()
+        self._turns.__exit__()
 
 
 class _Aside:

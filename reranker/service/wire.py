@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from reranker.engine import Presence
-from reranker.lane import Lane
+from reranker.lane import Lane, Turns
 from reranker.observability import Observer
 from reranker.observability.metrics import service_of
 from reranker.service.doors import Doors
@@ -124,7 +124,7 @@ class Wire:
         self._observer, self._spans = observer, spans
         self._stream_pool, self._storing = stream_pool, storing
         self._streams = streams
-        self._turns, self._lane = threading.BoundedSemaphore(at_once), Lane()
+        self._turns, self._lane = Turns(at_once), Lane()
         self._free_streams = threading.BoundedSemaphore(streams)
 
     def unary(

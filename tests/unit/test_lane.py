@@ -1,4 +1,4 @@
-"""The lane: one thread at a time, and out of it while it computes or waits."""
+"""Turns and the lane: so many threads at a time, in their order, and out of it while one computes or waits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from reranker import Candidates, Policy, rerank
 from reranker.engine import select
-from reranker.lane import Lane, aside
+from reranker.lane import Lane, Turns, aside
 from reranker.strategies import Strategy
+from tests.waiting import wait_for
 
 SECONDS = 10.0
 
@@ -55,6 +56,32 @@ def test_one_thread_at_a_time(lane: Lane) -> None:
     for thread in threads:
         thread.join(SECONDS)
     assert (inside, most) == (0, 1)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3])
+def test_first_come_first_served(at_a_time: int) -> None:
+    turns, served = Turns(at_a_time), list[int]()
+    for _ in range(at_a_time):
+        turns.__enter__()
+
+    def enter(number: int) -> None:
+        with turns:
+            served.append(number)
+
+    threads = [threading.Thread(target=enter, args=(number,), daemon=True) for number in range(20)]
+    for thread in threads:
+        already = len(turns._waiting)
+        thread.start()
+        wait_for(lambda: len(turns._waiting) > already)  # noqa: B023
+    assert served == []
+    turns.__exit__()
+    with turns:  # whoever comes now comes last, though one has just left
+        assert served == list(range(20))
+    for thread in threads:
+        thread.join(SECONDS)
+    for _ in range(at_a_time - 1):
+        turns.__exit__()
+    assert turns._free == at_a_time
 
 
 def test_aside_it_is_free_and_afterwards_it_is_not(lane: Lane) -> None:
