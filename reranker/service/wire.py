@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from reranker.engine import Presence
-from reranker.lane import Lane, Turns
+from reranker.lane import Lane, Turns, aside
 from reranker.observability import Observer
 from reranker.observability.metrics import service_of
 from reranker.service.doors import Doors
@@ -86,8 +86,10 @@ class Gate:
         if not self._open.is_set():
             text = "the server is warming up; its health says when it serves"
             raise Failure(grpc.StatusCode.UNAVAILABLE, "NOT_READY", text)
-        given = context.time_remaining()
-        self._moving.wait(None if given is None else given / 2)
+        if not self._moving.is_set():
+            given = context.time_remaining()
+            with aside():  # whoever has an answer half made is to end it meanwhile
+                self._moving.wait(None if given is None else given / 2)
         present = Presence()
         if not context.add_callback(present.leave):
             present.leave()

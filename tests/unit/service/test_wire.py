@@ -16,7 +16,7 @@ import pytest
 from reranker.client import from_columns
 from reranker.codec.limits import Limits
 from reranker.errors import CallerGone, DeadlinePassed
-from reranker.lane import aside
+from reranker.lane import Lane, aside
 from reranker.observability import Observer
 from reranker.observability.metrics import Metrics
 from reranker.policy.snapshots import PolicyBook
@@ -79,6 +79,37 @@ def test_newcomers_can_be_held() -> None:
             held.result(0.05)
         gate.release()
         assert held.result(5) == ""
+
+
+def test_whoever_is_held_leaves_the_lane_to_those_who_are_not() -> None:
+    gate, lane = Gate(), Lane()
+    gate.open()
+    gate.hold()
+
+    def newcomer() -> str:
+        with lane:
+            return refusal(gate, 120.0)
+
+    def half_made() -> None:
+        with lane:
+            aside_now.set()
+            with aside():
+                in_between.wait(60)
+
+    aside_now, in_between = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(half_made)
+        assert aside_now.wait(60)
+        held = pool.submit(newcomer)
+        with pytest.raises(TimeoutError):
+            held.result(0.05)
+        in_between.set()
+        try:
+            answer.result(20)
+            assert not held.done()
+        finally:
+            gate.release()
+        assert held.result(20) == ""
 
 
 def test_whoever_is_held_keeps_half_of_its_time() -> None:
