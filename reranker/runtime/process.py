@@ -106,10 +106,11 @@ def share_memory() -> None:
     """Let all threads have two pools of memory between them.
 
     glibc gives them eight for each core, and each keeps the most that its threads ever had at once: memory then creeps
-    up for as long as bursts meet other threads. MALLOC_ARENA_MAX in the environment comes first.
+    up for as long as bursts meet other threads. What the environment says of it comes first.
     """
     library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version") and "MALLOC_ARENA_MAX" not in os.environ:
+    said = "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max=" in os.environ.get("GLIBC_TUNABLES", "")
+    if hasattr(library, "gnu_get_libc_version") and not said:
         library.mallopt(_ARENAS, _MOST_ARENAS)
 
 
