@@ -53,6 +53,13 @@ class Selection:
 
 def select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     """Fill the plan's gate; one explanation a slot when asked. Raises `DeadlinePassed` and `CallerGone`."""
+    if selection.strategy.work * selection.pool.slots < _LONG:
+        return _select(selection, explain)
+    with aside():  # most of it is no Python, which other requests need meanwhile
+        return _select(selection, explain)
+
+
+def _select(selection: Selection, explain: bool) -> tuple[Explanation, ...]:
     plan = selection.plan
     if selection.tail < len(selection.pool):
         plan.gate.taken[selection.tail :] = True  # the strategy does not see them
@@ -95,7 +102,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         likeness.close(slot, pool, gate)
     if explainer is not None:
         explainer.before(slot)
-    _pick(strategy, slot, slot + 1)
+    strategy.select(slot, slot + 1)
     if driver is None and gate.picks[slot] < 0:
         _must_fill(selection, slot)
     if not free or driver is None:
@@ -109,7 +116,7 @@ def _fill(selection: Selection, slot: int, explainer: Explainer | None) -> None:
         gate.is_open[gate.kind[pick]] = False
         strategy.retract(slot)
         gate.taken[pick] = pick >= selection.tail
-        _pick(strategy, slot, slot + 1)
+        strategy.select(slot, slot + 1)
 
 
 def _accepted(selection: Selection, slot: int, explainer: Explainer | None) -> bool:
@@ -132,22 +139,13 @@ def _in_runs(selection: Selection) -> None:
     while first < pool.slots:
         schedule.check(pool.slots, first)
         last = min(first + max(run, 1), pool.slots)
-        _pick(strategy, first, last)
+        strategy.select(first, last)
         if selection.tail < len(pool):
             empty = np.flatnonzero(picks[first:last] < 0)
             if len(empty):
                 last = first + int(empty[0]) + 1
                 _must_fill(selection, last - 1)
         first = last
-
-
-def _pick(strategy: Strategy, first: int, last: int) -> None:
-    """Fill these slots. What may take long needs no Python, which is for other requests meanwhile."""
-    if strategy.work * (last - first) < _LONG:
-        strategy.select(first, last)
-        return
-    with aside():
-        strategy.select(first, last)
 
 
 def _must_fill(selection: Selection, slot: int) -> bool:

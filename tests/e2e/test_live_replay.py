@@ -138,8 +138,13 @@ def test_failures_are_answers_and_a_refined_request_is_never_sent(
     assert not any(error for ordinal, error in errors.items() if ordinal not in (2, 5))
     assert main([*line, "--run", str(tmp_path / "hasty"), "--rate", "200", "--deadline", "0.000001"]) == 0
     hasty = [row for row in rows(tmp_path / "hasty") if row["label"] == "tones" and row["ordinal"] not in (2, 5)]
-    too_late = ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED (NO_TIME)")  # who notices first: the caller or the server
-    assert all(str(row["error"]).startswith(too_late) and not row["positions"] for row in hasty)
+    # Who notices first: the caller, the server with the request, or, where all of its threads are busy, before that.
+    # gRPC makes a millisecond of the deadline, in which one or the other may be answered.
+    too_late = ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED (NO_TIME)", "RESOURCE_EXHAUSTED (WAIT_TOO_LONG)")
+    errors = {row["ordinal"]: str(row["error"]) for row in hasty}
+    assert any(errors.values())
+    assert all(error.startswith(too_late) for error in errors.values() if error)
+    assert {row["ordinal"] for row in hasty if row["positions"]} == {number for number in errors if not errors[number]}
 
 
 def test_a_killed_run_goes_on_and_asks_no_kept_question_again(tmp_path: Path, server: Process, policy: str) -> None:
