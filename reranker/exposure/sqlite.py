@@ -33,6 +33,7 @@ from reranker.exposure.stream import Stream, read_stream
 
 FILE = "exposure.sqlite"
 _FORMAT = 1
+_PATIENCE = 5.0  # seconds that an opening waits for others who have the file
 _FORGOTTEN_AT_ONCE = 2_000  # old requests deleted by one write: no write waits for a whole period's to go
 
 _TABLES = f"""
@@ -180,12 +181,12 @@ class SqliteLedger:
     def _open(self) -> sqlite3.Connection:
         # It holds the keys of hashes: nobody else's to read. SQLite's own files beside it take over its mode.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             (found,) = connection.execute("pragma user_version").fetchone()
             if found not in (0, _FORMAT):
                 raise sqlite3.DatabaseError(f"it has format {found}, this release reads {_FORMAT}")
-            connection.execute("pragma journal_mode = wal")
+            _write_ahead(connection)
             connection.execute("pragma synchronous = full")
             if found == 0:
                 connection.executescript(f"begin immediate; {_TABLES} commit;")
@@ -194,6 +195,22 @@ class SqliteLedger:
             connection.close()
             raise
         return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer not wait for each other. Of several who open a new file at once, some try again.
+
+    It is the one statement for which SQLite does not wait itself where another process has the file.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
 
 
 def _position(connection: sqlite3.Connection) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -360,3 +361,17 @@ def test_streams_are_words_that_can_be_read_again() -> None:
     assert len(stream.digest) == 8
     with pytest.raises(ValueError, match="stream"):
         read_stream('["too", "short"]')
+
+
+def test_many_who_open_a_new_one_at_the_same_moment_all_do(tmp_path: Path) -> None:
+    for number in range(40):
+        folder, together = tmp_path / str(number), threading.Barrier(6)
+        folder.mkdir()
+
+        def open_it(folder: Path = folder, together: threading.Barrier = together) -> None:
+            together.wait(60)
+            SqliteLedger(folder).close()
+
+        with ThreadPoolExecutor(6) as threads:
+            for opened in [threads.submit(open_it) for _ in range(6)]:
+                opened.result(60)
