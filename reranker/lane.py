@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Turns:
@@ -46,7 +47,6 @@ class _Here(threading.local):
 
 
 _HERE = _Here()
-_NOTHING = nullcontext()
 
 
 class Lane:
@@ -54,7 +54,6 @@ class Lane:
 
     def __init__(self) -> None:
         self._turns = Turns(1)
-        self.aside = _Aside(self)
 
     def __enter__(self) -> None:
         self._turns.__enter__()
@@ -65,19 +64,15 @@ class Lane:
         self._turns.__exit__()
 
 
-class _Aside:
-    """Out of the lane for a block, for others to have it, and back in behind them; whatever happens in the block."""
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
-
-    def __enter__(self) -> None:
-        self._lane.__exit__()
-
-    def __exit__(self, *_: object) -> None:
-        self._lane.__enter__()
-
-
-def aside() -> AbstractContextManager[None]:
-    """A block in which this thread leaves its lane to others; nothing where it is in none."""
-    return _NOTHING if _HERE.lane is None else _HERE.lane.aside
+@contextmanager
+def aside() -> Iterator[None]:
+    """A block in which this thread leaves its lane, if it is in one, to others; then it is back in, behind them."""
+    lane = _HERE.lane
+    if lane is None:
+        yield
+        return
+    lane.__exit__()
+    try:
+        yield
+    finally:
+        lane.__enter__()

@@ -200,7 +200,7 @@ class SqliteLedger:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Let readers and a writer not wait for each other. Of several who open a new file at once, some try again.
 
-    It is the one statement for which SQLite does not wait itself where another process has the file.
+    SQLite's own wait for others does not hold for this statement.
     """
     end = time.monotonic() + _PATIENCE
     while True:

@@ -69,18 +69,8 @@ def key_scores(
     count = len(scores)
     moves = count if count > _FEW else _FEW * _FEW
     for i in range(count):
-        score = scores[i]
-        at = i
-        while at > 0 and falling[at - 1] < score and moves > 0:
-            falling[at] = falling[at - 1]
-            order[at] = order[at - 1]
-            at -= 1
-            moves -= 1
-        falling[at] = score
-        order[at] = i
-        if moves == 0:
-            break
-    if moves > 0:
+        order[i] = i
+    if _moved_up(scores, order, moves, falling):
         return True
     places = np.int64(1)
     while places < count:
@@ -118,9 +108,7 @@ def spread_scores(
     step = last / (best - worst)
     for digit in range(COUNTS):
         counts[digit] = 0
-    for i in range(
-        count
-    ):  # equal scores may be rounded to two places: by a vector instruction, and by what is left over
+    for i in range(count):  # equal scores may get digits that differ: in vector code, and in what is left over
         digits = np.int32(min((best - scores[i]) * step, last))
         work[0, i] = digits
         counts[digits & _MASK] += 1

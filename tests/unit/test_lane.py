@@ -69,10 +69,14 @@ def test_first_come_first_served(at_a_time: int) -> None:
             served.append(number)
 
     threads = [threading.Thread(target=enter, args=(number,), daemon=True) for number in range(20)]
-    for thread in threads:
+
+    def start(thread: threading.Thread) -> None:
         already = len(turns._waiting)
         thread.start()
-        wait_for(lambda: len(turns._waiting) > already)  # noqa: B023
+        wait_for(lambda: len(turns._waiting) > already)
+
+    for thread in threads:
+        start(thread)
     assert served == []
     turns.__exit__()
     with turns:  # whoever comes now comes last, though one has just left
